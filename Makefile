@@ -1,0 +1,56 @@
+# make demo   set everything up and serve it on http://127.0.0.1:8080   (PORT=, CAMERAS=, ARGS=--once)
+# make test   set everything up and run all tests                       (ARGS=… goes to pytest)
+
+PYTHON  ?= python3
+PORT    ?= 8080
+CAMERAS ?= 1000000
+ARGS    ?=
+
+VENV := .venv
+BIN  := $(VENV)/bin
+PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+.PHONY: demo test lint types bench lock openapi clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.run
+	$(BIN)/geodispatch demo --port $(PORT) --cameras $(CAMERAS) $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m pytest bench --benchmark-only --benchmark-columns=min,median,rounds $(ARGS)
+
+# The contract in git, written anew from the models.
+openapi: $(VENV)/.dev
+	$(BIN)/geodispatch openapi > geodispatch/web/openapi.json
+
+lock: $(VENV)/.dev
+	$(COMPILE) --extra demo --extra preview --group build pyproject.toml -o requirements.txt
+	$(COMPILE) --extra demo --extra preview --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "geodispatch needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.txt pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --require-hashes -r requirements.txt
+	$(PIP) install --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+	$(PIP) install --require-hashes -r requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
