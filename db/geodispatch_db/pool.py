@@ -1,0 +1,155 @@
+"""Connections to PostgreSQL, and the one place that says which failures mean "the database went away".
+
+Settings travel as start-up parameters of the session: asyncpg's reset on release returns to those, whereas a `SET` made
+once after connecting would be lost at the first release.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+
+from geodispatch_db.errors import DatabaseRefused, DatabaseUnavailable, UnsupportedServer
+
+OLDEST_SERVER = 15
+CONNECT_TIMEOUT_S = 10.0
+STATEMENT_TIMEOUT_S = 30.0
+IDLE_IN_TRANSACTION_TIMEOUT_S = 60.0
+
+# How much longer the client waits than the server: the server's own timeout should speak first, because it leaves the
+# connection usable. The client's is for a network that went silent.
+_CLIENT_GRACE_S = 5.0
+
+UNAVAILABLE: tuple[type[BaseException], ...] = (
+    asyncpg.PostgresConnectionError,  # class 08, and asyncpg's "connection was closed in the middle of operation"
+    asyncpg.OperatorInterventionError,  # class 57: shutdown, crash, "is starting up", statement timeout
+    asyncpg.InsufficientResourcesError,  # class 53: too many connections, disk full, out of memory
+    asyncpg.ReadOnlySQLTransactionError,  # a standby answers: a failover is under way
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    OSError,  # refused, reset, no such socket, name not resolved; TimeoutError is one since Python 3.11
+)
+"""The same call may succeed later. (A closed connection is an InterfaceError, which needs `is_unavailable`.)"""
+
+_REFUSED: tuple[type[BaseException], ...] = (
+    asyncpg.InvalidAuthorizationSpecificationError,  # InvalidPasswordError too
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.ClientConfigurationError,
+)
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """True if the error says that the database went away, rather than that the call was wrong."""
+    if isinstance(error, asyncpg.InterfaceError):
+        # One class for "you misuse the driver" and for "the connection is gone"; only the text tells them apart.
+        return "closed" in str(error) or "closing" in str(error)
+    return isinstance(error, UNAVAILABLE)
+
+
+@contextmanager
+def translating() -> Iterator[None]:
+    """Turn every failure of `is_unavailable` into DatabaseUnavailable; let all others through.
+
+    Put it round database work only: an OSError from anything else inside would be blamed on the database.
+    """
+    try:
+        yield
+    except Exception as error:
+        if is_unavailable(error):
+            raise DatabaseUnavailable(f"{type(error).__name__}: {error}".removesuffix(": ")) from error
+        raise
+
+
+@contextmanager
+def _connecting() -> Iterator[None]:
+    try:
+        with translating():
+            yield
+    except _REFUSED as error:
+        raise DatabaseRefused(f"{type(error).__name__}: {error}") from error
+
+
+def _session_settings(application_name: str, statement_timeout_s: float | None) -> dict[str, str]:
+    return {
+        "application_name": application_name,
+        "statement_timeout": f"{round(1000 * (statement_timeout_s or 0))}ms",
+        "idle_in_transaction_session_timeout": f"{round(1000 * IDLE_IN_TRANSACTION_TIMEOUT_S)}ms",
+        "timezone": "UTC",
+        "jit": "off",  # short queries: compiling one costs more than running it
+    }
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    version = connection.get_server_version().major
+    if version < OLDEST_SERVER:
+        raise UnsupportedServer(version, OLDEST_SERVER)
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(name, schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
+
+
+async def open_connection(
+    dsn: str, *, statement_timeout_s: float | None = None, application_name: str = "geodispatch"
+) -> asyncpg.Connection:
+    """Open one connection that is nobody else's: for migrations, long imports, LISTEN.
+
+    json and jsonb travel as Python objects.
+
+    Errors: DatabaseUnavailable, DatabaseRefused, UnsupportedServer.
+    """
+    with _connecting():
+        connection = await asyncpg.connect(
+            dsn, timeout=CONNECT_TIMEOUT_S, server_settings=_session_settings(application_name, statement_timeout_s)
+        )
+        try:
+            await _prepare(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+
+async def open_pool(
+    dsn: str,
+    *,
+    min_size: int,
+    max_size: int,
+    statement_timeout_s: float = STATEMENT_TIMEOUT_S,
+    application_name: str = "geodispatch",
+) -> asyncpg.Pool:
+    """Open a pool; the caller closes it. json and jsonb travel as Python objects.
+
+    A statement that must run longer raises its own limits: `SET LOCAL statement_timeout = …` on the server and
+    `timeout=…` in the call.
+
+    Errors: DatabaseUnavailable, DatabaseRefused, UnsupportedServer. Calls on the pool raise asyncpg's own errors: put
+            them inside `translating()`.
+    """
+    pool = asyncpg.create_pool(
+        dsn,
+        min_size=min_size,
+        max_size=max_size,
+        init=_prepare,
+        timeout=CONNECT_TIMEOUT_S,
+        command_timeout=statement_timeout_s + _CLIENT_GRACE_S,
+        server_settings=_session_settings(application_name, statement_timeout_s),
+    )
+    with _connecting():
+        try:
+            await pool
+        except BaseException:
+            pool.terminate()
+            raise
+    return pool
+
+
+async def close_pool(pool: asyncpg.Pool, *, grace_s: float = 10.0) -> None:
+    """Close the pool once its connections are back, or, after `grace_s`, without waiting for them."""
+    try:
+        async with asyncio.timeout(grace_s):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()

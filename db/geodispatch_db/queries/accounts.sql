@@ -1,0 +1,22 @@
+-- name: insert_agency
+-- $1 slug, $2 name, $3 kind
+insert into agency (slug, name, kind) values ($1, $2, $3) on conflict (slug) do nothing returning id;
+
+-- name: agency_by_slug
+-- $1 slug
+select id from agency where slug = $1;
+
+-- name: insert_member
+-- $1 agency id, $2 name, $3 role
+insert into member (agency_id, name, role) values ($1, $2, $3) returning id;
+
+-- name: insert_access_key
+-- $1 SHA-256 of the key, $2 holder, $3 member id, $4 owner id
+insert into access_key (hash, holder, member_id, owner_id) values ($1, $2, $3, $4);
+
+-- name: key_holder
+-- Whose key this is.
+-- $1 SHA-256 of the key
+select k.holder, k.member_id, k.owner_id, m.agency_id, m.role
+from access_key k left join member m on m.id = k.member_id
+where k.hash = $1 and k.revoked_at is null;
