@@ -1,0 +1,262 @@
+"""The command line: thin over `service` and `registry`.
+
+What a command needs is imported inside it: `geodispatch --help` should not wait for Numba.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from geodispatch.accounts import AgencyKind, Role
+from geodispatch.errors import GeodispatchError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Geofenced, public, consent-first requests to the owners of private cameras.",
+)
+cameras_app = typer.Typer(no_args_is_help=True, help="Cameras in.")
+agency_app = typer.Typer(no_args_is_help=True, help="Agencies and their members.")
+operator_app = typer.Typer(no_args_is_help=True, help="The operator's keys.")
+owner_app = typer.Typer(no_args_is_help=True, help="Owners' tokens.")
+webhook_app = typer.Typer(no_args_is_help=True, help="Endpoints of apps that deliver prompts to their owners.")
+for _name, _part in (
+    ("cameras", cameras_app),
+    ("agency", agency_app),
+    ("operator", operator_app),
+    ("owner", owner_app),
+    ("webhook", webhook_app),
+):
+    app.add_typer(_part, name=_name)
+
+_out = Console(highlight=False, soft_wrap=True)
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_REFUSED_SHOWN_COUNT = 20
+
+
+def main() -> None:
+    """Run the command line; what we refuse on purpose is one line on stderr and exit code 1."""
+    from geodispatch_db.errors import DatabaseError
+
+    try:
+        app()
+    except (GeodispatchError, DatabaseError) as error:
+        _err.print(f"error: {error}", style="red", markup=False)
+        sys.exit(1)
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run until it ends, or until SIGINT or SIGTERM, which cancel it: everything opened is closed either way."""
+
+    async def interruptible() -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+        await work
+
+    try:
+        asyncio.run(interruptible())
+    except asyncio.CancelledError:
+        _err.print("stopped", style="dim")
+
+
+def _with_registry(act: Callable[[Any], Awaitable[None]]) -> None:
+    from geodispatch.clock import utc_now
+    from geodispatch.database import open_database
+    from geodispatch.registry import Registry
+    from geodispatch.settings import Settings
+
+    async def work() -> None:
+        async with open_database(Settings()) as database:
+            await act(Registry(database.pool, utc_now))
+
+    _run(work())
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8080,
+    cameras: Annotated[int, typer.Option(min=1000, max=100_000_000)] = 1_000_000,
+    once: Annotated[
+        bool, typer.Option("--once", help="Play one request through to an answer, print it and exit.")
+    ] = False,
+) -> None:
+    """Serve the whole thing with believable cameras in real cities."""
+    from geodispatch.demo import run_demo
+
+    _run(run_demo(_out, port=port, camera_count=cameras, once=once))
+
+
+@app.command()
+def serve() -> None:
+    """Serve the API and the pages; prompts are delivered by `geodispatch send`."""
+    from geodispatch.service import open_service
+    from geodispatch.web.app import serve as serve_http
+
+    async def work() -> None:
+        async with open_service() as service:
+            settings = service.settings
+            await serve_http(service, settings.host, settings.port, lambda url: _out.print(f"serving on {url}"))
+
+    _run(work())
+
+
+@app.command()
+def send() -> None:
+    """Deliver prompts until stopped; any number of these can run at once."""
+    from geodispatch.clock import utc_now
+    from geodispatch.database import open_database
+    from geodispatch.send import run_sender
+    from geodispatch.settings import Settings
+
+    async def work() -> None:
+        async with open_database(settings := Settings()) as database:
+            _out.print("sending")
+            await run_sender(database, settings, utc_now)
+
+    _run(work())
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to this release's schema."""
+    from geodispatch.database import open_dsn
+    from geodispatch.settings import Settings
+
+    async def work() -> None:
+        async with open_dsn(Settings()):
+            _out.print("the schema is up to date")
+
+    _run(work())
+
+
+@app.command()
+def warm() -> None:
+    """Compile every kernel into the cache, once, before workers start."""
+    from geodispatch.warm import warm as compile_kernels
+
+    with _out.status("compiling"):
+        compile_kernels()
+    _out.print("the kernels are compiled")
+
+
+@app.command()
+def openapi() -> None:
+    """Print the contract, OpenAPI 3.1."""
+    from geodispatch.web.openapi import text
+
+    sys.stdout.write(text())
+
+
+@app.command("draw-density")
+def draw_density() -> None:
+    """Draw the preview's noised histogram anew; each drawing spends GEODISPATCH_PREVIEW_EPSILON once more."""
+    from geodispatch.settings import Settings
+
+    async def act(registry: Any) -> None:
+        settings = Settings()
+        with _out.status("drawing"):
+            cell_count = await registry.draw_density(
+                resolution=settings.preview_resolution, epsilon=settings.preview_epsilon
+            )
+        _out.print(f"{cell_count:,} cells hold enough owners to show")
+
+    _with_registry(act)
+
+
+@cameras_app.command("import")
+def import_cameras(
+    file: Annotated[Path, typer.Argument(help=".geojson, .ndjson or .csv (id, lon, lat, owner)")],
+    owner: Annotated[
+        str | None, typer.Option(help="Owner of the cameras that name none; else each is its own.")
+    ] = None,
+    name_by_place: Annotated[
+        str | None, typer.Option(metavar="PREFIX", help="Name features without an id <PREFIX>:<lon>,<lat>.")
+    ] = None,
+    webhook: Annotated[int | None, typer.Option(help="Id of the webhook that reaches these owners.")] = None,
+) -> None:
+    """Take the cameras of a file; taking the same file again changes nothing."""
+    from geodispatch.camera_file import Naming, read_camera_file
+    from geodispatch.progress import progress_bar
+
+    entries, count = read_camera_file(file, Naming(owner, name_by_place))
+
+    async def act(registry: Any) -> None:
+        with progress_bar(_err, f"cameras of {file.name}", count) as advance:
+            report = await registry.put_cameras(entries, webhook_id=webhook, progress=advance)
+        _out.print(
+            f"{report.taken_count:,} taken ({report.changed_count:,} new or changed), {report.refused_count:,} refused"
+        )
+        for refused in report.refused[:_REFUSED_SHOWN_COUNT]:
+            _out.print(f"  {refused.place}: {refused.reason}", markup=False)
+        if (left := report.refused_count - _REFUSED_SHOWN_COUNT) > 0:
+            _out.print(f"  and {left:,} more")
+
+    _with_registry(act)
+
+
+@agency_app.command("add")
+def add_agency(
+    slug: Annotated[str, typer.Argument(help="Its name in addresses: lower case, digits, hyphens.")],
+    name: str,
+    kind: Annotated[AgencyKind, typer.Option()],
+) -> None:
+    """Add an agency."""
+
+    async def act(registry: Any) -> None:
+        await registry.add_agency(slug, name, kind)
+        _out.print(f"added {slug}")
+
+    _with_registry(act)
+
+
+@agency_app.command("member")
+def add_member(slug: str, name: str, role: Annotated[Role, typer.Option()] = Role.REQUESTER) -> None:
+    """Add a member to an agency and print the key, once."""
+
+    async def act(registry: Any) -> None:
+        _out.print(await registry.add_member(slug, name, role))
+
+    _with_registry(act)
+
+
+@operator_app.command("key")
+def add_operator() -> None:
+    """Print a new operator's key, once."""
+
+    async def act(registry: Any) -> None:
+        _out.print(await registry.add_operator())
+
+    _with_registry(act)
+
+
+@owner_app.command("token")
+def add_owner_token(owner: Annotated[str, typer.Argument(help="The owner's id, as the cameras name it.")]) -> None:
+    """Print a new token of an owner, once."""
+
+    async def act(registry: Any) -> None:
+        _out.print(await registry.add_owner_token(owner))
+
+    _with_registry(act)
+
+
+@webhook_app.command("add")
+def add_webhook(url: str) -> None:
+    """Register an endpoint and print its id and signing secret, once."""
+
+    async def act(registry: Any) -> None:
+        webhook_id, secret = await registry.add_webhook(url)
+        _out.print(f"id {webhook_id}\nsecret {secret}")
+
+    _with_registry(act)

@@ -1,0 +1,78 @@
+"""The database that the settings name: started if it is the embedded one, migrated, and translated into our errors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import asyncpg
+import structlog
+
+from geodispatch.errors import InvalidSettings, Unavailable
+from geodispatch.settings import Settings
+from geodispatch_db import pool as pools
+from geodispatch_db.embedded import embedded_postgres
+from geodispatch_db.errors import DatabaseRefused, DatabaseUnavailable, UnsupportedServer
+from geodispatch_db.migrate import migrate
+from geodispatch_db.pool import translating
+
+log = structlog.get_logger()
+
+_RETRY_AFTER_S = 5
+
+
+@contextmanager
+def reaching_database() -> Iterator[None]:
+    """Turn "the database went away" into Unavailable; round database work only.
+
+    A transaction inside has then happened wholly or not at all: PostgreSQL rolls back what was not committed. Where the
+    connection is lost during the commit itself, the caller cannot know which; a call that can be repeated finds out.
+    """
+    try:
+        with translating():
+            yield
+    except DatabaseUnavailable as error:
+        log.warning("the database is unavailable", reason=str(error))
+        raise Unavailable("the database", _RETRY_AFTER_S) from error
+
+
+@dataclass(frozen=True)
+class Database:
+    """Where the database is, and connections to it."""
+
+    dsn: str
+    pool: asyncpg.Pool
+
+
+@asynccontextmanager
+async def open_dsn(settings: Settings) -> AsyncIterator[str]:
+    """Give the DSN of the migrated database; the embedded server runs until the block ends, unless others use it too.
+
+    Errors: InvalidSettings, Unavailable, and those of `geodispatch_db` about the embedded server and migrations.
+    """
+    async with AsyncExitStack() as stack:
+        dsn = settings.database_url
+        if dsn is None:
+            dsn = await stack.enter_async_context(embedded_postgres(settings.data_dir))
+        try:
+            with reaching_database():
+                await migrate(dsn)
+        except (DatabaseRefused, UnsupportedServer) as error:
+            raise InvalidSettings("GEODISPATCH_DATABASE_URL", str(error)) from error
+        yield dsn
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """Give the migrated database with a pool of connections.
+
+    Errors: those of `open_dsn`.
+    """
+    async with open_dsn(settings) as dsn:
+        with reaching_database():
+            pool = await pools.open_pool(dsn, min_size=2, max_size=settings.pool_size)
+        try:
+            yield Database(dsn, pool)
+        finally:
+            await pools.close_pool(pool)

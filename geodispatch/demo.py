@@ -1,0 +1,226 @@
+"""The demonstration: everything for real, on this machine, with believable cameras.
+
+It has a database of its own, one for each number of cameras, so that it never mixes with anybody's real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from time import perf_counter
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import numpy as np
+import shapely
+from rich.console import Console
+from rich.table import Table
+
+from geodispatch.accounts import AgencyKind, Role
+from geodispatch.clock import utc_now
+from geodispatch.database import open_database
+from geodispatch.demo_towns import M_PER_DEGREE, City, Towns, make_towns, owner_name
+from geodispatch.errors import AgencyExists, DemoFailed, InvalidSettings
+from geodispatch.policy import M2_PER_SQUARE_MILE
+from geodispatch.preview import can_draw
+from geodispatch.progress import progress_bar
+from geodispatch.registry import Registry
+from geodispatch.send import open_sender, run_sender
+from geodispatch.service import Service, open_service
+from geodispatch.settings import Settings
+from geodispatch.warm import warm
+from geodispatch.web.app import serve
+from geodispatch_db import prompts
+from geodispatch_db.server_folder import default_folder
+
+_AGENCY = "demo-police"
+_FENCE_VERTEX_COUNT = 9
+_FENCE_AREA_M2 = 0.35 * M2_PER_SQUARE_MILE
+_TOWN_COUNT = 200  # `--once` visits the largest in turn, for an owner who was asked today is not asked again
+_OWNERS_SHOWN_COUNT = 3
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What the demonstration prints; drawn anew at every start, for only hashes are kept."""
+
+    agency: str
+    operator: str
+
+
+async def run_demo(console: Console, *, port: int, camera_count: int, once: bool) -> None:
+    """Set everything up and serve it, or play one request through and return.
+
+    Errors: InvalidSettings where GEODISPATCH_DATABASE_URL names a database with other cameras; those of `open_service`.
+    """
+    settings = Settings()
+    if settings.database_url is None and settings.data_dir is None:
+        folder = default_folder().parent / f"demo-{camera_count}"
+        settings = settings.model_copy(update={"data_dir": folder})
+    started = perf_counter()
+    with console.status("compiling the kernels"):
+        await asyncio.to_thread(warm)
+    with console.status("placing cameras in cities"):
+        towns = await asyncio.to_thread(make_towns, camera_count)
+    async with AsyncExitStack() as stack:
+        with console.status("starting PostgreSQL"):
+            database = await stack.enter_async_context(open_database(settings))
+        keys = await _set_up(console, settings, Registry(database.pool, utc_now), towns)
+        with console.status(f"indexing {camera_count:,} cameras"):
+            service = await stack.enter_async_context(open_service(settings))
+        console.print(f"{len(service.index):,} cameras ready after {perf_counter() - started:.1f} s")
+        if once:
+            await _play_once(console, service, towns, keys)
+        else:
+            await _serve(console, service, towns, keys, port)
+
+
+async def _set_up(console: Console, settings: Settings, registry: Registry, towns: Towns) -> Keys:
+    try:
+        await registry.add_agency(_AGENCY, "Demo Police Department", AgencyKind.MUNICIPAL_POLICE)
+        if await registry.count_cameras():
+            raise InvalidSettings("GEODISPATCH_DATABASE_URL", "this database holds cameras that are no demonstration's")
+    except AgencyExists:
+        pass  # an earlier demonstration's
+    if await registry.count_cameras() != len(towns):
+        with progress_bar(console, "cameras into PostgreSQL", len(towns)) as advance:
+            await registry.put_cameras(towns.entries(), progress=advance)
+    if can_draw() and not await registry.has_density():
+        with console.status("drawing the preview's noised histogram"):
+            await registry.draw_density(resolution=settings.preview_resolution, epsilon=settings.preview_epsilon)
+    return Keys(await registry.add_member(_AGENCY, "Demo Member", Role.REQUESTER), await registry.add_operator())
+
+
+async def _serve(console: Console, service: Service, towns: Towns, keys: Keys, port: int) -> None:
+    city = towns.cities[0]
+    tokens = [
+        await service.registry.add_owner_token(owner_name(owner))
+        for owner in _owners_inside(towns, _fence_around(city))[:_OWNERS_SHOWN_COUNT]
+    ]
+
+    def show(url: str) -> None:
+        console.print(f"\n[bold]{url}[/bold]            what it is, and all public requests")
+        console.print(f"{url}/agency      draw a fence; try the middle of {city.name}")
+        console.print(f"  agency key    {keys.agency}")
+        for token in tokens:
+            console.print(f"{url}/owner#token={token}")
+        console.print(f"  operator key  {keys.operator}")
+        console.print(f"The links are owners in the middle of {city.name}. Ctrl-C stops everything.\n")
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(run_sender(service.database, service.settings, utc_now))
+        tasks.create_task(serve(service, service.settings.host, port, show))
+
+
+async def _play_once(console: Console, service: Service, towns: Towns, keys: Keys) -> None:
+    """Play one request through over HTTP, as an agency, the operator and two owners would."""
+    newest = await service.list_public_requests(before=None, limit=1)
+    city = towns.cities[(newest[0].id if newest else 0) % _TOWN_COUNT]
+    fence = _fence_around(city)
+    table = Table(title=f"One request in {city.name}", title_justify="left")
+    table.add_column("step")
+    table.add_column("what happened")
+    table.add_column("time", justify="right")
+
+    def step(name: str, happened: str, started: float) -> None:
+        table.add_row(name, happened, f"{1000 * (perf_counter() - started):,.1f} ms")
+
+    address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    server = asyncio.create_task(serve(service, service.settings.host, 0, address.set_result))
+    try:
+        async with aiohttp.ClientSession(f"{await _first(address, server)}/api/v1/") as http:
+            started = perf_counter()
+            inside = service.index.match(fence)
+            step("match", f"{inside.size:,} of {len(service.index):,} cameras inside", started)
+
+            started = perf_counter()
+            seen = await _call(http, "POST", "preview", keys.agency, {"fence": fence})
+            area = f"{seen['area_m2'] / M2_PER_SQUARE_MILE:.2f} sq mi"
+            step("preview", f"{area}, {seen['band'] or seen['band_note']} owners", started)
+
+            started = perf_counter()
+            request = await _call(http, "POST", "requests", keys.agency, _submission(fence))
+            step("submit", f"request {request['id']} is public", started)
+
+            started = perf_counter()
+            async with open_sender(service.pool, service.settings, utc_now) as sender:
+                while not (await sender.run_once()).is_empty:
+                    pass
+            async with service.pool.acquire() as connection:
+                states = await prompts.count_by_state(connection, request["id"])
+            step("send", ", ".join(f"{count:,} {state}" for state, count in sorted(states.items())), started)
+
+            for owner, choice in await _reached(http, keys, towns, fence, request["id"]):
+                started = perf_counter()
+                prompt, token = owner
+                given = await _call(http, "POST", f"prompts/{prompt}/answer", token, {"choice": choice})
+                step("answer", f"an owner chose {given['choice']!r}", started)
+    finally:
+        server.cancel()
+        await asyncio.gather(server, return_exceptions=True)
+    console.print(table)
+
+
+async def _first(address: asyncio.Future[str], server: asyncio.Task[None]) -> str:
+    """Wait for the server's address, or for its failure to start."""
+    both: set[asyncio.Future[Any]] = {address, server}
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    if server.done():
+        server.result()
+    return await address
+
+
+async def _reached(
+    http: aiohttp.ClientSession, keys: Keys, towns: Towns, fence: dict[str, Any], request_id: int
+) -> list[tuple[tuple[str, str], str]]:
+    """Find two owners whom the request reached, as (prompt, token), and give each a choice."""
+    reached: list[tuple[str, str]] = []
+    for owner in _owners_inside(towns, fence):
+        token = (await _call(http, "POST", f"owners/{owner_name(owner)}/token", keys.operator))["token"]
+        inbox = await _call(http, "GET", "prompts", token)
+        reached += [(p["id"], token) for p in inbox["prompts"] if p["request"]["id"] == request_id]
+        if len(reached) == 2:
+            break
+    return list(zip(reached, ("share", "decline"), strict=True))
+
+
+async def _call(http: aiohttp.ClientSession, method: str, path: str, key: str, body: object = None) -> Any:
+    headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": str(uuid4())}
+    async with http.request(method, path, json=body, headers=headers) as response:
+        content = await response.json(content_type=None)
+        if response.status >= 400:
+            raise DemoFailed(f"{method} {path}", content["detail"])
+        return content
+
+
+def _submission(fence: dict[str, Any]) -> dict[str, Any]:
+    now = utc_now()
+    return {
+        "case_number": f"DEMO-{now:%Y%m%d-%H%M%S}",
+        "offence": "hit_and_run",
+        "text": "A grey van struck a cyclist and drove on. We look for footage of the van before or after.",
+        "contact": {"name": "Demo Member", "email": "demo@police.example"},
+        "window": {
+            "start": (now - timedelta(hours=5)).isoformat(),
+            "end": (now - timedelta(hours=3)).isoformat(),
+        },
+        "fence": fence,
+    }
+
+
+def _fence_around(city: City) -> dict[str, Any]:
+    """Draw a regular polygon of about 0.35 square miles around the centre of a city."""
+    turn = np.arange(_FENCE_VERTEX_COUNT) * (2 * np.pi / _FENCE_VERTEX_COUNT)
+    radius_m = np.sqrt(2 * _FENCE_AREA_M2 / (_FENCE_VERTEX_COUNT * np.sin(2 * np.pi / _FENCE_VERTEX_COUNT)))
+    lat = city.lat + radius_m * np.sin(turn) / M_PER_DEGREE
+    lon = city.lon + radius_m * np.cos(turn) / (M_PER_DEGREE * np.cos(np.radians(city.lat)))
+    ring = np.stack([lon, lat], axis=1).round(7).tolist()
+    return {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
+
+
+def _owners_inside(towns: Towns, fence: dict[str, Any]) -> list[int]:
+    inside = shapely.contains_xy(shapely.geometry.shape(fence), towns.lon, towns.lat)
+    return sorted(set(towns.owner[inside].tolist()))

@@ -1,0 +1,285 @@
+"""Everything that geodispatch refuses, as one tree of exceptions.
+
+A leaf is named for what happened and carries data, never a sentence; `str(error)` writes the sentence. Which HTTP
+status a leaf becomes stands in one table, `geodispatch/web/errors.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+
+@dataclass
+class GeodispatchError(Exception):
+    """The root: catch this to catch all that geodispatch raises on purpose."""
+
+    def __post_init__(self) -> None:
+        # Exception pickles and prints by args; a dataclass sets only fields.
+        self.args = tuple(vars(self).values())
+
+
+@dataclass
+class InvalidGeofence(GeodispatchError):
+    """A geofence that cannot be used. `where` is a JSON pointer into it ("/coordinates/0/3"), or "" for the whole."""
+
+    where: str
+
+
+@dataclass
+class UnreadableGeofence(InvalidGeofence):
+    """Not GeoJSON, WKB, a shapely geometry or anything with `__geo_interface__`."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the geofence cannot be read: {self.reason}"
+
+
+@dataclass
+class UnsupportedGeometry(InvalidGeofence):
+    """A geometry that is neither Polygon nor MultiPolygon."""
+
+    kind: str
+
+    def __str__(self) -> str:
+        return f"a geofence is a Polygon or a MultiPolygon, not {self.kind}"
+
+
+@dataclass
+class EmptyGeofence(InvalidGeofence):
+    """Null, without rings, or with a ring of fewer than three different points."""
+
+    def __str__(self) -> str:
+        return "the geofence is empty"
+
+
+@dataclass
+class UnclosedRing(InvalidGeofence):
+    """The last position of a ring is not its first (RFC 7946, section 3.1.6)."""
+
+    def __str__(self) -> str:
+        return "the ring is not closed: its last position must repeat its first"
+
+
+@dataclass
+class CoordinateOutOfRange(InvalidGeofence):
+    """A longitude outside ±180, a latitude outside ±90, or not a finite number."""
+
+    lon: float
+    lat: float
+
+    def __str__(self) -> str:
+        return f"longitude {self.lon}, latitude {self.lat} is not on Earth (±180, ±90; longitude first)"
+
+
+@dataclass
+class TooManyVertices(InvalidGeofence):
+    """More vertices than the caller's limit."""
+
+    count: int
+    limit: int
+
+    def __str__(self) -> str:
+        return f"{self.count} vertices; the limit is {self.limit}"
+
+
+@dataclass
+class InvalidTopology(InvalidGeofence):
+    """A ring that crosses itself or another, in GEOS's words, and the place in degrees where it does."""
+
+    reason: str
+    lon: float
+    lat: float
+
+    def __str__(self) -> str:
+        return f"{self.reason} at longitude {self.lon:.7f}, latitude {self.lat:.7f}"
+
+
+@dataclass
+class InvalidCameras(GeodispatchError):
+    """Arrays of cameras that cannot be indexed; `row` is the first bad row, or -1 for the arrays as a whole."""
+
+    row: int
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason if self.row < 0 else f"camera at row {self.row}: {self.reason}"
+
+
+@dataclass
+class InvalidIndexFile(GeodispatchError):
+    """A file that is not an index, is of another version, or is damaged."""
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with an input: where (a JSON pointer, or a header's name) and why."""
+
+    pointer: str
+    detail: str
+
+
+@dataclass
+class InvalidInput(GeodispatchError):
+    """An input that does not have the form asked for."""
+
+    faults: tuple[Fault, ...]
+
+    @classmethod
+    def at(cls, pointer: str, detail: str) -> Self:
+        """Make one of a single fault."""
+        return cls((Fault(pointer, detail),))
+
+    def __str__(self) -> str:
+        return "; ".join(f"{fault.pointer or '/'}: {fault.detail}" for fault in self.faults)
+
+
+@dataclass
+class RulesBroken(GeodispatchError):
+    """A request in the right form that the rules do not allow; every rule it breaks, at once."""
+
+    faults: tuple[Fault, ...]
+
+    def __str__(self) -> str:
+        return "; ".join(fault.detail for fault in self.faults)
+
+
+@dataclass
+class UnknownKey(GeodispatchError):
+    """No key was given, or nobody holds the one that was."""
+
+    def __str__(self) -> str:
+        return "a valid key is needed: Authorization: Bearer gd_…"
+
+
+@dataclass
+class NotAllowed(GeodispatchError):
+    """The caller is known, and this is not for them."""
+
+    needed: str
+
+    def __str__(self) -> str:
+        return f"this needs the key of {self.needed}"
+
+
+@dataclass
+class NotFound(GeodispatchError):
+    """There is nothing of this name that the caller may know of."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"there is no {self.kind} {self.name!r} here"
+
+
+@dataclass
+class IdempotencyKeyReused(GeodispatchError):
+    """The same Idempotency-Key came with another body."""
+
+    request_id: int
+
+    def __str__(self) -> str:
+        return f"this Idempotency-Key belongs to request {self.request_id}, which was submitted with another body"
+
+
+@dataclass
+class AgencyExists(GeodispatchError):
+    """The slug is taken."""
+
+    slug: str
+
+    def __str__(self) -> str:
+        return f"there is already an agency {self.slug!r}"
+
+
+@dataclass
+class AlreadyAnswered(GeodispatchError):
+    """The prompt has another answer."""
+
+    choice: str
+
+    def __str__(self) -> str:
+        return f"this prompt was answered already: {self.choice}"
+
+
+@dataclass
+class RequestNotOpen(GeodispatchError):
+    """The request has ended."""
+
+    request_id: int
+
+    def __str__(self) -> str:
+        return f"request {self.request_id} is no longer open"
+
+
+@dataclass
+class UnsupportedMediaType(GeodispatchError):
+    """The body is of another kind than the one asked for."""
+
+    given: str
+    wanted: str
+
+    def __str__(self) -> str:
+        return f"the body must be {self.wanted}, not {self.given}"
+
+
+@dataclass
+class BodyTooLarge(GeodispatchError):
+    """The body is over the limit; it was not read to its end."""
+
+    limit_bytes: int
+
+    def __str__(self) -> str:
+        return f"the body is over the limit of {self.limit_bytes} bytes"
+
+
+@dataclass
+class Unavailable(GeodispatchError):
+    """Something that will pass: the same call may succeed after `retry_after_s`."""
+
+    what: str
+    retry_after_s: int
+
+    def __str__(self) -> str:
+        return f"{self.what} is unavailable; try again in {self.retry_after_s} s"
+
+
+@dataclass
+class UnreadableCameraFile(GeodispatchError):
+    """A file of cameras that cannot be read at all."""
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+@dataclass
+class InvalidSettings(GeodispatchError):
+    """A setting that cannot be used, and what to do about it."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
+
+
+@dataclass
+class DemoFailed(GeodispatchError):
+    """A step of the demonstration was refused."""
+
+    step: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.step}: {self.reason}"

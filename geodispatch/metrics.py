@@ -1,0 +1,17 @@
+"""What is counted, in Prometheus' default registry."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+HTTP_DURATION = Histogram(
+    "geodispatch_http_request_duration_seconds", "Time to answer an HTTP request.", ["method", "route", "status"]
+)
+MATCH_DURATION = Histogram(
+    "geodispatch_match_duration_seconds",
+    "Time to find the cameras inside a fence.",
+    buckets=(1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 0.1, 1),
+)
+CAMERAS = Gauge("geodispatch_cameras", "Cameras in this process's index.")
+PROMPTS_QUEUED = Counter("geodispatch_prompts_queued_total", "Prompts queued by submitted requests.")
+PROMPTS_SETTLED = Counter("geodispatch_prompts_settled_total", "Prompts by how their turn ended.", ["outcome"])

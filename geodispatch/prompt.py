@@ -1,0 +1,74 @@
+"""A prompt: one request put to one owner. Its states, and what may follow what."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from geodispatch.request import Request
+
+
+class PromptState(StrEnum):
+    """Where a prompt stands."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    ANSWERED = "answered"
+    EXPIRED = "expired"
+    SUPPRESSED = "suppressed"
+
+
+TRANSITIONS: dict[PromptState, frozenset[PromptState]] = {
+    PromptState.QUEUED: frozenset({PromptState.SENDING, PromptState.SUPPRESSED}),
+    # A lapsed lease is claimed anew, or given up if its request has closed meanwhile.
+    PromptState.SENDING: frozenset(
+        {PromptState.DELIVERED, PromptState.QUEUED, PromptState.SENDING, PromptState.SUPPRESSED}
+    ),
+    PromptState.DELIVERED: frozenset({PromptState.ANSWERED, PromptState.EXPIRED}),
+    PromptState.ANSWERED: frozenset(),
+    PromptState.EXPIRED: frozenset(),
+    PromptState.SUPPRESSED: frozenset(),
+}
+
+
+class Suppression(StrEnum):
+    """Why a prompt was never sent."""
+
+    DAILY_CAP = "daily_cap"
+    REQUEST_CLOSED = "request_closed"
+
+
+class Choice(StrEnum):
+    """What an owner can answer. Not answering is a third way, and nobody sees which of the three was taken."""
+
+    SHARE = "share"
+    DECLINE = "decline"
+
+
+class AnswerInput(BaseModel):
+    """An owner's answer to a prompt."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    choice: Choice
+
+
+class Answer(BaseModel):
+    """An answer as it was kept."""
+
+    choice: Choice
+    answered_at: datetime
+
+
+class Prompt(BaseModel):
+    """A prompt as its owner sees it."""
+
+    id: UUID
+    request: Request
+    state: PromptState
+    delivered_at: datetime
+    answer: Answer | None

@@ -1,0 +1,174 @@
+"""A request: one public ask of an agency. What is submitted, what is published, and what may follow what."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from geojson_pydantic import Polygon
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StringConstraints,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+
+class RequestState(StrEnum):
+    """Where a request stands."""
+
+    DRAFT = "draft"
+    REVIEW = "review"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+TRANSITIONS: dict[RequestState, frozenset[RequestState]] = {
+    RequestState.DRAFT: frozenset({RequestState.REVIEW, RequestState.OPEN}),
+    RequestState.REVIEW: frozenset({RequestState.DRAFT, RequestState.OPEN}),
+    RequestState.OPEN: frozenset({RequestState.CLOSED}),
+    RequestState.CLOSED: frozenset(),
+}
+
+
+class CloseReason(StrEnum):
+    """Why a request ended."""
+
+    RESOLVED = "resolved"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+    ORDINANCE = "ordinance"
+
+
+class Offence(StrEnum):
+    """What may be investigated: a closed list. Protest, immigration and traffic are left out on purpose."""
+
+    ABDUCTION = "abduction"
+    ARSON = "arson"
+    ASSAULT = "assault"
+    BURGLARY = "burglary"
+    HIT_AND_RUN = "hit_and_run"
+    HOMICIDE = "homicide"
+    MISSING_PERSON = "missing_person"
+    ROBBERY = "robbery"
+    SEXUAL_ASSAULT = "sexual_assault"
+    SHOOTING = "shooting"
+    THEFT = "theft"
+    VEHICLE_THEFT = "vehicle_theft"
+    VANDALISM = "vandalism"
+
+    @property
+    def title(self) -> str:  # type: ignore[override]  # str.title() makes no sense of an offence
+        """The offence in plain words."""
+        return self.value.replace("_", " ").capitalize()
+
+
+def _printable(text: str) -> str:
+    for character in text:
+        if not character.isprintable() and character not in "\n\t":
+            raise ValueError(f"contains the control character U+{ord(character):04X}")
+    return text
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_printable)]
+
+
+class Contact(BaseModel):
+    """The member of the agency whom an owner can call back."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[Text, StringConstraints(min_length=2, max_length=120)]
+    email: Annotated[Text, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+
+
+class Window(BaseModel):
+    """The time that the footage should show."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    start: AwareDatetime
+    end: AwareDatetime
+
+
+class _PolygonSchema:
+    """Documents a mapping as a GeoJSON Polygon; whether it is one, `Geofence` says, and where it is not."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(Polygon.__pydantic_core_schema__)
+
+
+FenceInput = Annotated[dict[str, Any], _PolygonSchema]
+
+
+class Submission(BaseModel):
+    """A request as an agency submits it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    case_number: Annotated[Text, StringConstraints(min_length=3, max_length=64)]
+    offence: Offence
+    text: Annotated[Text, StringConstraints(min_length=20, max_length=2000)] = Field(
+        description="what happened and what would help, as the public will read it"
+    )
+    contact: Contact
+    window: Window
+    fence: FenceInput
+
+    def sha256(self) -> bytes:
+        """Hash what was submitted: two bodies that mean the same have the same hash."""
+        return hashlib.sha256(self.model_dump_json().encode()).digest()
+
+
+class Agency(BaseModel):
+    """An agency as the public sees it."""
+
+    slug: str
+    name: str
+
+
+class Request(BaseModel):
+    """A request as the public sees it: the same for everybody, without a number of any owner."""
+
+    id: int
+    agency: Agency
+    case_number: str
+    offence: Offence
+    text: str
+    contact: Contact
+    window: Window
+    fence: Polygon
+    area_m2: float = Field(description="geodesic, square metres")
+    state: RequestState
+    opened_at: datetime
+    expires_at: datetime
+    closed_at: datetime | None
+    close_reason: CloseReason | None
+
+
+def request_of_row(row: Any) -> Request:
+    """Make a request of a row of `geodispatch_db.requests`."""
+    return Request(
+        id=row["id"],
+        agency=Agency(slug=row["agency_slug"], name=row["agency_name"]),
+        case_number=row["case_number"],
+        offence=row["offence"],
+        text=row["body"],
+        contact=Contact(name=row["contact_name"], email=row["contact_email"]),
+        window=Window(start=row["window_start"], end=row["window_end"]),
+        fence=row["fence"],
+        area_m2=row["area_m2"],
+        state=row["state"],
+        opened_at=row["opened_at"].astimezone(UTC),
+        expires_at=row["expires_at"].astimezone(UTC),
+        closed_at=row["closed_at"],
+        close_reason=row["close_reason"],
+    )

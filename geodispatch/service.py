@@ -1,0 +1,312 @@
+"""geodispatch as an async library; the web and the command line are thin over it.
+
+    async with geodispatch.open(settings) as service:
+        caller = await service.authenticate(key)
+        request = await service.submit(caller, submission, idempotency_key="…")
+
+Every call raises leaves of `GeodispatchError`; `Unavailable` says that the database went away, and that the call either
+happened wholly or not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from time import perf_counter
+from uuid import UUID
+
+import asyncpg
+
+from geodispatch import preview as previews
+from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, OwnerCaller, Role, hash_key
+from geodispatch.camera_feed import CameraFeed
+from geodispatch.clock import utc_now
+from geodispatch.database import Database, open_database, reaching_database
+from geodispatch.errors import (
+    AlreadyAnswered,
+    IdempotencyKeyReused,
+    InvalidGeofence,
+    InvalidInput,
+    NotFound,
+    RequestNotOpen,
+    RulesBroken,
+    UnknownKey,
+)
+from geodispatch.geofence import Geofence
+from geodispatch.index import CameraIndex
+from geodispatch.metrics import MATCH_DURATION, PROMPTS_QUEUED
+from geodispatch.policy import Rules, check_fence, check_submission
+from geodispatch.preview import Preview, Violation
+from geodispatch.prompt import Answer, Choice, Prompt
+from geodispatch.registry import Registry
+from geodispatch.request import CloseReason, Request, Submission, request_of_row
+from geodispatch.settings import Settings
+from geodispatch_db import accounts, cameras, density, owners, prompts, requests
+from geodispatch_db.notice import Notice
+
+_INBOX_COUNT = 200
+_FENCE_VERTICES_MAX = 10_000  # what is still worth reading to say which rules it breaks
+
+
+@dataclass(frozen=True)
+class Service:
+    """What agencies, owners and the public can do; `registry` has what the operator can. `open_service` gives one."""
+
+    settings: Settings
+    database: Database
+    registry: Registry
+    feed: CameraFeed
+    clock: Callable[[], datetime]
+    rules: Rules = field(default_factory=Rules)
+
+    @property
+    def pool(self) -> asyncpg.Pool:
+        """The connections to the database."""
+        return self.database.pool
+
+    @property
+    def index(self) -> CameraIndex:
+        """The index of all cameras."""
+        return self.feed.index
+
+    # ---- who calls
+
+    async def authenticate(self, key: str | None) -> Caller:
+        """Return whose key this is.
+
+        Errors: UnknownKey.
+        """
+        if key is None:
+            raise UnknownKey
+        with reaching_database():
+            async with self.pool.acquire() as connection:
+                holder = await accounts.find_key_holder(connection, hash_key(key))
+        match holder:
+            case accounts.KeyHolder(
+                holder=Holder.AGENCY, agency_id=int(agency_id), member_id=int(member_id), role=str(role)
+            ):
+                return AgencyCaller(agency_id, member_id, Role(role))
+            case accounts.KeyHolder(holder=Holder.OWNER, owner_id=int(owner_id)):
+                return OwnerCaller(owner_id)
+            case accounts.KeyHolder(holder=Holder.OPERATOR):
+                return OperatorCaller()
+        raise UnknownKey
+
+    # ---- requests
+
+    async def preview(self, fence: object) -> Preview:
+        """Tell what a fence measures, which rules it breaks, and roughly how many owners it reaches.
+
+        Errors: InvalidInput with where in the fence.
+        """
+        geofence = parse_fence(fence)
+        faults = check_fence(geofence, self.rules)
+        band, note = (None, None) if faults else await self._band(geofence)
+        return Preview(
+            area_m2=geofence.area_m2,
+            vertex_count=geofence.vertex_count,
+            band=band,
+            band_note=note,
+            allowed=not faults,
+            violations=[Violation(pointer=fault.pointer, detail=fault.detail) for fault in faults],
+        )
+
+    async def submit(self, caller: AgencyCaller, submission: Submission, *, idempotency_key: str) -> Request:
+        """Publish a request and queue one prompt for each owner inside its fence, in one transaction.
+
+        The same key with the same submission returns the same request, however often.
+
+        Errors: NotAllowed, InvalidInput, RulesBroken, IdempotencyKeyReused.
+        """
+        caller.require_requester()
+        geofence = parse_fence(submission.fence)
+        now = self.clock()
+        new = requests.NewRequest(
+            agency_id=caller.agency_id,
+            member_id=caller.member_id,
+            idempotency_key=idempotency_key,
+            body_sha256=submission.sha256(),
+            case_number=submission.case_number,
+            offence=submission.offence,
+            body=submission.text,
+            contact_name=submission.contact.name,
+            contact_email=submission.contact.email,
+            window_start=submission.window.start,
+            window_end=submission.window.end,
+            fence=geofence.to_geojson(),
+            area_m2=geofence.area_m2,
+            opened_at=now,
+            expires_at=now + timedelta(days=self.settings.request_days),
+        )
+        with reaching_database():
+            async with self.pool.acquire() as connection:
+                # A repeat is answered as it was, though its window may have grown too old for the rules meanwhile.
+                earlier = await requests.find_by_idempotency_key(connection, caller.agency_id, idempotency_key)
+                if earlier is None:
+                    if faults := check_submission(submission, geofence, now, self.rules):
+                        raise RulesBroken(faults)
+                    if (request := await self._open_request(connection, new, geofence)) is not None:
+                        return request
+                    earlier = await requests.find_by_idempotency_key(connection, caller.agency_id, idempotency_key)
+                    assert earlier is not None
+                request_id, body_sha256 = earlier
+                if body_sha256 != new.body_sha256:
+                    raise IdempotencyKeyReused(request_id)
+                return request_of_row(await requests.find(connection, request_id))
+
+    async def find_request(self, caller: AgencyCaller, request_id: int) -> Request:
+        """Return a request of the caller's agency.
+
+        Errors: NotFound.
+        """
+        with reaching_database():
+            async with self.pool.acquire() as connection:
+                row = await requests.find(connection, request_id)
+        if row is None or row["agency_id"] != caller.agency_id:
+            raise NotFound("request", str(request_id))
+        return request_of_row(row)
+
+    async def list_public_requests(self, *, before: int | None, limit: int) -> list[Request]:
+        """Return all agencies' requests, newest first."""
+        with reaching_database():
+            async with self.pool.acquire() as connection:
+                rows = await requests.list_public(connection, before, limit)
+        return [request_of_row(row) for row in rows]
+
+    async def close_request(self, caller: AgencyCaller, request_id: int, reason: CloseReason) -> Request:
+        """End a request before its time; what is not yet sent never will be.
+
+        Errors: NotFound, NotAllowed, RequestNotOpen.
+        """
+        caller.require_requester()
+        await self.find_request(caller, request_id)
+        with reaching_database():
+            async with self.pool.acquire() as connection, connection.transaction():
+                if not await requests.close(connection, request_id, caller.agency_id, self.clock(), reason):
+                    raise RequestNotOpen(request_id)
+                await prompts.close(connection, [request_id])
+        return await self.find_request(caller, request_id)
+
+    # ---- owners
+
+    async def list_prompts(self, caller: OwnerCaller) -> list[Prompt]:
+        """Return what the owner was asked, newest first."""
+        with reaching_database():
+            async with self.pool.acquire() as connection:
+                rows = await prompts.list_of_owner(connection, caller.owner_id, _INBOX_COUNT)
+        return [
+            Prompt(
+                id=row["key"],
+                request=request_of_row(row),
+                state=row["prompt_state"],
+                delivered_at=row["delivered_at"],
+                answer=row["choice"] and Answer(choice=row["choice"], answered_at=row["answered_at"]),
+            )
+            for row in rows
+        ]
+
+    async def answer(self, caller: OwnerCaller, prompt_key: UUID, choice: Choice) -> Answer:
+        """Answer a prompt; the same answer again is the same answer.
+
+        Errors: NotFound, AlreadyAnswered, RequestNotOpen.
+        """
+        now = self.clock()
+        with reaching_database():
+            async with self.pool.acquire() as connection, connection.transaction():
+                prompt = await prompts.lock_of_owner(connection, caller.owner_id, prompt_key, now)
+                if prompt is None:
+                    raise NotFound("prompt", str(prompt_key))
+                prompt_id = (prompt["request_id"], caller.owner_id)
+                given = await prompts.find_answer(connection, prompt_id)
+                if given is not None:
+                    if given["choice"] != choice:
+                        raise AlreadyAnswered(given["choice"])
+                    return Answer(choice=choice, answered_at=given["answered_at"])
+                if not prompt["is_open"]:
+                    raise RequestNotOpen(prompt["request_id"])
+                await prompts.answer(connection, prompt_id, choice, now)
+        return Answer(choice=choice, answered_at=now)
+
+    # ---- running
+
+    async def check(self) -> None:
+        """Return if the database answers.
+
+        Errors: Unavailable.
+        """
+        with reaching_database():
+            await self.pool.fetchval("select 1", timeout=2)
+
+    async def _band(self, fence: Geofence) -> tuple[str | None, str | None]:
+        if not previews.can_draw():
+            return None, previews.NO_OPENDP
+        with reaching_database():
+            async with self.pool.acquire() as connection:
+                epoch = await density.newest_epoch(connection)
+                if epoch is None:
+                    return None, previews.NO_EPOCH
+                shares = previews.covered_shares(fence, epoch.resolution)
+                return previews.band_of(shares, await density.of_cells(connection, epoch, list(shares))), None
+
+    async def _open_request(
+        self, connection: asyncpg.Connection, new: requests.NewRequest, fence: Geofence
+    ) -> Request | None:
+        started = perf_counter()
+        camera_id = self.index.match(fence)
+        MATCH_DURATION.observe(perf_counter() - started)
+        async with connection.transaction():
+            request_id = await requests.insert(connection, new)
+            if request_id is None:
+                return None
+            # The table has the last word: a camera that has left since the index was brought up to date asks nobody.
+            owner_id = await owners.of_cameras(connection, camera_id.tolist())
+            await prompts.queue(connection, request_id, owner_id, _prompt_keys(len(owner_id)), new.opened_at)
+            request = request_of_row(await requests.find(connection, request_id))
+        PROMPTS_QUEUED.inc(len(owner_id))
+        return request
+
+
+def _prompt_keys(count: int) -> list[UUID]:
+    """Draw the names that prompts have outside, version 4 of RFC 9562, from one read of the system's randomness."""
+    random = os.urandom(16 * count)
+    return [UUID(bytes=random[i : i + 16], version=4) for i in range(0, 16 * count, 16)]
+
+
+def parse_fence(fence: object) -> Geofence:
+    """Read the fence of a request.
+
+    Errors: InvalidInput with where in the request's body.
+    """
+    try:
+        return Geofence.parse(fence, max_vertices=_FENCE_VERTICES_MAX)
+    except InvalidGeofence as error:
+        raise InvalidInput.at(f"/fence{error.where}", str(error)) from error
+
+
+@asynccontextmanager
+async def open_service(
+    settings: Settings | None = None, *, clock: Callable[[], datetime] = utc_now
+) -> AsyncIterator[Service]:
+    """Start what the settings name and give the service over it; all of it ends with the block.
+
+    Errors: those of `open_database`.
+    """
+    settings = settings or Settings()
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(settings))
+        with reaching_database():
+            feed = await CameraFeed.load(database.pool)
+        notice = Notice(database.dsn, cameras.CHANNEL)
+        stack.push_async_callback(notice.close)
+        follower = asyncio.create_task(feed.follow(notice), name="camera feed")
+        stack.push_async_callback(_cancel, follower)
+        yield Service(settings, database, Registry(database.pool, clock), feed, clock)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

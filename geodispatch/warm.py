@@ -1,0 +1,27 @@
+"""Compiling every kernel into Numba's cache, so that no worker's first request pays for it."""
+
+from __future__ import annotations
+
+import numpy as np
+import shapely
+
+from geodispatch.index import CameraIndex
+
+
+def warm() -> None:
+    """Call each kind of operation once on a few cameras, which compiles or loads all kernels beneath.
+
+    Cost: some 20 s the first time, under a second from then on.
+    """
+    random = np.random.default_rng(seed=1)
+    lon, lat = random.uniform(-1, 1, (2, 5000))
+    index = CameraIndex.build(np.arange(5000, dtype=np.uint64), lon, lat)
+    fences = [shapely.Point(0, 0).buffer(0.5), shapely.to_wkb(shapely.Point(0, 0).buffer(0.5, quad_segs=500))]
+    index.match_many(fences)
+    for fence in fences:
+        index.match(fence)
+        index.count(fence)
+    index.remove(np.arange(10, dtype=np.uint64))
+    index.upsert(np.arange(5, dtype=np.uint64), lon[:5], lat[:5])
+    index.match(fences[0])
+    index.count(fences[0])

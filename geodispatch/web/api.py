@@ -1,0 +1,222 @@
+"""The operations under /api/v1: one row each, and the few lines that each needs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from geodispatch.accounts import AgencyCaller, OperatorCaller, OwnerCaller
+from geodispatch.cameras import CameraInput, CameraReport, read_ndjson
+from geodispatch.errors import (
+    AlreadyAnswered,
+    BodyTooLarge,
+    IdempotencyKeyReused,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    RequestNotOpen,
+    RulesBroken,
+    UnsupportedMediaType,
+)
+from geodispatch.preview import Preview, PreviewInput
+from geodispatch.prompt import AnswerInput, Choice, Prompt
+from geodispatch.request import CloseReason, Offence, Request, Submission
+from geodispatch.web.call import Call, Reply, Route
+
+PREFIX = "/api/v1"
+
+
+class RequestPage(BaseModel):
+    """A page of public requests, newest first."""
+
+    requests: list[Request]
+    next_before: int | None = Field(description="`before` of the next page; null after the last")
+
+
+class PageQuery(BaseModel):
+    """Which page."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    before: Annotated[int | None, Field(ge=1, lt=2**63, description="only requests with a lower id")] = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+class OffenceItem(BaseModel):
+    """An offence that a request may be about."""
+
+    code: Offence
+    title: str
+
+
+class OffenceList(BaseModel):
+    """All offences that a request may be about."""
+
+    offences: list[OffenceItem]
+
+
+class CloseInput(BaseModel):
+    """Why the agency ends its request."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[CloseReason, Field(description="resolved or withdrawn")]
+
+
+class PromptList(BaseModel):
+    """An owner's prompts, newest first."""
+
+    prompts: list[Prompt]
+
+
+class AnswerReply(BaseModel):
+    """The answer that counts."""
+
+    id: UUID
+    choice: Choice
+    answered_at: datetime
+
+
+class CamerasQuery(BaseModel):
+    """How the owners of these cameras are reached."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    webhook: Annotated[int | None, Field(ge=1, lt=2**63, description="id of a registered webhook")] = None
+
+
+class TokenReply(BaseModel):
+    """A new token; it is not shown again."""
+
+    token: str
+
+
+async def preview(call: Call) -> Reply:
+    """Measure a fence, check it against the rules and estimate how many owners it reaches, as a band."""
+    return Reply(await call.service.preview(call.body.fence))
+
+
+async def submit(call: Call) -> Reply:
+    """Publish a request and ask the owners of the cameras inside its fence."""
+    request = await call.service.submit(call.caller, call.body, idempotency_key=call.headers["Idempotency-Key"])
+    return Reply(request, location=f"{PREFIX}/requests/{request.id}")
+
+
+async def find_request(call: Call) -> Reply:
+    """Return one of the agency's own requests."""
+    return Reply(await call.service.find_request(call.caller, _request_id(call)))
+
+
+async def close_request(call: Call) -> Reply:
+    """End a request before its time; what is not yet sent never will be."""
+    if call.body.reason not in (CloseReason.RESOLVED, CloseReason.WITHDRAWN):
+        raise InvalidInput.at("/reason", "an agency closes a request as resolved or withdrawn")
+    return Reply(await call.service.close_request(call.caller, _request_id(call), call.body.reason))
+
+
+async def list_public_requests(call: Call) -> Reply:
+    """Return every agency's requests, newest first, to everybody."""
+    page = await call.service.list_public_requests(before=call.query.before, limit=call.query.limit)
+    return Reply(RequestPage(requests=page, next_before=page[-1].id if len(page) == call.query.limit else None))
+
+
+async def list_offences(_: Call) -> Reply:
+    """Return what a request may be about."""
+    return Reply(OffenceList(offences=[OffenceItem(code=offence, title=offence.title) for offence in Offence]))
+
+
+async def list_prompts(call: Call) -> Reply:
+    """Return what the owner was asked."""
+    return Reply(PromptList(prompts=await call.service.list_prompts(call.caller)))
+
+
+async def answer(call: Call) -> Reply:
+    """Share or decline; nobody learns of a prompt that is left alone."""
+    try:
+        key = UUID(call.path["id"])
+    except ValueError:
+        raise NotFound("prompt", call.path["id"]) from None
+    given = await call.service.answer(call.caller, key, call.body.choice)
+    return Reply(AnswerReply(id=key, choice=given.choice, answered_at=given.answered_at))
+
+
+async def put_cameras(call: Call) -> Reply:
+    """Take cameras, one JSON object a line; the same again changes nothing."""
+    return Reply(
+        await call.service.registry.put_cameras(read_ndjson(call.body.splitlines()), webhook_id=call.query.webhook)
+    )
+
+
+async def remove_camera(call: Call) -> Reply:
+    """Forget a camera."""
+    await call.service.registry.remove_camera(call.path["id"])
+    return Reply(None)
+
+
+async def add_owner_token(call: Call) -> Reply:
+    """Make a token with which an owner reads and answers prompts."""
+    return Reply(TokenReply(token=await call.service.registry.add_owner_token(call.path["id"])))
+
+
+def _request_id(call: Call) -> int:
+    name = call.path["id"]
+    if not (name.isascii() and name.isdigit() and int(name) < 2**63):
+        raise NotFound("request", name)
+    return int(name)
+
+
+_BODY = (InvalidInput, UnsupportedMediaType, BodyTooLarge)
+
+ROUTES: tuple[Route, ...] = (
+    Route("POST", "preview", preview, AgencyCaller, body=PreviewInput, reply=Preview, errors=_BODY),
+    Route(
+        "POST",
+        "requests",
+        submit,
+        AgencyCaller,
+        body=Submission,
+        reply=Request,
+        status=201,
+        header_names=("Idempotency-Key",),
+        errors=(*_BODY, NotAllowed, RulesBroken, IdempotencyKeyReused),
+    ),
+    Route("GET", "requests/{id}", find_request, AgencyCaller, reply=Request, errors=(NotFound,)),
+    Route(
+        "POST",
+        "requests/{id}/close",
+        close_request,
+        AgencyCaller,
+        body=CloseInput,
+        reply=Request,
+        errors=(*_BODY, NotFound, NotAllowed, RequestNotOpen),
+    ),
+    Route("GET", "public/requests", list_public_requests, query=PageQuery, reply=RequestPage, errors=(InvalidInput,)),
+    Route("GET", "offences", list_offences, reply=OffenceList),
+    Route("GET", "prompts", list_prompts, OwnerCaller, reply=PromptList),
+    Route(
+        "POST",
+        "prompts/{id}/answer",
+        answer,
+        OwnerCaller,
+        body=AnswerInput,
+        reply=AnswerReply,
+        errors=(*_BODY, NotFound, AlreadyAnswered, RequestNotOpen),
+    ),
+    Route(
+        "PUT",
+        "cameras",
+        put_cameras,
+        OperatorCaller,
+        query=CamerasQuery,
+        ndjson=CameraInput,
+        reply=CameraReport,
+        errors=_BODY,
+    ),
+    Route("DELETE", "cameras/{id}", remove_camera, OperatorCaller, status=204, errors=(NotFound,)),
+    Route(
+        "POST", "owners/{id}/token", add_owner_token, OperatorCaller, reply=TokenReply, status=201, errors=(NotFound,)
+    ),
+)

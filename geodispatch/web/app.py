@@ -1,0 +1,106 @@
+"""The aiohttp application: the API, the pages, health, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+
+import structlog
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from geodispatch.errors import GeodispatchError, NotFound
+from geodispatch.metrics import HTTP_DURATION
+from geodispatch.service import Service
+from geodispatch.web import openapi
+from geodispatch.web.api import PREFIX, ROUTES
+from geodispatch.web.call import SERVICE
+from geodispatch.web.errors import KINDS, http_problem, problem_response, unexpected_problem
+from geodispatch.web.pages import add_pages
+
+log = structlog.get_logger()
+
+
+def create_app(service: Service) -> web.Application:
+    """Make the application over an open service; who runs it also closes the service."""
+    app = web.Application(middlewares=[_observe, _translate])
+    app[SERVICE] = service
+    for route in ROUTES:
+        app.router.add_route(route.method, f"{PREFIX}/{route.path}", route.respond)
+    app.router.add_get("/openapi.json", _openapi)
+    app.router.add_get("/problems/{slug}", _problem)
+    app.router.add_get("/healthz", _healthz)
+    app.router.add_get("/readyz", _readyz)
+    app.router.add_get("/metrics", _metrics)
+    add_pages(app)
+    return app
+
+
+async def serve(service: Service, host: str, port: int, started: Callable[[str], None]) -> None:
+    """Serve until cancelled; `started` is told the address. Port 0 takes a free one.
+
+    Errors: OSError where the port is taken.
+    """
+    runner = web.AppRunner(create_app(service), access_log=None, shutdown_timeout=5)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        bound_host, bound_port = runner.addresses[0][:2]
+        started(f"http://{bound_host}:{bound_port}")
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
+
+
+Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def _observe(request: web.Request, handler: Handle) -> web.StreamResponse:
+    started = perf_counter()
+    response = await handler(request)
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "none"
+    HTTP_DURATION.labels(request.method, route, response.status).observe(perf_counter() - started)
+    return response
+
+
+@web.middleware
+async def _translate(request: web.Request, handler: Handle) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except GeodispatchError as error:
+        return problem_response(error)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return http_problem(error)
+    except Exception:
+        log.exception("unexpected error", method=request.method, path=request.path)
+        return unexpected_problem()
+
+
+async def _openapi(_: web.Request) -> web.Response:
+    return web.json_response(openapi.document())
+
+
+async def _healthz(_: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
+
+
+async def _readyz(request: web.Request) -> web.Response:
+    await request.app[SERVICE].check()
+    return web.Response(text="ready\n")
+
+
+async def _metrics(_: web.Request) -> web.Response:
+    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _problem(request: web.Request) -> web.Response:
+    kind = KINDS.get(request.match_info["slug"])
+    if kind is None:
+        raise NotFound("problem", request.match_info["slug"])
+    return web.Response(text=f"{kind.title} (HTTP {kind.status})\n\n{kind.explanation}\n")

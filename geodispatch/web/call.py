@@ -1,0 +1,145 @@
+"""From an HTTP request to a call with checked parts, and from its result to a response.
+
+A route says what it takes; here stands, once, how that is read: who calls first, so that nobody unknown makes us read a
+body; then the parameters; then the body, up to its limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from geodispatch.accounts import AgencyCaller, Caller, OperatorCaller, OwnerCaller
+from geodispatch.errors import BodyTooLarge, GeodispatchError, InvalidInput, NotAllowed, NotFound, UnsupportedMediaType
+from geodispatch.service import Service
+from geodispatch.web.errors import invalid_input
+
+SERVICE = web.AppKey("service", Service)
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+
+CALLER_NAMES: dict[type[Caller], str] = {
+    AgencyCaller: "an agency",
+    OwnerCaller: "an owner",
+    OperatorCaller: "the operator",
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One checked call. What a route does not take is None."""
+
+    service: Service
+    caller: Any
+    query: Any
+    body: Any
+    path: dict[str, str]
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a handler answers with."""
+
+    body: BaseModel | None
+    location: str | None = None
+
+
+Handler = Callable[[Call], Awaitable[Reply]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One operation of the API; the server and the OpenAPI document are both made of it."""
+
+    method: str
+    path: str
+    handler: Handler
+    caller: type[Caller] | None = None
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    ndjson: type[BaseModel] | None = None
+    reply: type[BaseModel] | None = None
+    status: int = 200
+    header_names: tuple[str, ...] = ()
+    errors: tuple[type[GeodispatchError], ...] = ()
+
+    async def respond(self, request: web.Request) -> web.Response:
+        """Answer an HTTP request.
+
+        Errors: leaves of GeodispatchError.
+        """
+        service = request.app[SERVICE]
+        call = Call(
+            service=service,
+            caller=self.caller and await self._authenticate(service, request, self.caller),
+            query=self.query and _read_query(request, self.query),
+            body=await self._read_body(service, request),
+            path={name: _read_name(value) for name, value in request.match_info.items()},
+            headers={name: _read_header(request, name) for name in self.header_names},
+        )
+        reply = await self.handler(call)
+        headers = {"Cache-Control": "no-store"}
+        if reply.location is not None:
+            headers["Location"] = reply.location
+        if reply.body is None:
+            return web.Response(status=self.status, headers=headers)
+        return web.Response(status=self.status, text=reply.body.model_dump_json(), content_type=JSON, headers=headers)
+
+    @staticmethod
+    async def _authenticate(service: Service, request: web.Request, wanted: type[Caller]) -> Caller:
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        caller = await service.authenticate(key.strip() if scheme.lower() == "bearer" else None)
+        if not isinstance(caller, wanted):
+            raise NotAllowed(CALLER_NAMES[wanted])
+        return caller
+
+    async def _read_body(self, service: Service, request: web.Request) -> Any:
+        if self.body is not None:
+            content = await _read(request, JSON, service.settings.body_limit_bytes)
+            try:
+                return self.body.model_validate_json(content)
+            except ValidationError as error:
+                raise invalid_input(error) from error
+        if self.ndjson is not None:
+            return await _read(request, NDJSON, service.settings.cameras_body_limit_bytes)
+        return None
+
+
+async def _read(request: web.Request, media_type: str, limit_bytes: int) -> bytes:
+    if request.content_type != media_type:
+        given = request.headers.get("Content-Type", "without a Content-Type")
+        raise UnsupportedMediaType(given, media_type)
+    if (request.content_length or 0) > limit_bytes:
+        raise BodyTooLarge(limit_bytes)
+    content = bytearray()
+    async for chunk in request.content.iter_any():
+        content += chunk
+        if len(content) > limit_bytes:
+            raise BodyTooLarge(limit_bytes)
+    return bytes(content)
+
+
+def _read_name(value: str) -> str:
+    if not value.isprintable():
+        raise NotFound("resource", value)  # PostgreSQL's text cannot hold a NUL, so nothing has such a name
+    return value
+
+
+def _read_query(request: web.Request, model: type[BaseModel]) -> BaseModel:
+    try:
+        return model.model_validate(dict(request.query))
+    except ValidationError as error:
+        raise invalid_input(error, "?") from error
+
+
+def _read_header(request: web.Request, name: str) -> str:
+    value = request.headers.get(name, "")
+    if not (0 < len(value) <= 255 and value.isprintable()):
+        raise InvalidInput.at(name, f"the header {name} is needed: up to 255 printable characters")
+    return value

@@ -1,0 +1,126 @@
+"""The contract, OpenAPI 3.1, generated from the routes and their models; the copy in git is what outsiders rely on."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib.metadata import version
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from geodispatch.accounts import AgencyCaller, OperatorCaller, OwnerCaller
+from geodispatch.errors import GeodispatchError, NotAllowed, Unavailable, UnknownKey
+from geodispatch.web.api import PREFIX, ROUTES
+from geodispatch.web.call import JSON, NDJSON, Route
+from geodispatch.web.errors import PROBLEM_JSON, STATUS, Problem, kind_of
+
+_SCHEMES = {AgencyCaller: "agencyKey", OwnerCaller: "ownerToken", OperatorCaller: "operatorKey"}
+
+
+def document() -> dict[str, Any]:
+    """Generate the OpenAPI document."""
+    schema_of = _Schemas(ROUTES)
+    paths: dict[str, Any] = {}
+    for route in ROUTES:
+        paths.setdefault(f"{PREFIX}/{route.path}", {})[route.method.lower()] = _operation(route, schema_of)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "geodispatch",
+            "version": version("geodispatch"),
+            "summary": "Geofenced, public, consent-first requests to the owners of private cameras",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": schema_of.components,
+            "securitySchemes": {
+                name: {"type": "http", "scheme": "bearer", "description": f"gd_{name[: -len(kind)].lower()}_…"}
+                for name, kind in (("agencyKey", "Key"), ("ownerToken", "Token"), ("operatorKey", "Key"))
+            },
+        },
+    }
+
+
+def text() -> str:
+    """Write the document as it stands in git."""
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+class _Schemas:
+    """The JSON Schemas of all models, and references to them."""
+
+    def __init__(self, routes: tuple[Route, ...]) -> None:
+        taken = [model for route in routes for model in (route.body, route.ndjson, route.query) if model]
+        given: list[type[BaseModel]] = [Problem, *(route.reply for route in routes if route.reply)]
+        modes: dict[JsonSchemaMode, list[type[BaseModel]]] = {"validation": taken, "serialization": given}
+        self._references, definitions = models_json_schema(
+            [(model, mode) for mode, models in modes.items() for model in dict.fromkeys(models)],
+            ref_template="#/components/schemas/{model}",
+        )
+        self.components: dict[str, Any] = definitions["$defs"]
+
+    def taken(self, model: type[BaseModel]) -> dict[str, Any]:
+        return self._references[model, "validation"]
+
+    def given(self, model: type[BaseModel]) -> dict[str, Any]:
+        return self._references[model, "serialization"]
+
+
+def _operation(route: Route, schema_of: _Schemas) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": route.handler.__name__,
+        "summary": " ".join((route.handler.__doc__ or "").split()),
+        "parameters": _parameters(route, schema_of),
+        "responses": _responses(route, schema_of),
+    }
+    if route.caller is not None:
+        operation["security"] = [{_SCHEMES[route.caller]: []}]
+    if route.body is not None:
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": schema_of.taken(route.body)}}}
+    if route.ndjson is not None:
+        line = {"schema": schema_of.taken(route.ndjson)}
+        operation["requestBody"] = {
+            "required": True,
+            "description": "one such object a line",
+            "content": {NDJSON: line},
+        }
+    return operation
+
+
+def _parameters(route: Route, schema_of: _Schemas) -> list[dict[str, Any]]:
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", route.path)
+    ]
+    if route.query is not None:
+        properties = schema_of.components[schema_of.taken(route.query)["$ref"].rsplit("/", 1)[1]]["properties"]
+        parameters += [
+            {"name": name, "in": "query", "required": False, "schema": schema} for name, schema in properties.items()
+        ]
+    parameters += [
+        {"name": name, "in": "header", "required": True, "schema": {"type": "string", "minLength": 1, "maxLength": 255}}
+        for name in route.header_names
+    ]
+    return parameters
+
+
+def _responses(route: Route, schema_of: _Schemas) -> dict[str, Any]:
+    success: dict[str, Any] = {"description": "done"}
+    if route.reply is not None:
+        success["content"] = {JSON: {"schema": schema_of.given(route.reply)}}
+    if route.status == 201 and "{" not in route.path:
+        success["headers"] = {"Location": {"schema": {"type": "string"}}}
+    errors: list[type[GeodispatchError]] = [*route.errors, Unavailable]
+    if route.caller is not None:
+        errors += [UnknownKey, NotAllowed]
+    titles: dict[int, list[str]] = {}
+    for error in dict.fromkeys(errors):
+        titles.setdefault(STATUS[error], []).append(kind_of(error).title)
+    problem = {PROBLEM_JSON: {"schema": schema_of.given(Problem)}}
+    return {str(route.status): success} | {
+        str(status): {"description": "; ".join(names), "content": problem} for status, names in sorted(titles.items())
+    }

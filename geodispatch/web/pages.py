@@ -1,0 +1,106 @@
+"""The pages and all that they load, served from the package's own files and from nowhere else.
+
+Every file is one route, made when the application is made: no part of a URL is ever turned into a path, so there is no
+path to climb out of. The pages hold no inline script but the import map, which the policy allows by its hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import hdrs, web
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiohttp.typedefs import Handler
+
+PAGES: Final = Path(__file__).parent / "pages"
+STATIC: Final = Path(__file__).parent / "static"
+VENDOR: Final = STATIC / "vendor"
+
+PAGE_PATHS: Final = {"/": "index.html", "/agency": "agency.html", "/owner": "owner.html"}
+
+# Files of other kinds are not served. The standard library's table differs between Python releases and knows no
+# text/javascript for .mjs before 3.12; with `nosniff`, a module of a wrong type does not run.
+CONTENT_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".md": "text/plain; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+}
+
+COMPRESSED_FROM_BYTES: Final = 1400  # what fits into one packet gains nothing
+
+# A range counts bytes of the file as it is. And the answer to a condition, as to HEAD, may have no body, to which
+# aiohttp's compressor would still write its end: the next answer on the connection would begin with those bytes.
+UNCOMPRESSED: Final = (
+    hdrs.RANGE,
+    hdrs.IF_MATCH,
+    hdrs.IF_MODIFIED_SINCE,
+    hdrs.IF_NONE_MATCH,
+    hdrs.IF_UNMODIFIED_SINCE,
+)
+
+IMPORT_MAP: Final = re.compile(r'<script type="importmap">(.*?)</script>', re.DOTALL)
+
+
+def add_pages(app: web.Application) -> None:
+    """Add a route for each page and for each file under /static/."""
+    for path, name in PAGE_PATHS.items():
+        app.router.add_get(path, _serve(PAGES / name, _headers(PAGES / name)))
+    for file in sorted(STATIC.rglob("*")):
+        if file.suffix in CONTENT_TYPES:
+            path = f"/static/{file.relative_to(STATIC).as_posix()}"
+            app.router.add_get(path, _serve(file, _headers(file)))
+
+
+def content_security_policy(import_map: str | None = None) -> str:
+    """The policy of a page whose inline import map, if it has one, is this text."""
+    scripts = "'self'"
+    if import_map is not None:
+        digest = base64.b64encode(hashlib.sha256(import_map.encode()).digest()).decode()
+        scripts += f" 'sha256-{digest}'"
+    return (
+        f"default-src 'none'; script-src {scripts}; style-src 'self'; connect-src 'self'; "
+        "img-src 'self' data: blob:; worker-src 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _headers(file: Path) -> Mapping[str, str]:
+    found = IMPORT_MAP.search(file.read_text(encoding="utf-8")) if file.suffix == ".html" else None
+    # A folder of `vendor` carries its version in its name, so its files never change. All others are asked for again
+    # each time, which costs a 304.
+    forever = VENDOR in file.parent.parents
+    return {
+        hdrs.CONTENT_TYPE: CONTENT_TYPES[file.suffix],
+        hdrs.CACHE_CONTROL: "public, max-age=31536000, immutable" if forever else "no-cache",
+        # On every file, not only on pages: a worker lives by the policy of its own script.
+        "Content-Security-Policy": content_security_policy(found and found[1]),
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        hdrs.VARY: hdrs.ACCEPT_ENCODING,
+    }
+
+
+def _serve(file: Path, headers: Mapping[str, str]) -> Handler:
+    large = file.stat().st_size >= COMPRESSED_FROM_BYTES
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        response = web.FileResponse(file, headers=headers)
+        whole = request.method == hdrs.METH_GET and not any(name in request.headers for name in UNCOMPRESSED)
+        if large and whole:
+            response.enable_compression()
+        return response
+
+    return serve

@@ -1,0 +1,144 @@
+import { call } from "./api.js";
+import { forgetCredential, keepCredential, readCredential, takeFragmentToken } from "./credential.js";
+import { descriptions, element } from "./element.js";
+import { factsOfRequest, loadGazette, sketchRequest, titleRequest } from "./requests.js";
+import { formatMoment } from "./time_window.js";
+
+const find = (selector) => document.querySelector(selector);
+const status = find("#status");
+const list = find("#prompts");
+const dialog = find("#confirm");
+
+/** What to tell an owner when the service says no. */
+function explain(problem) {
+  if (problem.status === 401 || problem.status === 403) {
+    return "This link does not work any more. Open the newest one that you were sent, or enter its token here.";
+  }
+  if (problem.status === 503) {
+    const wait = problem.retryAfter_s === null ? "in a moment" : `in ${problem.retryAfter_s} seconds`;
+    return `The service is not available just now. Nothing was lost; please try again ${wait}.`;
+  }
+  return problem.message;
+}
+
+async function load() {
+  const token = readCredential("owner");
+  find("#token-form").hidden = token !== null;
+  find("#owner-part").hidden = token === null;
+  find("#retry").hidden = true;
+  list.replaceChildren();
+  if (token === null) return;
+  status.textContent = "Loading…";
+  try {
+    const [{ prompts }, gazette] = await Promise.all([call("GET", "prompts", { key: token }), loadGazette()]);
+    status.textContent = prompts.length === 0 ? "Nobody has asked you for anything. There is nothing to do." : "";
+    list.replaceChildren(...prompts.map((prompt) => renderPrompt(prompt, gazette)));
+  } catch (problem) {
+    status.textContent = explain(problem);
+    if (problem.status === 401 || problem.status === 403) {
+      forgetCredential("owner");
+      find("#token-form").hidden = false;
+    } else find("#retry").hidden = false;
+  }
+}
+
+function renderPrompt(prompt, gazette) {
+  const { request } = prompt;
+  const card = element(
+    "article",
+    { className: "prompt card", tabIndex: -1 },
+    element("h2", {}, titleRequest(request, gazette)),
+    element("p", { className: "quiet" }, `You were asked on ${formatMoment(prompt.delivered_at)}.`),
+    element("div", { className: "request-where" }, sketchRequest(request, gazette)),
+    element(
+      "div",
+      { className: "request-what" },
+      element("p", { className: "request-text" }, request.text),
+      descriptions(factsOfRequest(request)),
+      element(
+        "p",
+        { className: "quiet" },
+        "To verify, call the agency on the number that it publishes and ask for this contact. ",
+        element("a", { href: `/#request-${request.id}` }, `Public request ${request.id}`),
+        " says the same.",
+      ),
+    ),
+  );
+  card.append(renderAnswer(prompt, card));
+  return card;
+}
+
+/** The buttons, or what became of the prompt. */
+function renderAnswer(prompt, card) {
+  if (prompt.answer !== null) {
+    const said = prompt.answer.choice === "share" ? "You agreed to share" : "You declined";
+    return element("p", { className: "answer" }, `${said} on ${formatMoment(prompt.answer.answered_at)}.`);
+  }
+  if (prompt.state !== "delivered" || prompt.request.state !== "open") {
+    return element("p", { className: "answer" }, "This request has ended. There is nothing to do.");
+  }
+  const trouble = element("p", { className: "error", role: "alert" });
+  const share = element("button", { type: "button" }, "Share");
+  const decline = element("button", { type: "button" }, "Decline");
+  const answer = async (choice) => {
+    share.disabled = decline.disabled = true;
+    trouble.replaceChildren();
+    try {
+      const body = JSON.stringify({ choice });
+      const given = await call("POST", `prompts/${prompt.id}/answer`, { key: readCredential("owner"), body });
+      card.lastElementChild.replaceWith(renderAnswer({ ...prompt, answer: given }, card));
+      card.focus();
+    } catch (problem) {
+      share.disabled = decline.disabled = false;
+      trouble.replaceChildren(element("span", {}, explain(problem)));
+      // Someone else with this token answered, or the request ended: neither button can work any more.
+      if (problem.status === 409) share.disabled = decline.disabled = true;
+    }
+  };
+  share.addEventListener("click", async () => {
+    if (await confirmShare(prompt.request)) await answer("share");
+  });
+  decline.addEventListener("click", () => answer("decline"));
+  return element(
+    "div",
+    { className: "answer" },
+    element("div", { className: "choices" }, share, decline),
+    trouble,
+    element("p", { className: "quiet" }, "You may also ignore this; the agency cannot see that you were asked."),
+  );
+}
+
+/** Ask once more before sharing; true when the owner goes ahead. */
+function confirmShare(request) {
+  find("#confirm-who").textContent = `${request.agency.name}, case ${request.case_number}`;
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "share"), { once: true });
+  });
+}
+
+for (const button of dialog.querySelectorAll("button")) {
+  button.addEventListener("click", () => dialog.close(button.value));
+}
+find("#token-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const token = find("#token").value.trim();
+  find("#token").value = "";
+  if (token === "") return;
+  keepCredential("owner", token);
+  load();
+});
+find("#retry").addEventListener("click", load);
+find("#leave").addEventListener("click", () => {
+  forgetCredential("owner");
+  status.textContent = "";
+  load();
+});
+// A second link opened in this tab changes only the fragment, which loads nothing anew.
+addEventListener("hashchange", () => {
+  takeFragmentToken("owner");
+  load();
+});
+takeFragmentToken("owner");
+load();
