@@ -1,0 +1,207 @@
+"""The queue on a real PostgreSQL: transitions, races, and rows that cannot be."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from geodispatch import pace
+from geodispatch.prompt import TRANSITIONS, PromptState
+from geodispatch_db import prompts
+from geodispatch_db.pool import open_connection
+
+NOW = datetime(2026, 7, 1, 15, tzinfo=UTC)
+LEASE = timedelta(minutes=2)
+
+
+async def fill(connection: asyncpg.Connection, *, request_count: int, owner_count: int) -> None:
+    """Open requests 1, 2, …, each with a prompt to every owner 1, 2, …"""
+    await connection.execute(
+        "insert into agency (id, slug, name, kind) overriding system value values (1, 'pd', 'PD', 'municipal_police');"
+        "insert into member (id, agency_id, name, role) overriding system value values (1, 1, 'Rossi', 'requester')"
+    )
+    await connection.execute(
+        "insert into owner (id, external_id) overriding system value select n, 'o' || n from generate_series(1, $1) n",
+        owner_count,
+    )
+    for number in range(1, request_count + 1):
+        await connection.execute(
+            """insert into request (id, agency_id, member_id, idempotency_key, body_sha256, case_number, offence, body,
+                   contact_name, contact_email, window_start, window_end, fence, area_m2, state, opened_at, expires_at)
+               overriding system value
+               values ($1, 1, 1, $1::bigint::text, '', 'c', 'theft', 'b', 'n', 'e', $2, $3, '{}', 1, 'open', $3, $4)""",
+            number,
+            NOW - timedelta(hours=1),
+            NOW,
+            NOW + timedelta(days=7),
+        )
+        owner_id = range(1, owner_count + 1)
+        await prompts.queue(connection, number, owner_id, [uuid4() for _ in owner_id], NOW)
+
+
+async def claim(connection: asyncpg.Connection, limit: int, now: datetime = NOW) -> pace.Plan:
+    """Claim as a sender does."""
+    async with connection.transaction():
+        locked = await prompts.lock_due(connection, now, limit)
+        plan = pace.plan(await prompts.read_due(connection, locked, now), now)
+        await prompts.mark_sending(connection, [prompt.id for prompt in plan.send], now, now + LEASE)
+        await prompts.suppress(connection, plan.suppress)
+        return plan
+
+
+async def test_senders_at_once_claim_each_prompt_once_and_no_owner_twice(database: str) -> None:
+    senders = [await open_connection(database) for _ in range(6)]
+    try:
+        await fill(senders[0], request_count=5, owner_count=200)
+
+        async def drain(connection: asyncpg.Connection) -> list[prompts.PromptId]:
+            claimed: list[prompts.PromptId] = []
+            while await connection.fetchval("select exists (select from prompt where state = 'queued')"):
+                claimed += [prompt.id for prompt in (await claim(connection, 17)).send]
+            return claimed
+
+        claimed = [prompt_id for part in await asyncio.gather(*map(drain, senders)) for prompt_id in part]
+        assert len(claimed) == len(set(claimed)) == 200
+        assert len({owner_id for _, owner_id in claimed}) == 200
+    finally:
+        for connection in senders:
+            await connection.close()
+
+
+async def test_the_cap_holds_only_because_the_decision_is_read_after_the_lock(database: str) -> None:
+    """The race, once without the guard: a claim that decides on what it saw before it waited asks an owner twice."""
+    first, second = await open_connection(database), await open_connection(database)
+    try:
+        await fill(first, request_count=2, owner_count=1)
+        stale = second.transaction(isolation="repeatable_read")
+        await stale.start()
+        seen_early = await prompts.read_due(second, [(2, 1)], NOW)  # the snapshot is taken here
+        assert [prompt.id for prompt in (await claim(first, 1)).send] == [(1, 1)]
+        assert pace.plan(seen_early, NOW).send  # unguarded: the owner would be asked a second time
+        await stale.rollback()
+        guarded = await claim(second, 10)
+        assert (guarded.send, list(guarded.suppress)) == ((), [(2, 1)])
+    finally:
+        await first.close()
+        await second.close()
+
+
+async def test_an_owner_locked_by_one_sender_is_skipped_by_another(database: str) -> None:
+    first, second = await open_connection(database), await open_connection(database)
+    try:
+        await fill(first, request_count=2, owner_count=1)
+        async with first.transaction():
+            assert await prompts.lock_due(first, NOW, 1) == [(1, 1)]
+            async with second.transaction():
+                assert await prompts.lock_due(second, NOW, 10) == []
+    finally:
+        await first.close()
+        await second.close()
+
+
+async def test_a_lapsed_lease_is_taken_over_and_the_late_sender_changes_nothing(connection: asyncpg.Connection) -> None:
+    await fill(connection, request_count=1, owner_count=1)
+    await claim(connection, 10)
+    assert not (await claim(connection, 10, NOW + LEASE - timedelta(seconds=1))).send
+    (taken_over,) = (await claim(connection, 10, NOW + LEASE)).send
+    assert taken_over.attempt_count == 1
+    late, current = (prompts.Attempt(taken_over.id, number, "webhook", 0.1, None) for number in (1, 2))
+    await prompts.mark_delivered(connection, [late], NOW)
+    assert await prompts.count_by_state(connection, 1) == {"sending": 1}
+    await prompts.requeue(connection, [late], [NOW])
+    assert await prompts.count_by_state(connection, 1) == {"sending": 1}
+    await prompts.mark_delivered(connection, [current], NOW)
+    assert await prompts.count_by_state(connection, 1) == {"delivered": 1}
+
+
+COLUMNS: dict[PromptState, dict[str, Any]] = {
+    PromptState.QUEUED: {"due_at": NOW},
+    PromptState.SENDING: {"due_at": NOW, "asked_at": NOW, "attempt_count": 1},
+    PromptState.DELIVERED: {"asked_at": NOW, "attempt_count": 1, "delivered_at": NOW},
+    PromptState.ANSWERED: {"asked_at": NOW, "attempt_count": 1, "delivered_at": NOW},
+    PromptState.EXPIRED: {"asked_at": NOW, "attempt_count": 1, "delivered_at": NOW},
+    PromptState.SUPPRESSED: {"suppressed_for": "daily_cap"},
+}
+
+
+async def put_in(connection: asyncpg.Connection, state: str, columns: dict[str, Any]) -> None:
+    values = {
+        "due_at": None,
+        "asked_at": None,
+        "attempt_count": 0,
+        "delivered_at": None,
+        "suppressed_for": None,
+    } | columns
+    await connection.execute(
+        """update prompt set state = $1, due_at = $2, asked_at = $3, attempt_count = $4, delivered_at = $5,
+           suppressed_for = $6""",
+        state,
+        *values.values(),
+    )
+
+
+@pytest.mark.parametrize("state", PromptState)
+async def test_no_operation_leaves_a_state_but_as_the_table_says(
+    connection: asyncpg.Connection, state: PromptState
+) -> None:
+    await fill(connection, request_count=1, owner_count=1)
+    prompt_id = (1, 1)
+    attempt = prompts.Attempt(prompt_id, COLUMNS[state].get("attempt_count", 0), "inbox", 0.0, None)
+    operations = {
+        "mark_sending": lambda: prompts.mark_sending(connection, [prompt_id], NOW, NOW + LEASE),
+        "suppress": lambda: prompts.suppress(connection, {prompt_id: "daily_cap"}),
+        "mark_delivered": lambda: prompts.mark_delivered(connection, [attempt], NOW),
+        "requeue": lambda: prompts.requeue(connection, [attempt], [NOW]),
+        "close": lambda: prompts.close(connection, [1]),
+        "answer": lambda: prompts.answer(connection, prompt_id, "share", NOW),
+    }
+    for name, operate in operations.items():
+        await put_in(connection, state, COLUMNS[state])
+        await operate()
+        after = PromptState(await connection.fetchval("select state from prompt"))
+        assert after == state or after in TRANSITIONS[state], f"{name}: {state} became {after}"
+
+
+@pytest.mark.parametrize(("state", "like"), [pair for pair in product(PromptState, PromptState) if pair[0] != pair[1]])
+async def test_rows_that_no_transition_reaches_are_refused(
+    connection: asyncpg.Connection, state: PromptState, like: PromptState
+) -> None:
+    if COLUMNS[state] == COLUMNS[like]:
+        pytest.skip("these two states have the same columns")
+    await fill(connection, request_count=1, owner_count=1)
+    allowed_too = {(PromptState.QUEUED, PromptState.SENDING)}  # a failed try, waiting for the next
+    if (state, like) in allowed_too:
+        await put_in(connection, state, COLUMNS[like])
+        return
+    with pytest.raises(asyncpg.CheckViolationError):
+        await put_in(connection, state, COLUMNS[like])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update request set body = 'another'",
+        "update request set fence = '{}'::jsonb || '{\"a\": 1}'",
+        "update request set expires_at = expires_at + interval '1 day'",
+        "update request set opened_at = opened_at + interval '1 second'",
+        "update request set state = 'draft', opened_at = null, expires_at = null",
+        "delete from request",
+    ],
+)
+async def test_an_open_request_cannot_be_changed_or_deleted(connection: asyncpg.Connection, change: str) -> None:
+    await fill(connection, request_count=1, owner_count=0)
+    with pytest.raises(asyncpg.RestrictViolationError, match="public"):
+        await connection.execute(change)
+
+
+async def test_a_closed_request_stays_closed(connection: asyncpg.Connection) -> None:
+    await fill(connection, request_count=1, owner_count=0)
+    await connection.execute("update request set state = 'closed', closed_at = $1, close_reason = 'resolved'", NOW)
+    with pytest.raises(asyncpg.RestrictViolationError, match="closed"):
+        await connection.execute("update request set state = 'open', closed_at = null, close_reason = null")

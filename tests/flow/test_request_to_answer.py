@@ -1,0 +1,281 @@
+"""The main job through HTTP on a real PostgreSQL: from a fence to owners' answers, and to an app's webhook."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from aiohttp import web
+from standardwebhooks.webhooks import Webhook as Verifier
+
+from geodispatch.clock import utc_now
+from geodispatch.request import Submission
+from geodispatch.send import open_sender, run_sender
+from geodispatch_db.prompts import CHANNEL
+from tests.services import OWNER_COUNT, Clock, Town, cancelled, running_town, street_cameras, street_fence, submission
+
+
+async def test_every_owner_inside_is_asked_once_and_nobody_outside(town: Town) -> None:
+    reply = await town.submit(fence=street_fence(5, 14))
+    assert reply.status == 201, reply.text
+    await town.send_all()
+    asked = [n for n in range(1, OWNER_COUNT + 1) if await town.inbox(f"owner-{n}")]
+    assert asked == list(range(5, 15))
+    assert len(await town.inbox("owner-10")) == 1  # four cameras, one owner
+    (prompt,) = await town.inbox("owner-7")
+    assert prompt["request"] == reply.json
+    assert prompt["state"] == "delivered"
+
+
+async def test_share_decline_and_silence(town: Town) -> None:
+    request = (await town.submit(fence=street_fence(1, 10))).json
+    await town.send_all()
+    (first,), (second,) = await town.inbox("owner-1"), await town.inbox("owner-2")
+    for owner, prompt, choice in (("owner-1", first, "share"), ("owner-2", second, "decline")):
+        reply = await town.call("POST", f"prompts/{prompt['id']}/answer", await town.token(owner), {"choice": choice})
+        assert reply.status == 200, reply.text
+        (seen,) = await town.inbox(owner)
+        assert (seen["state"], seen["answer"]["choice"]) == ("answered", choice)
+    # What the agency can read is what it could read before: neither answers nor silence show.
+    assert (await town.call("GET", f"requests/{request['id']}", town.agency_key)).json == request
+
+
+async def test_an_answer_counts_once(town: Town) -> None:
+    await town.submit()
+    await town.send_all()
+    (prompt,) = await town.inbox("owner-3")
+    path, token = f"prompts/{prompt['id']}/answer", await town.token("owner-3")
+    replies = await asyncio.gather(*(town.call("POST", path, token, {"choice": "share"}) for _ in range(8)))
+    assert {reply.status for reply in replies} == {200}
+    assert len({reply.json["answered_at"] for reply in replies}) == 1
+    other = await town.call("POST", path, token, {"choice": "decline"})
+    assert (other.status, other.json["type"]) == (409, "/problems/already-answered")
+    assert await town.count("answer") == 1
+
+
+async def test_nobody_answers_for_another(town: Town) -> None:
+    await town.submit()
+    await town.send_all()
+    (prompt,) = await town.inbox("owner-3")
+    reply = await town.call("POST", f"prompts/{prompt['id']}/answer", await town.token("owner-4"), {"choice": "share"})
+    assert reply.status == 404
+    assert await town.count("answer") == 0
+
+
+async def test_every_request_is_public_in_full(town: Town) -> None:
+    first, second = (await town.submit(case_number="A-001")).json, (await town.submit(case_number="A-002")).json
+    page = (await town.call("GET", "public/requests")).json
+    assert page == {"requests": [second, first], "next_before": None}
+    page = (await town.call("GET", f"public/requests?limit=1&before={second['id']}")).json
+    assert page == {"requests": [first], "next_before": first["id"]}
+
+
+async def test_the_same_idempotency_key_is_the_same_request(town: Town) -> None:
+    async def submit(**changes: Any) -> Any:
+        return await town.call("POST", "requests", town.agency_key, submission(**changes), Idempotency_Key="one")
+
+    replies = await asyncio.gather(*(submit() for _ in range(8)))
+    assert {reply.status for reply in replies} == {201}
+    assert len({reply.text for reply in replies}) == 1
+    assert (await town.count("request"), await town.count("prompt")) == (1, OWNER_COUNT)
+    town.clock.advance(days=60)  # the window is too old by now, but this is no new request
+    assert (await submit()).text == replies[0].text
+    other = await submit(case_number="another")
+    assert (other.status, other.json["type"]) == (422, "/problems/idempotency-key-reused")
+
+
+async def test_an_owner_is_asked_once_a_day(town: Town) -> None:
+    await town.submit(case_number="first")
+    await town.send_all()
+    town.clock.advance(hours=23, minutes=59)
+    await town.submit(case_number="too early")
+    await town.send_all()
+    assert [prompt["request"]["case_number"] for prompt in await town.inbox("owner-1")] == ["first"]
+    town.clock.advance(minutes=1)
+    await town.submit(case_number="a day later")
+    await town.send_all()
+    assert [p["request"]["case_number"] for p in await town.inbox("owner-1")] == ["a day later", "first"]
+
+
+async def test_a_request_ends_by_itself_and_its_prompts_with_it(town: Town) -> None:
+    request = (await town.submit()).json
+    await town.send_all()
+    (prompt,) = await town.inbox("owner-1")
+    town.clock.advance(days=7)
+    reply = await town.call("POST", f"prompts/{prompt['id']}/answer", await town.token("owner-1"), {"choice": "share"})
+    assert (reply.status, reply.json["type"]) == (409, "/problems/request-not-open")
+    async with open_sender(town.service.pool, town.service.settings, town.clock) as sender:
+        assert await sender.close_expired() == [request["id"]]
+    closed = (await town.call("GET", f"requests/{request['id']}", town.agency_key)).json
+    assert (closed["state"], closed["close_reason"]) == ("closed", "expired")
+    assert [prompt["state"] for prompt in await town.inbox("owner-1")] == ["expired"]
+
+
+async def test_a_closed_request_is_not_sent(town: Town) -> None:
+    request = (await town.submit()).json
+    reply = await town.call("POST", f"requests/{request['id']}/close", town.agency_key, {"reason": "withdrawn"})
+    assert (reply.status, reply.json["state"], reply.json["close_reason"]) == (200, "closed", "withdrawn")
+    await town.send_all()
+    assert await town.inbox("owner-1") == []
+    again = await town.call("POST", f"requests/{request['id']}/close", town.agency_key, {"reason": "resolved"})
+    assert (again.status, again.json["type"]) == (409, "/problems/request-not-open")
+
+
+async def test_a_camera_that_joins_or_leaves_counts_from_then_on(town: Town) -> None:
+    await town.service.registry.remove_camera("camera-2")
+    line = json.dumps({"id": "new", "lon": -89.6499, "lat": 39.8001, "owner": "newcomer"}).encode()
+    reply = await town.call("PUT", "cameras", town.operator_key, line, Content_Type="application/x-ndjson")
+    assert reply.status == 200, reply.text
+    assert reply.json["changed_count"] == 1
+    async with asyncio.timeout(10):  # the server's own follower, by NOTIFY
+        while len(town.service.index) != len(street_cameras()) or town.service.index.count(street_fence(1, 2)) != 2:
+            await asyncio.sleep(0.01)
+    await town.submit()
+    await town.send_all()
+    assert len(await town.inbox("newcomer")) == 1
+    assert await town.inbox("owner-2") == []
+
+
+async def test_the_library_makes_the_same_calls(database: str) -> None:
+    async with running_town(database, Clock()) as town:
+        service = town.service
+        agency = await service.authenticate(town.agency_key)
+        request = await service.submit(agency, Submission.model_validate(submission()), idempotency_key="one")
+        await town.send_all()
+        owner = await service.authenticate(await town.token("owner-1"))
+        (prompt,) = await service.list_prompts(owner)
+        assert prompt.request == request
+        assert (await service.answer(owner, prompt.id, "share")).choice == "share"
+
+
+# ---- webhooks: a receiver on a real socket
+
+
+@dataclass
+class Receiver:
+    """An app backend that notes what it gets and answers as it is told."""
+
+    url: str = ""
+    statuses: list[int] = field(default_factory=list)
+    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+
+    async def __call__(self, request: web.Request) -> web.Response:
+        self.got.append((dict(request.headers), await request.read()))
+        status = self.statuses.pop(0) if self.statuses else 204
+        return web.Response(status=status, headers={"Location": self.url} if status == 302 else {})
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+
+    async def handle(request: web.Request) -> web.Response:
+        return await receiver(request)
+
+    app = web.Application()
+    app.router.add_post("/hook", handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+        yield receiver
+    finally:
+        await runner.cleanup()
+
+
+async def reached_by_webhook(town: Town, receiver: Receiver) -> str:
+    """Let the app's webhook reach every owner; return the secret."""
+    webhook_id, secret = await town.service.registry.add_webhook(receiver.url)
+    await town.service.registry.put_cameras(street_cameras(), webhook_id=webhook_id)
+    return secret
+
+
+@pytest.fixture
+def real_now(town: Town) -> Clock:
+    """Set the town's clock to now: a verifier of signatures looks at its own."""
+    town.clock.now = utc_now()
+    return town.clock
+
+
+async def test_a_webhook_gets_each_prompt_signed_and_thin(town: Town, real_now: Clock) -> None:
+    async with receiving() as receiver:
+        secret = await reached_by_webhook(town, receiver)
+        request = (await town.submit(window=past_window(real_now), fence=street_fence(1, 10))).json
+        await town.send_all()
+        assert len(receiver.got) == 10
+        for headers, body in receiver.got:
+            event = Verifier(secret).verify(body, headers)
+            assert event["type"] == "prompt.created"
+            assert set(event["data"]) == {"prompt_id", "owner", "request_id"}
+            assert event["data"]["request_id"] == request["id"]
+            (prompt,) = await town.inbox(event["data"]["owner"])
+            assert prompt["id"] == event["data"]["prompt_id"]
+        assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 10
+
+
+def past_window(clock: Clock) -> dict[str, str]:
+    return {
+        "start": (clock.now - timedelta(hours=2)).isoformat(),
+        "end": (clock.now - timedelta(hours=1)).isoformat(),
+    }
+
+
+@pytest.mark.parametrize("status", [500, 302, 404])
+async def test_a_failed_try_is_repeated_later_under_the_same_id(town: Town, status: int) -> None:
+    async with receiving() as receiver:
+        await reached_by_webhook(town, receiver)
+        await town.submit(fence=street_fence(1, 8))
+        receiver.statuses = [status] * 8
+        await town.send_all()
+        assert len(receiver.got) == 8  # a redirect is not followed
+        assert await town.inbox("owner-1") == []
+        await town.send_all()
+        assert len(receiver.got) == 8  # not before the time is ripe
+        town.clock.advance(seconds=5)
+        await town.send_all()
+        ids = [headers["webhook-id"] for headers, _ in receiver.got]
+        assert sorted(ids[:8]) == sorted(ids[8:])
+        assert len(await town.inbox("owner-1")) == 1
+        failures = await town.service.pool.fetch(
+            "select number, failure from attempt where owner_id = 1 order by number"
+        )
+        assert [tuple(row) for row in failures] == [(1, f"HTTP {status}"), (2, None)]
+
+
+async def test_a_dead_webhook_leaves_the_prompt_in_the_inbox(town: Town) -> None:
+    async with receiving() as receiver:
+        await reached_by_webhook(town, receiver)
+    await town.submit(fence=street_fence(1, 8))
+    for _ in range(8):
+        await town.send_all()
+        town.clock.advance(minutes=31)
+    assert len(await town.inbox("owner-1")) == 1
+    channels = await town.service.pool.fetch(
+        "select channel, failure is null as ok from attempt where owner_id = 1 order by number"
+    )
+    assert [tuple(row) for row in channels] == [("webhook", False)] * 6 + [("inbox", True)]
+
+
+async def test_a_sender_wakes_up_when_prompts_are_queued(town: Town) -> None:
+    settings = town.service.settings.model_copy(update={"send_poll_s": 3600.0})
+    sender = asyncio.create_task(run_sender(town.service.database, settings, town.clock))
+    try:
+        async with asyncio.timeout(10):
+            while not await town.service.pool.fetchval(
+                "select count(*) from pg_stat_activity where datname = current_database() and query ilike $1",
+                f"%listen%{CHANNEL}%",
+            ):
+                await asyncio.sleep(0.01)
+            await town.submit()
+            while not await town.inbox("owner-1"):
+                await asyncio.sleep(0.01)
+    finally:
+        await cancelled(sender)

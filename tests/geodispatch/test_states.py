@@ -1,0 +1,48 @@
+"""States stand in one place in code; PostgreSQL's enums and the errors' statuses repeat them exactly."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import asyncpg
+import pytest
+
+from geodispatch import accounts, errors, prompt, request
+from geodispatch.web.errors import STATUS
+
+ENUMS: dict[str, type[StrEnum]] = {
+    "agency_kind": accounts.AgencyKind,
+    "member_role": accounts.Role,
+    "key_holder": accounts.Holder,
+    "request_state": request.RequestState,
+    "close_reason": request.CloseReason,
+    "prompt_state": prompt.PromptState,
+    "suppression": prompt.Suppression,
+    "choice": prompt.Choice,
+}
+
+
+async def test_enums_are_the_same_in_code_and_database(connection: asyncpg.Connection) -> None:
+    rows = await connection.fetch(
+        "select typname, enumlabel from pg_enum join pg_type on pg_type.oid = enumtypid order by enumsortorder"
+    )
+    in_database: dict[str, list[str]] = {}
+    for row in rows:
+        in_database.setdefault(row["typname"], []).append(row["enumlabel"])
+    assert in_database.pop("channel") == ["inbox", "webhook"]
+    assert in_database == {name: [member.value for member in enum] for name, enum in ENUMS.items()}
+
+
+@pytest.mark.parametrize(
+    ("states", "transitions"), [(prompt.PromptState, prompt.TRANSITIONS), (request.RequestState, request.TRANSITIONS)]
+)
+def test_every_state_has_its_row(states: type[StrEnum], transitions: dict[StrEnum, frozenset[StrEnum]]) -> None:
+    assert set(transitions) == set(states)
+
+
+def leaves(error: type[errors.GeodispatchError]) -> set[type[errors.GeodispatchError]]:
+    return set().union(*(leaves(child) for child in error.__subclasses__())) or {error}
+
+
+def test_every_error_has_a_status_and_prints() -> None:
+    assert set(STATUS) == leaves(errors.GeodispatchError)

@@ -1,0 +1,154 @@
+"""A real browser on a real server: an agency draws a fence and publishes a request, an owner answers it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from tests.services import LiveServer
+
+CHROMIUM = "/usr/bin/chromium"
+# As root there is no sandbox; without a graphics card WebGL is drawn in software, slowly, hence the patience.
+ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+SOFTWARE_WEBGL = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+NO_WEBGL = ["--disable-3d-apis"]
+PATIENCE_MS = 30_000
+
+TEXT = "A hand cart was taken from the yard behind the market. Footage of the pavement would help."
+
+pytestmark = pytest.mark.skipif(not os.access(CHROMIUM, os.X_OK), reason=f"there is no {CHROMIUM}")
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+@asynccontextmanager
+async def open_browser(arguments: list[str]) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *arguments])
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+async def open_page(browser: Browser, url: str) -> tuple[Page, Callable[[], list[str]]]:
+    """Open a page, and return it with a function that returns what it must not do: fail, or reach elsewhere."""
+    faults: list[str] = []
+    origin = urlsplit(url).netloc
+    context = await browser.new_context(timezone_id="UTC", locale="en-GB")
+    context.set_default_timeout(PATIENCE_MS)
+    page = await context.new_page()
+    page.on("pageerror", lambda error: faults.append(f"exception: {error}"))
+    page.on("console", lambda line: faults.append(f"console: {line.text}") if line.type == "error" else None)
+    page.on("request", lambda asked: faults.append(f"asked for {asked.url}") if _leaves(asked.url, origin) else None)
+    await page.goto(url)
+    return page, lambda: faults
+
+
+def _leaves(url: str, origin: str) -> bool:
+    return not url.startswith(("blob:", "data:")) and urlsplit(url).netloc != origin
+
+
+async def use_key(page: Page, key: str) -> None:
+    await page.get_by_label("Agency API key").fill(key)
+    await page.get_by_role("button", name="Use this key").click()
+
+
+async def draw_polygon(page: Page, lon: float, lat: float) -> None:
+    """Go to a position by the search box and click four corners around it, the last one twice to finish."""
+    await page.get_by_label("Find a place").fill(f"{lat}, {lon}")
+    await page.get_by_role("option").first.click()
+    await page.get_by_role("button", name="Polygon").click()
+    box = await page.locator("#map canvas").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    for right, down in ((-110, -80), (120, -90), (105, 85), (-120, 90), (-120, 90)):
+        await page.mouse.move(x + right, y + down)
+        await page.mouse.click(x + right, y + down)
+
+
+async def fill_form(page: Page, case_number: str) -> None:
+    start = (datetime.now(UTC) - timedelta(days=1)).replace(hour=8, minute=0)
+    await page.get_by_label("Case number").fill(case_number)
+    await page.get_by_label("Offence").select_option(label="Theft")
+    await page.get_by_label("Start").fill(f"{start:%Y-%m-%dT%H:%M}")
+    await page.get_by_label("End").fill(f"{start + timedelta(hours=2):%Y-%m-%dT%H:%M}")
+    await page.get_by_label("What happened").fill(TEXT)
+    await page.get_by_label("Contact, by name").fill("Det. A. Rossi")
+    await page.get_by_label("Contact's email").fill("a.rossi@springfield.example")
+
+
+async def test_an_agency_draws_a_fence_and_the_owner_in_it_answers(live_server: LiveServer) -> None:
+    async with open_browser(SOFTWARE_WEBGL) as browser:
+        page, faults = await open_page(browser, f"{live_server.url}/agency")
+        if not await page.evaluate("document.createElement('canvas').getContext('webgl2') !== null"):
+            pytest.skip("this Chromium has no WebGL 2")
+        await page.locator("#map[data-ready]").wait_for()
+        await use_key(page, live_server.agency_key)
+        await draw_polygon(page, live_server.lon, live_server.lat)
+        await expect(page.locator("#preview")).to_contain_text("This fence is allowed.")
+        await expect(page.locator("#preview")).to_contain_text("sq mi")
+        await fill_form(page, "2026-004711")
+        await page.get_by_role("button", name="Publish the request").click()
+
+        published = page.get_by_role("article").filter(has_text="2026-004711")
+        await expect(published).to_contain_text(TEXT)
+        await expect(published).to_be_focused()
+        await expect(page.locator("#published")).to_contain_text("is public")
+        assert live_server.agency_key not in page.url
+        assert faults() == []
+
+        page, faults = await open_page(browser, f"{live_server.url}/owner#token={live_server.owner_token}")
+        assert live_server.owner_token not in page.url
+        prompt = page.get_by_role("article").filter(has_text="2026-004711")
+        await wait_for_delivery(page)
+        await expect(prompt).to_contain_text(TEXT)
+        await prompt.get_by_role("button", name="Share").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Yes, share").click()
+        await expect(prompt).to_contain_text("You agreed to share")
+        await page.reload()
+        await expect(prompt).to_contain_text("You agreed to share")
+        await expect(prompt.get_by_role("button")).to_have_count(0)
+        assert faults() == []
+
+
+async def wait_for_delivery(page: Page) -> None:
+    """Load the owner's page until the sender has put a prompt there: the page does not renew itself."""
+    deadline = datetime.now(UTC) + timedelta(milliseconds=PATIENCE_MS)
+    loaded = page.get_by_role("article").or_(page.get_by_text("Nobody has asked you"))
+    await loaded.first.wait_for()
+    while await page.get_by_role("article").count() == 0:
+        assert datetime.now(UTC) < deadline, "no prompt was delivered"
+        await page.reload()
+        await loaded.first.wait_for()
+
+
+async def test_without_webgl_a_fence_is_pasted_and_a_broken_rule_is_named_at_its_field(live_server: LiveServer) -> None:
+    west, south = live_server.lon - 0.004, live_server.lat - 0.003
+    east, north = live_server.lon + 0.004, live_server.lat + 0.003
+    fence = {
+        "type": "Polygon",
+        "coordinates": [[[west, south], [east, south], [east, north], [west, north], [west, south]]],
+    }
+    async with open_browser(NO_WEBGL) as browser:
+        page, _ = await open_page(browser, f"{live_server.url}/agency")
+        await expect(page.get_by_text("The map cannot be shown here")).to_be_visible()
+        await use_key(page, live_server.agency_key)
+        await page.get_by_label("Fence as a GeoJSON Polygon").fill(json.dumps(fence))
+        await expect(page.locator("#preview")).to_contain_text("This fence is allowed.")
+        await fill_form(page, "2026-004712")
+        await page.get_by_label("End").fill(await page.get_by_label("Start").input_value())
+        await page.get_by_role("button", name="Publish the request").click()
+        await expect(page.get_by_label("End")).to_be_focused()
+        await expect(page.locator("#window-end-error")).not_to_be_empty()
+
+        await fill_form(page, "2026-004712")
+        await page.get_by_role("button", name="Publish the request").click()
+        await expect(page.get_by_role("article").filter(has_text="2026-004712")).to_contain_text(TEXT)

@@ -1,0 +1,47 @@
+"""The contract: valid OpenAPI 3.1, the copy in git is what the code says, and every route is in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from geodispatch.web import openapi
+from tests.services import Town
+
+CONTRACT = Path(openapi.__file__).with_name("openapi.json")
+
+
+def test_the_copy_in_git_is_current() -> None:
+    assert CONTRACT.read_text() == openapi.text(), "run `make openapi` and commit the difference"
+
+
+def test_it_is_valid() -> None:
+    OpenAPIV31SpecValidator(openapi.document()).validate()
+
+
+def test_it_has_what_was_promised() -> None:
+    operations = {f"{method.upper()} {path}" for path, item in openapi.document()["paths"].items() for method in item}
+    promised = "POST requests, GET requests/{id}, POST preview, PUT cameras, DELETE cameras/{id}, GET prompts, POST prompts/{id}/answer, GET public/requests"
+    assert {f"{line.split()[0]} /api/v1/{line.split()[1]}" for line in promised.split(", ")} <= operations
+
+
+async def test_the_server_serves_it(town: Town) -> None:
+    async with town.http.get(f"{town.url}/openapi.json") as response:
+        assert await response.json() == openapi.document()
+
+
+async def test_nothing_public_can_be_edited_or_deleted(town: Town) -> None:
+    request = (await town.submit()).json
+    for path in ("requests", f"requests/{request['id']}", "public/requests", f"public/requests/{request['id']}"):
+        for method in ("PUT", "PATCH", "DELETE"):
+            reply = await town.call(method, path, town.agency_key, {})
+            assert reply.status in (404, 405)
+    assert (await town.call("GET", "public/requests")).json["requests"] == [request]
+
+
+async def test_health_readiness_and_metrics(town: Town) -> None:
+    for path, text in (("healthz", "ok"), ("readyz", "ready"), ("metrics", "geodispatch_cameras 43.0")):
+        async with town.http.get(f"{town.url}/{path}") as response:
+            assert response.status == 200
+            assert text in await response.text()
