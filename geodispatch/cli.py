@@ -46,8 +46,10 @@ _REFUSED_SHOWN_COUNT = 20
 
 def main() -> None:
     """Run the command line; what we refuse on purpose is one line on stderr and exit code 1."""
+    from geodispatch.logs import configure_logs
     from geodispatch_db.errors import DatabaseError
 
+    configure_logs()
     try:
         app()
     except (GeodispatchError, DatabaseError) as error:

@@ -1,7 +1,7 @@
 """A real service on a real database, behind a real HTTP server on a real socket, with a small town to ask.
 
-The town: 40 owners along a street, one camera each, every 20 m to the east from `WEST, SOUTH`; the tenth owner has three
-more at the same house.
+The town: 40 owners along a street, one camera each, every 20 m to the east from `WEST, SOUTH`; the tenth owner has
+three more at the same house.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ async def town(database: str) -> AsyncIterator[Town]:
 
 @dataclass(frozen=True)
 class LiveServer:
-    """What a browser needs: a server whose clock goes and whose sender runs, and one owner in the middle of the street."""
+    """What a browser needs: a server whose clock goes and whose sender runs, and an owner in the middle of the street."""
 
     url: str
     agency_key: str

@@ -28,7 +28,7 @@ from geodispatch_db.postmaster import (
     PROBE_TIMEOUT_S,
     Answer,
     Postmaster,
-    clear_pid_file,
+    clear_lock_files,
     find_postmaster,
     log_tail,
     probe,
@@ -85,7 +85,7 @@ async def embedded_postgres(
         raise EmbeddedUnsupported(f"it finds its processes in /proc, which {sys.platform} does not have")
     folder = open_folder(data_dir or default_folder())
     account = choose_account(folder.cluster)
-    await require_reachable(folder, account)
+    await asyncio.to_thread(require_reachable, folder, account)
     users = FileLock(folder.users)
     entered = False
     try:
@@ -149,19 +149,23 @@ async def _ensure_running(
 ) -> None:
     """Return when the server answers: the one that was left to us, or a new one."""
     deadline = time.monotonic() + start_timeout_s
-    while postmaster := find_postmaster(folder.cluster):
-        if await _answers(postmaster, folder, deadline, silence_timeout_s):
-            return
-        # It was shutting down when we came, or it is sick. Other users' pools will find the next one by themselves.
-        await postmaster.stop(IMMEDIATE)
-    if await probe(server_dsn(folder.cluster, "postgres")) is not Answer.SILENCE:
-        # Two servers on one cluster would destroy it, and PostgreSQL's own guards do not reach across containers.
-        raise UnsafeFolder(folder.root, "a server that is not ours to see, perhaps in another container, is using it")
+    while True:
+        if postmaster := find_postmaster(folder.cluster):
+            if await _answers(postmaster, folder, deadline, silence_timeout_s):
+                return
+            # It was shutting down when we came, or it is sick. Other users' pools find the next one by themselves.
+            await postmaster.stop(IMMEDIATE)
+        elif await probe(server_dsn(folder.cluster, "postgres")) is Answer.SILENCE:
+            break
+        elif not find_postmaster(folder.cluster):
+            # Two servers on one cluster would destroy it, and PostgreSQL's own guards end at a container's wall.
+            raise UnsafeFolder(folder.root, "a server that we cannot see, perhaps in another container, is using it")
 
     binaries = await find_binaries(account)
     await ensure_cluster(folder, account, binaries, door)
-    clear_pid_file(folder.cluster)
-    arguments = write_configuration(folder, make_socket_folder(folder, account), settings)
+    socket = make_socket_folder(folder, account)
+    clear_lock_files(folder.cluster, socket)
+    arguments = write_configuration(folder, socket, settings)
     with suppress(FileNotFoundError):
         folder.log.replace(folder.log.with_name(f"{folder.log.name}.1"))  # so the log does not grow for ever
     retry_until = time.monotonic() + _OLD_CHILDREN_TIMEOUT_S
@@ -187,7 +191,7 @@ async def _ensure_running(
 
 async def _answers(postmaster: Postmaster, folder: ServerFolder, deadline: float, silence_timeout_s: float) -> bool:
     """Wait while the server lives and makes progress; return True once it answers, False if it ended or fell silent."""
-    silent_since, log_bytes = time.monotonic(), -1
+    silent_since, log_bytes, pause_s = time.monotonic(), -1, _POLL_S
     while postmaster.is_alive():
         answer = await probe(server_dsn(folder.cluster, "postgres"), timeout_s=min(PROBE_TIMEOUT_S, silence_timeout_s))
         if answer is Answer.READY:
@@ -198,5 +202,6 @@ async def _answers(postmaster: Postmaster, folder: ServerFolder, deadline: float
             silent_since, log_bytes = now, grown
         if now - silent_since > silence_timeout_s or now > deadline:
             return False
-        await asyncio.sleep(_POLL_S)
+        await asyncio.sleep(pause_s)
+        pause_s = min(1.5 * pause_s, 1.0)  # each question leaves a line in the server's log
     return False

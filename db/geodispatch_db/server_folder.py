@@ -14,11 +14,11 @@ Nothing that we did not create is ever given another mode or owner.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import re
 import stat
+import subprocess
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ SYSTEM_FOLDER = Path("/var/lib/geodispatch")
 
 # sockaddr_un holds 107 bytes and a zero, the name of the socket among them.
 _SOCKET_PATH_BYTES = 107
-_SOCKET_NAME = ".s.PGSQL.5432"
+SOCKET_NAME = ".s.PGSQL.5432"
 # A comma or a quote would have to be escaped differently in postgresql.conf and in a DSN.
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_./-]+")
 
@@ -145,28 +145,24 @@ def remove_socket_folder(folder: ServerFolder) -> None:
             path.rmdir()
 
 
-async def require_reachable(folder: ServerFolder, account: ServerAccount) -> None:
+def require_reachable(folder: ServerFolder, account: ServerAccount) -> None:
     """Make sure that the account can enter the folder. The kernel is asked, since modes do not tell of ACLs.
 
     Errors: FolderUnreachable; EmbeddedUnsupported: a root without the right to become another user.
     """
     paths = [*reversed(folder.root.parents), folder.root]
     try:
-        child = await asyncio.create_subprocess_exec(
-            "/bin/sh",
-            "-c",
-            'for folder in "$@"; do [ -x "$folder" ] || { printf %s "$folder"; exit; }; done',
-            "sh",
-            *map(str, paths),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
+        child = subprocess.run(  # noqa: S603 (the shell is given its words one by one)
+            ["/bin/sh", "-c", 'for f in "$@"; do [ -x "$f" ] || { printf %s "$f"; exit; }; done', "sh", *paths],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            check=True,
             **account.child_options(),
         )
     except PermissionError as error:
         raise EmbeddedUnsupported(f"this root cannot become the user {account.name!r}") from error
-    blocked_by, _ = await child.communicate()
-    if blocked_by:
-        raise FolderUnreachable(folder.root, Path(os.fsdecode(blocked_by)), account.name)
+    if child.stdout:
+        raise FolderUnreachable(folder.root, Path(os.fsdecode(child.stdout)), account.name)
 
 
 def _short_socket_folders(folder: ServerFolder) -> list[Path]:
@@ -176,5 +172,5 @@ def _short_socket_folders(folder: ServerFolder) -> list[Path]:
 
 
 def _fits(path: Path) -> bool:
-    socket = path / _SOCKET_NAME
+    socket = path / SOCKET_NAME
     return len(os.fsencode(socket)) <= _SOCKET_PATH_BYTES and _PLAIN_PATH.fullmatch(str(path)) is not None

@@ -78,6 +78,12 @@ async def test_a_bad_fence(town: Town, name: str) -> None:
     await nothing_is_stored(town)
 
 
+def window(start: str, end: str) -> dict[str, Any]:
+    return {"window": {"start": start, "end": end}}
+
+
+TRIANGLE = [[WEST + STEP, SOUTH], [WEST + 2 * STEP, SOUTH], [WEST + STEP, SOUTH + STEP], [WEST + STEP, SOUTH]]
+
 BAD_MEMBERS: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown member": ({"surprise": 1}, "/surprise"),
     "an unknown offence": ({"offence": "protest"}, "/offence"),
@@ -89,18 +95,18 @@ BAD_MEMBERS: dict[str, tuple[dict[str, Any], str]] = {
     "a contact without address": ({"contact": {"name": "Det. A. Rossi"}}, "/contact/email"),
     "an address that is none": ({"contact": {"name": "Det. A. Rossi", "email": "rossi"}}, "/contact/email"),
     "an unknown contact member": ({"contact": {"name": "A. R.", "email": "a@b.c", "rank": 1}}, "/contact/rank"),
-    "a window without zone": ({"window": {"start": "2026-06-30T10:00:00", "end": "2026-06-30T11:00:00Z"}}, "/window/start"),
-    "a window that is no time": ({"window": {"start": "yesterday", "end": "2026-06-30T11:00:00Z"}}, "/window/start"),
-    "a window backwards": ({"window": {"start": "2026-06-30T12:00:00Z", "end": "2026-06-30T11:00:00Z"}}, "/window/end"),
-    "a window of a minute": ({"window": {"start": "2026-06-30T10:00:00Z", "end": "2026-06-30T10:01:00Z"}}, "/window/end"),
-    "a window of a day": ({"window": {"start": "2026-06-29T10:00:00Z", "end": "2026-06-30T10:00:00Z"}}, "/window/end"),
-    "a window long ago": ({"window": {"start": "2026-01-01T10:00:00Z", "end": "2026-01-01T11:00:00Z"}}, "/window/start"),
-    "a window to come": ({"window": {"start": "2026-07-01T14:00:00Z", "end": "2026-07-01T16:00:00Z"}}, "/window/end"),
-    "a year that no calendar has": ({"window": {"start": "0001-01-01T00:00:00+14:00", "end": "9999-12-31T23:59:59-14:00"}}, "/window"),
+    "a window without zone": (window("2026-06-30T10:00:00", "2026-06-30T11:00:00Z"), "/window/start"),
+    "a window that is no time": (window("yesterday", "2026-06-30T11:00:00Z"), "/window/start"),
+    "a window backwards": (window("2026-06-30T12:00:00Z", "2026-06-30T11:00:00Z"), "/window/end"),
+    "a window of a minute": (window("2026-06-30T10:00:00Z", "2026-06-30T10:01:00Z"), "/window/end"),
+    "a window of a day": (window("2026-06-29T10:00:00Z", "2026-06-30T10:00:00Z"), "/window/end"),
+    "a window long ago": (window("2026-01-01T10:00:00Z", "2026-01-01T11:00:00Z"), "/window/start"),
+    "a window to come": (window("2026-07-01T14:00:00Z", "2026-07-01T16:00:00Z"), "/window/end"),
+    "the edges of time": (window("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"), "/window"),
     "a fence too small": ({"fence": street_fence(1, 2)}, "/fence"),
     "a fence too large": ({"fence": street_fence(1, 400)}, "/fence"),
-    "a hole": ({"fence": polygon(SQUARE, [[WEST + STEP, SOUTH], [WEST + 2 * STEP, SOUTH], [WEST + STEP, SOUTH + STEP], [WEST + STEP, SOUTH]])}, "/fence"),
-}  # fmt: skip
+    "a hole": ({"fence": polygon(SQUARE, TRIANGLE)}, "/fence"),
+}
 
 
 @pytest.mark.parametrize("name", BAD_MEMBERS)
@@ -111,8 +117,7 @@ async def test_a_bad_member(town: Town, name: str) -> None:
 
 
 async def test_all_broken_rules_at_once(town: Town) -> None:
-    window = {"start": "2026-01-01T10:00:00Z", "end": "2026-01-01T10:01:00Z"}
-    reply = await town.submit(window=window, fence=street_fence(1, 400))
+    reply = await town.submit(**window("2026-01-01T10:00:00Z", "2026-01-01T10:01:00Z"), fence=street_fence(1, 400))
     assert [fault["pointer"] for fault in reply.json["errors"]] == ["/window/end", "/window/start", "/fence"]
 
 
@@ -206,7 +211,9 @@ async def test_another_agency_does_not_find_a_request(town: Town) -> None:
     check_problem(await town.call("POST", f"requests/{request['id']}/close", key, {"reason": "resolved"}), 404, "")
 
 
-@pytest.mark.parametrize("name", ["0", "-1", "x", "1.5", "9" * 40, "%00", "%ff", "%ed%a0%80", "\u0661", "1;drop table request"])
+@pytest.mark.parametrize(
+    "name", ["0", "-1", "x", "1.5", "9" * 40, "%00", "%ff", "%ed%a0%80", "\u0661", "1;drop table request"]
+)
 async def test_a_name_that_is_none(town: Town, name: str) -> None:
     await town.token("owner-1")
     check_problem(await town.call("GET", f"requests/{name}", town.agency_key), 404, "")
