@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from geodispatch.camera_rows import CameraRows, Progress
@@ -17,8 +18,9 @@ from geodispatch.errors import InvalidCameras
 from geodispatch.fence_reader import read_fence
 from geodispatch.geofence import Geofence
 from geodispatch.index_file import open_index_file, write_index_file
+from geodispatch_kernels.cells import fill_cells
 from geodispatch_kernels.degrees import round_to_e7
-from geodispatch_kernels.matched import count_inside, take_inside
+from geodispatch_kernels.matched import count_inside, count_inside_wkb, take_inside, take_inside_wkb
 from geodispatch_kernels.rings import Rings
 
 # So many changes are kept beside the sorted rows before all is sorted anew: a sixteenth of the rows costs a match
@@ -90,11 +92,23 @@ class _Version:
         )
         return _Version(CameraRows.build(*columns))
 
-    def count(self, rings: Rings) -> int:
-        count = int(count_inside(self.base.rows, self.dead_row, rings))
-        return count + int(count_inside(self.delta.rows, _NO_ROWS, rings)) if self.delta_id.size else count
+    def count(self, fence: object) -> int:
+        data = None if self.delta_id.size else _wkb(fence)
+        if data is not None:
+            count = count_inside_wkb(self.base.rows, self.dead_row, data)
+            if count >= 0:
+                return count
+        rings = _rings(fence)
+        count = count_inside(self.base.rows, self.dead_row, rings)
+        return count + count_inside(self.delta.rows, _NO_ROWS, rings) if self.delta_id.size else count
 
-    def match(self, rings: Rings) -> NDArray[np.uint64]:
+    def match(self, fence: object) -> NDArray[np.uint64]:
+        data = None if self.delta_id.size else _wkb(fence)
+        if data is not None:
+            fine, taken = take_inside_wkb(self.base.rows, self.base.camera_id, self.dead_row, data)
+            if fine:
+                return taken
+        rings = _rings(fence)
         taken = take_inside(self.base.rows, self.base.camera_id, self.dead_row, rings)
         if not self.delta_id.size:
             return taken
@@ -180,11 +194,11 @@ class CameraIndex:
         Errors: those of InvalidGeofence, for a fence that is unreadable, no polygon, empty, unclosed or not on Earth.
         Cost:   grows with the cameras near the border and with the answer.
         """
-        return self._version.match(_rings(fence))
+        return self._version.match(fence)
 
     def count(self, fence: object) -> int:
         """Count the cameras inside a fence, without collecting them; else as `match`."""
-        return self._version.count(_rings(fence))
+        return self._version.count(fence)
 
     def match_many(self, fences: Iterable[object]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """Match fences, all against one version of the index.
@@ -195,7 +209,7 @@ class CameraIndex:
         Errors: as `match`, for the first fence that has one; then there is no answer for the others either.
         """
         version = self._version
-        answers = [version.match(_rings(fence)) for fence in fences]
+        answers = [version.match(fence) for fence in fences]
         start = np.zeros(len(answers) + 1, np.int64)
         np.cumsum([answer.size for answer in answers], out=start[1:])
         return start, np.concatenate([np.empty(0, np.uint64), *answers])
@@ -231,6 +245,27 @@ class CameraIndex:
     def _publish(self, version: _Version) -> None:
         limit = max(_CHANGES_FLOOR, len(version.base) // _ROWS_PER_CHANGE)
         self._version = version.merged() if version.change_count > limit else version
+
+
+def compile_kernels() -> None:
+    """Compile every kernel that an index uses, or load it from Numba's cache: once, before workers start.
+
+    Cost:   most of a minute the first time, then a second.
+    """
+    square = shapely.box(0.0, 0.0, 1.0, 1.0)
+    index = CameraIndex.build([1], [0.5], [0.5])
+    for fence in (square, Geofence.parse(square)):
+        index.match(fence)
+        index.count(fence)
+    Geofence.parse(square).contains(np.zeros(1), np.zeros(1))
+    fill_cells(np.zeros(1, np.int32), np.zeros(1, np.int32), 9, np.empty(1, np.uint64))
+
+
+def _wkb(fence: object) -> NDArray[np.uint8] | None:
+    """Return the bytes of a fence that has them at hand, for one kernel to read and match: small fences feel it."""
+    if isinstance(fence, shapely.Geometry):
+        fence = shapely.to_wkb(fence, output_dimension=2)
+    return np.frombuffer(fence, np.uint8) if isinstance(fence, bytes) and fence else None
 
 
 def _rings(fence: object) -> Rings:

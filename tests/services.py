@@ -183,7 +183,7 @@ async def town(database: str) -> AsyncIterator[Town]:
 
 @dataclass(frozen=True)
 class LiveServer:
-    """What a browser needs: a server whose clock goes and whose sender runs, and an owner in the middle of the street."""
+    """What a browser needs: a server whose clock goes and whose sender runs, and an owner in mid-street."""
 
     url: str
     agency_key: str

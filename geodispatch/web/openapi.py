@@ -31,7 +31,6 @@ def document() -> dict[str, Any]:
             "title": "geodispatch",
             "version": version("geodispatch"),
             "summary": "Geofenced, public, consent-first requests to the owners of private cameras",
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
         "paths": paths,

@@ -20,7 +20,7 @@ async def main(folder: Path | None) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with suppress(asyncio.CancelledError):
         async with embedded_postgres(folder, settings={"shared_buffers": "64MB"}) as dsn:
-            print(dsn, flush=True)  # noqa: T201 (its parent reads it)
+            print(dsn, flush=True)
             await asyncio.Event().wait()
 
 

@@ -29,10 +29,10 @@ def kill_postmaster(folder: Path) -> None:
     os.kill(int((folder / "cluster" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
 
 
-async def test_each_request_exists_wholly_or_not_at_all(folder: Path) -> None:
+async def test_each_request_exists_wholly_or_not_at_all(empty_folder: Path) -> None:
     print(f"seed {SEED}")
     choices = random.Random(SEED)
-    async with embedded_postgres(folder, settings=DURABLE) as dsn, running_town(dsn, Clock()) as town:
+    async with embedded_postgres(empty_folder, settings=DURABLE) as dsn, running_town(dsn, Clock()) as town:
         replies: dict[str, Reply] = {}
         for crash in range(CRASH_COUNT):
             keys = [f"crash-{crash}-{n}" for n in range(30)]
@@ -40,12 +40,12 @@ async def test_each_request_exists_wholly_or_not_at_all(folder: Path) -> None:
             answered_count = choices.randrange(1, len(keys) // 2)
             for answered in islice(asyncio.as_completed(submitting), answered_count):
                 await answered
-            kill_postmaster(folder)
+            kill_postmaster(empty_folder)
             replies |= dict(zip(keys, await asyncio.gather(*submitting), strict=True))
             for path in ("readyz", "api/v1/public/requests"):
                 async with town.http.get(f"{town.url}/{path}") as response:
                     check_unavailable(Reply(response.status, response.headers, await response.text()))
-            async with embedded_postgres(folder, settings=DURABLE):  # the next to come brings it back
+            async with embedded_postgres(empty_folder, settings=DURABLE):  # the next to come brings it back
                 pass
 
         assert {reply.status for reply in replies.values()} == {201, 503}

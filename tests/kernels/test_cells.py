@@ -18,15 +18,16 @@ def random_points(count: int) -> tuple[np.ndarray, np.ndarray]:
     return lon_e7, lat_e7
 
 
+@pytest.mark.parametrize("resolution", [0, 9, 15])
 @pytest.mark.parametrize("direct", [True, False])
-def test_cells_equal_those_of_h3(direct, monkeypatch):
+def test_cells_equal_those_of_h3(direct, resolution, monkeypatch):
     if not direct:
         monkeypatch.setattr(cells, "calls_libh3", lambda: False)
     lon_e7, lat_e7 = random_points(2000)
     cell = np.empty(lon_e7.size, np.uint64)
-    cells.fill_cells(lon_e7, lat_e7, cell)
+    cells.fill_cells(lon_e7, lat_e7, resolution, cell)
     expected = [
-        h3.latlng_to_cell(lat / 1e7, lon / 1e7, cells.CELL_RESOLUTION)
+        h3.latlng_to_cell(lat / 1e7, lon / 1e7, resolution)
         for lon, lat in zip(lon_e7.tolist(), lat_e7.tolist(), strict=True)
     ]
     assert cell.tolist() == expected
