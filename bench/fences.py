@@ -30,7 +30,7 @@ class Cameras(NamedTuple):
 
 
 def make_cameras(count: int) -> Cameras:
-    """Scatter cameras: nine in ten in cities, dense in the middle and thin outside, the rest anywhere on land's latitudes."""
+    """Scatter cameras: nine in ten in cities, dense in the middle and thin outside, the rest anywhere."""
     random = np.random.default_rng(SEED)
     city = np.column_stack((random.uniform(-120, 140, CITY_COUNT), random.uniform(-35, 58, CITY_COUNT)))
     weight = 1.0 / np.arange(1, CITY_COUNT + 1)

@@ -90,8 +90,14 @@ async def take_cameras(
     refused: list[RefusedCamera] = []
     first_place: dict[str, Place] = {}
     stream = iter(entries)
-    # Reading means parsing: in a thread, so that a server goes on answering.
-    while batch := await asyncio.to_thread(lambda: list(islice(stream, _BATCH_COUNT))):
+
+    def read() -> list[tuple[Place, CameraInput | str]]:
+        return list(islice(stream, _BATCH_COUNT))
+
+    # Reading means parsing: in a thread, so that a server goes on answering, and ahead of the writing.
+    batch = await asyncio.to_thread(read)
+    while batch:
+        ahead = asyncio.create_task(asyncio.to_thread(read))
         new: list[CameraInput] = []
         for place, entry in batch:
             if isinstance(entry, CameraInput):
@@ -105,9 +111,12 @@ async def take_cameras(
             refused_count += 1
             if len(refused) < REFUSED_LISTED_COUNT:
                 refused.append(RefusedCamera(place=str(place), reason=reason))
-        changed_count += await _write(pool, new, webhook_id)
+        try:
+            changed_count += await _write(pool, new, webhook_id)
+        finally:
+            read_count, batch = len(batch), await ahead
         taken_count += len(new)
-        progress(len(batch))
+        progress(read_count)
     return CameraReport(
         taken_count=taken_count, changed_count=changed_count, refused_count=refused_count, refused=refused
     )

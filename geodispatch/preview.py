@@ -97,8 +97,8 @@ def draw_histogram(
     import opendp.prelude as dp  # an optional extra, and a second to import
 
     cell = np.empty(owner_id.size, np.uint64)
-    fill_cells(lon_e7, lat_e7, cell)
-    locations = np.unique(np.stack([_parents(cell, resolution).astype(np.int64), owner_id]), axis=1)
+    fill_cells(lon_e7, lat_e7, resolution, cell)
+    locations = np.unique(np.stack([cell.astype(np.int64), owner_id]), axis=1)
     cells, counts = np.unique(locations[0], return_counts=True)
 
     dp.enable_features("contrib")
@@ -116,12 +116,6 @@ def draw_histogram(
     assert delta_spent <= _DELTA
     noised = mechanism(dict(zip(cells.tolist(), counts.tolist(), strict=True)))
     return Histogram(resolution, epsilon, list(noised.keys()), list(noised.values()))
-
-
-def _parents(cell: npt.NDArray[np.uint64], resolution: int) -> npt.NDArray[np.uint64]:
-    """Coarsen H3 cells: the index holds the resolution in bits 52-55 and fills unused digits with ones."""
-    digits = np.uint64((1 << 3 * (15 - resolution)) - 1)
-    return (cell & ~np.uint64(0xF << 52)) | np.uint64(resolution << 52) | digits
 
 
 def covered_shares(fence: Geofence, resolution: int) -> dict[int, float]:

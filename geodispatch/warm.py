@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
+from geodispatch.geofence import Geofence
 from geodispatch.index import CameraIndex
+from geodispatch_kernels.cells import fill_cells
 
 
 def warm() -> None:
@@ -16,7 +18,10 @@ def warm() -> None:
     random = np.random.default_rng(seed=1)
     lon, lat = random.uniform(-1, 1, (2, 5000))
     index = CameraIndex.build(np.arange(5000, dtype=np.uint64), lon, lat)
-    fences = [shapely.Point(0, 0).buffer(0.5), shapely.to_wkb(shapely.Point(0, 0).buffer(0.5, quad_segs=500))]
+    circle = shapely.Point(0, 0).buffer(0.5, quad_segs=500)
+    geofence = Geofence.parse(circle)
+    geofence.contains(lon[:1], lat[:1])
+    fences = [circle, shapely.to_wkb(circle), geofence]
     index.match_many(fences)
     for fence in fences:
         index.match(fence)
@@ -25,3 +30,4 @@ def warm() -> None:
     index.upsert(np.arange(5, dtype=np.uint64), lon[:5], lat[:5])
     index.match(fences[0])
     index.count(fences[0])
+    fill_cells(np.zeros(1, np.int32), np.zeros(1, np.int32), 8, np.empty(1, np.uint64))

@@ -1,20 +1,19 @@
 """Match: which rows a fence holds, found by walking the box tree with an ever shorter list of the fence's edges.
 
-Each node carries what its parent handed down: the blocks of edges whose boxes touch its own, and the parity of its
-south-west corner. A node that no edge touches is wholly in or wholly out. Nobody below the root looks at the whole
-fence again, so the cost follows the border that passes through rows, not the fence's vertices times the rows.
+Each node carries what its parent handed down: the chunks of edges that touch its box, and the parity of its south-west
+corner. A node that no edge touches is wholly in or wholly out. Nobody below the root looks at the whole fence again, so
+the cost follows the border that passes through rows, not the fence's vertices times the rows.
 
 The parity of a point p in a node is the parity of the node's corner r, flipped once for each crossing of the way from
-r+ north or south along its meridian, then east to p+. That way stays in the box, so only edges that touch the box can
-cross it. For one edge the flip is T(p) != T(r) with
+r+ north or south along its meridian, then east to p+ (p+ is in edge.py). That way stays in the box, so only edges that
+touch the box can cross it. For one edge the flip is T(p) != T(r) with
 
     T(p) = [edge crosses the ray from p+ to the west]
            xor [its end a is not east of r, and north of p+] xor [the same for its end b]
 
 because around the strip between the two rays and the way, an edge enters as often as it leaves unless it ends inside.
-Over a chain of edges the terms of inner vertices cancel: a block outside whose box p lies answers from its two ends
-(chains.py). Edges that do not touch the box add T(p) != T(r) == False, so a list may hold too many edges, never too
-few.
+Along a chain of edges the terms of inner vertices cancel, so T of a chunk is chunk_at and ends_flip in chains.py. Edges
+that do not touch the box add T(p) != T(r) == False: a list may hold too many edges, never too few.
 """
 
 from __future__ import annotations
@@ -24,16 +23,31 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geodispatch_kernels.box_tree import CHILDREN_PER_NODE, EAST, NORTH, ROWS_PER_LEAF, SOUTH, WEST, Rows
-from geodispatch_kernels.chains import EDGES_PER_BLOCK, FIRST_X, FIRST_Y, LAST_X, LAST_Y, Chains
+from geodispatch_kernels.box_tree import CHILDREN_PER_NODE, ROWS_PER_LEAF, Rows
+from geodispatch_kernels.chains import (
+    AX,
+    AY,
+    BX,
+    BY,
+    CROSSES,
+    EAST,
+    EDGES_PER_BLOCK,
+    NORTH,
+    ON_BORDER,
+    SOUTH,
+    WEST,
+    Chains,
+    chunk_at,
+    ends_flip,
+)
 from geodispatch_kernels.compile import compiled
 from geodispatch_kernels.edge import crosses_west_ray, touches_box
 
-# Past so many edges in a leaf, whole blocks are tested first.
-FEW_EDGES = 48
+# A leaf that more edges touch asks the chunks for each row, instead of all rows for each edge.
+EDGES_BY_ROW = 48
 
-# Columns of the stack: the node to visit next and the one to stop at, the list of blocks handed down, the parity of the
-# reference corner with T of all these blocks at that corner folded in, and the corner's longitude.
+# Columns of the stack: the node to visit next and the one to stop at, the list of chunks handed down, the parity of the
+# corner with T of all these chunks at that corner folded in, and the corner's longitude.
 NEXT_NODE, STOP_NODE, LIST_START, LIST_STOP, PARITY, CORNER_X = range(6)
 
 # West of every camera: the corner above the root, from where everything is outside and no way is needed.
@@ -60,28 +74,60 @@ def _grown(array: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 @compiled
-def _block_crosses_west_ray(chains: Chains, number: int, px: int, py: int) -> bool:
-    """Tell whether an odd number of a block's edges cross the ray from p+ to the west."""
-    block = chains.block
-    if (py < block[number, SOUTH]) | (py >= block[number, NORTH]) | (px < block[number, WEST]):
+def _chunk_touches(chains: Chains, number: int, west: int, south: int, east: int, north: int) -> bool:
+    """Tell whether the box of a chunk and that of one of its blocks touch a box."""
+    chunk, block = chains.chunk, chains.block
+    if (
+        (chunk[WEST, number] > east)
+        | (chunk[EAST, number] < west)
+        | (chunk[SOUTH, number] > north)
+        | (chunk[NORTH, number] < south)
+    ):
         return False
-    if px >= block[number, EAST]:
-        return bool((block[number, FIRST_Y] > py) != (block[number, LAST_Y] > py))
-    odd = False
-    for edge in range(number * EDGES_PER_BLOCK, (number + 1) * EDGES_PER_BLOCK):
-        odd = odd != crosses_west_ray(
-            int(chains.ax[edge]), int(chains.ay[edge]), int(chains.bx[edge]), int(chains.by[edge]), px, py
+    start, stop = chains.chunk_start[number], chains.chunk_start[number + 1]
+    if stop - start == 1:
+        return True
+    touching = 0
+    for inner in range(start, stop):
+        touching += int(
+            (block[WEST, inner] <= east)
+            & (block[EAST, inner] >= west)
+            & (block[SOUTH, inner] <= north)
+            & (block[NORTH, inner] >= south)
         )
-    return odd
+    return touching > 0
 
 
 @compiled
-def _ends_flip(chains: Chains, number: int, corner_x: int, py: int) -> bool:
-    """The part of T that a block's two ends decide."""
-    block = chains.block
-    first = (block[number, FIRST_X] <= corner_x) & (block[number, FIRST_Y] > py)
-    last = (block[number, LAST_X] <= corner_x) & (block[number, LAST_Y] > py)
-    return bool(first != last)
+def _edges_touching(
+    chains: Chains,
+    listed: NDArray[np.int32],
+    west: int,
+    south: int,
+    east: int,
+    north: int,
+    edges: NDArray[np.int32],
+) -> int:
+    """Write the numbers of the edges of these chunks that touch a box; return how many, or one too many for edges."""
+    block, edge = chains.block, chains.edge
+    count = 0
+    for number in listed:
+        for inner in range(chains.chunk_start[number], chains.chunk_start[number + 1]):
+            if (
+                (block[WEST, inner] > east)
+                | (block[EAST, inner] < west)
+                | (block[SOUTH, inner] > north)
+                | (block[NORTH, inner] < south)
+            ):
+                continue
+            for row in range(inner * EDGES_PER_BLOCK, (inner + 1) * EDGES_PER_BLOCK):
+                ax, ay, bx, by = int(edge[AX, row]), int(edge[AY, row]), int(edge[BX, row]), int(edge[BY, row])
+                if touches_box(ax, ay, bx, by, west, south, east, north):
+                    if count == edges.size:
+                        return count + 1
+                    edges[count] = row
+                    count += 1
+    return count
 
 
 @compiled
@@ -111,60 +157,52 @@ def _flip_by_edge(
 
 @compiled
 def _match_leaf_by_edges(
-    rows: Rows, start: int, stop: int, chains: Chains, edges: NDArray[np.int32], corner_x: int, odd: NDArray[np.uint8]
+    lon_e7: NDArray[np.int32],
+    lat_e7: NDArray[np.int32],
+    chains: Chains,
+    edges: NDArray[np.int32],
+    corner_x: int,
+    corner_y: int,
+    odd_corner: bool,
+    inside: NDArray[np.uint8],
+    border: NDArray[np.uint8],
 ) -> None:
-    """Replace odd (1 where the parity is odd before any edge) by whether each row of a leaf is inside."""
-    border = np.zeros(odd.size, np.uint8)
-    lon_e7, lat_e7 = rows.lon_e7[start:stop], rows.lat_e7[start:stop]
-    for edge in edges:
-        _flip_by_edge(
-            lon_e7,
-            lat_e7,
-            int(chains.ax[edge]),
-            int(chains.ay[edge]),
-            int(chains.bx[edge]),
-            int(chains.by[edge]),
-            corner_x,
-            odd,
-            border,
-        )
-    odd |= border
+    """Write which rows of a leaf are inside, from the parity of its corner and the edges that touch it."""
+    odd = odd_corner
+    for number in edges:
+        ax, ay = int(chains.edge[AX, number]), int(chains.edge[AY, number])
+        bx, by = int(chains.edge[BX, number]), int(chains.edge[BY, number])
+        odd = odd != crosses_west_ray(ax, ay, bx, by, corner_x, corner_y)
+        odd = (odd != ((ax <= corner_x) & (ay > corner_y))) != ((bx <= corner_x) & (by > corner_y))
+    inside[:] = odd
+    border[:] = 0
+    for number in edges:
+        ax, ay = int(chains.edge[AX, number]), int(chains.edge[AY, number])
+        bx, by = int(chains.edge[BX, number]), int(chains.edge[BY, number])
+        _flip_by_edge(lon_e7, lat_e7, ax, ay, bx, by, corner_x, inside, border)
+    inside |= border
 
 
 @compiled
-def _match_leaf_by_blocks(
-    rows: Rows, start: int, stop: int, chains: Chains, blocks: NDArray[np.int32], corner_x: int, odd: NDArray[np.uint8]
+def _match_leaf_by_rows(
+    lon_e7: NDArray[np.int32],
+    lat_e7: NDArray[np.int32],
+    chains: Chains,
+    listed: NDArray[np.int32],
+    corner_x: int,
+    odd_handed_down: bool,
+    inside: NDArray[np.uint8],
 ) -> None:
-    """As _match_leaf_by_edges, for leaves so wide that many blocks pass through: each row opens only those it is in."""
-    one_odd = np.empty(1, np.uint8)
-    one_border = np.empty(1, np.uint8)
-    for row in range(start, stop):
-        px, py = int(rows.lon_e7[row]), int(rows.lat_e7[row])
-        flips = odd[row - start] != 0
+    """Write which rows of a leaf are inside, from the parity of its corner with T of all its chunks folded in."""
+    for row in range(lon_e7.size):
+        px, py = int(lon_e7[row]), int(lat_e7[row])
+        odd = odd_handed_down
         border = False
-        for number in blocks:
-            box = chains.block[number]
-            if (px < box[WEST]) | (px > box[EAST]) | (py < box[SOUTH]) | (py > box[NORTH]):
-                west_of = (px > box[EAST]) & ((box[FIRST_Y] > py) != (box[LAST_Y] > py))
-                flips = (flips != west_of) != _ends_flip(chains, number, corner_x, py)
-                continue
-            one_odd[0] = 0
-            one_border[0] = 0
-            for edge in range(number * EDGES_PER_BLOCK, (number + 1) * EDGES_PER_BLOCK):
-                _flip_by_edge(
-                    rows.lon_e7[row : row + 1],
-                    rows.lat_e7[row : row + 1],
-                    int(chains.ax[edge]),
-                    int(chains.ay[edge]),
-                    int(chains.bx[edge]),
-                    int(chains.by[edge]),
-                    corner_x,
-                    one_odd,
-                    one_border,
-                )
-            flips = flips != (one_odd[0] != 0)
-            border |= one_border[0] != 0
-        odd[row - start] = flips | border
+        for number in listed:
+            at = chunk_at(chains, number, px, py)
+            odd = (odd != (at & CROSSES != 0)) != ends_flip(chains, number, corner_x, py)
+            border |= at & ON_BORDER != 0
+        inside[row] = odd | border
 
 
 @compiled
@@ -172,14 +210,14 @@ def match_rows(rows: Rows, chains: Chains) -> Matched:
     """Find the rows that a fence holds.
 
     rows                        n rows
-    chains                      e edges in e / 16 blocks
+    chains                      e edges
     returns range_start … row   i8  see Matched
 
     Edges:  a row on a border is inside; even-odd between rings, so holes and parts need no order; a fence without edges
             holds nothing.
-    Wants:  no edge crosses the antimeridian (geofence_reader.py cuts such fences).
-    Cost:   O(nodes on the border x blocks on each), and O(1) for each range, however many rows it has.
-    Source: the clipped edge lists of Warnock 1969 with the parity of a point handed down.
+    Wants:  no edge crosses the antimeridian.
+    Cost:   O(nodes on the border x chunks on each), and O(1) for each range, however many rows it has.
+    Source: the clipped edge lists of Warnock 1969, with the parity of a corner handed down.
     """
     range_start = np.empty(64, np.int64)
     range_stop = np.empty(64, np.int64)
@@ -187,17 +225,20 @@ def match_rows(rows: Rows, chains: Chains) -> Matched:
     range_count = 0
     row_count = 0
     level_count = rows.level_start.size - 1
-    block_count = chains.block.shape[0]
+    chunk_count = chains.chunk.shape[1]
     stack = np.empty((level_count + 1, 6), np.int64)
-    listed = np.empty((level_count + 1) * block_count, np.int32)
-    edges = np.empty(chains.ax.size, np.int32)
-    odd = np.empty(ROWS_PER_LEAF, np.uint8)
+    listed = np.empty((level_count + 1) * chunk_count, np.int32)
+    edges = np.empty(EDGES_BY_ROW, np.int32)
+    inside, border = np.empty(ROWS_PER_LEAF, np.uint8), np.empty(ROWS_PER_LEAF, np.uint8)
+    fence_west, fence_south, fence_east, fence_north = 0, 0, 0, 0
     depth = -1
-    if level_count > 0:
+    if (level_count > 0) & (chunk_count > 0):
         depth = 0
-        listed[:block_count] = np.arange(block_count)
+        listed[:chunk_count] = np.arange(chunk_count)
+        fence_west, fence_south = int(chains.chunk[WEST].min()), int(chains.chunk[SOUTH].min())
+        fence_east, fence_north = int(chains.chunk[EAST].max()), int(chains.chunk[NORTH].max())
         stack[0, NEXT_NODE], stack[0, STOP_NODE] = 0, rows.level_start[level_count] - rows.level_start[level_count - 1]
-        stack[0, LIST_START], stack[0, LIST_STOP] = 0, block_count
+        stack[0, LIST_START], stack[0, LIST_STOP] = 0, chunk_count
         stack[0, PARITY], stack[0, CORNER_X] = 0, NOWHERE_X
     while depth >= 0:
         node = stack[depth, NEXT_NODE]
@@ -206,24 +247,28 @@ def match_rows(rows: Rows, chains: Chains) -> Matched:
             continue
         stack[depth, NEXT_NODE] = node + 1
         level = level_count - 1 - depth
-        box = rows.box[rows.level_start[level] + node]
-        west, south, east, north = int(box[WEST]), int(box[SOUTH]), int(box[EAST]), int(box[NORTH])
+        place = rows.level_start[level] + node
+        west, south = int(rows.box[place, WEST]), int(rows.box[place, SOUTH])
+        east, north = int(rows.box[place, EAST]), int(rows.box[place, NORTH])
+        if (west > fence_east) | (east < fence_west) | (south > fence_north) | (north < fence_south):
+            continue
         list_start, list_stop = stack[depth, LIST_STOP], stack[depth, LIST_STOP]
-        corner_x = stack[depth, CORNER_X]
+        parent_corner_x = stack[depth, CORNER_X]
         odd_corner = stack[depth, PARITY] != 0
-        odd_handed_down = False
+        odd_touching = False  # T of the chunks handed on, at this node's corner
         for item in range(stack[depth, LIST_START], list_start):
             number = int(listed[item])
-            crosses = _block_crosses_west_ray(chains, number, west, south)
-            odd_corner = (odd_corner != crosses) != _ends_flip(chains, number, corner_x, south)
-            block = chains.block[number]
-            if (block[WEST] <= east) & (block[EAST] >= west) & (block[SOUTH] <= north) & (block[NORTH] >= south):
+            crosses = chunk_at(chains, number, west, south) & CROSSES != 0
+            odd_corner = (odd_corner != crosses) != ends_flip(chains, number, parent_corner_x, south)
+            if _chunk_touches(chains, number, west, south, east, north):
                 listed[list_stop] = number
                 list_stop += 1
-                odd_handed_down = (odd_handed_down != crosses) != _ends_flip(chains, number, west, south)
-        odd_handed_down = odd_handed_down != odd_corner
-        start = node * ROWS_PER_LEAF * CHILDREN_PER_NODE**level
-        stop = min(start + ROWS_PER_LEAF * CHILDREN_PER_NODE**level, rows.lon_e7.size)
+                odd_touching = (odd_touching != crosses) != ends_flip(chains, number, west, south)
+        if (list_stop == list_start) & (not odd_corner):
+            continue
+        rows_per_node = ROWS_PER_LEAF * CHILDREN_PER_NODE**level
+        start = node * rows_per_node
+        stop = min(start + rows_per_node, rows.lon_e7.size)
         if (list_stop > list_start) & (level > 0):
             depth += 1
             stack[depth, NEXT_NODE] = node * CHILDREN_PER_NODE
@@ -231,21 +276,9 @@ def match_rows(rows: Rows, chains: Chains) -> Matched:
                 (node + 1) * CHILDREN_PER_NODE, rows.level_start[level] - rows.level_start[level - 1]
             )
             stack[depth, LIST_START], stack[depth, LIST_STOP] = list_start, list_stop
-            stack[depth, PARITY], stack[depth, CORNER_X] = int(odd_handed_down), west
+            stack[depth, PARITY], stack[depth, CORNER_X] = int(odd_corner != odd_touching), west
             continue
-        edge_count = 0
-        odd_leaf = odd_corner
-        for item in range(list_start, list_stop):
-            number = int(listed[item])
-            for edge in range(number * EDGES_PER_BLOCK, (number + 1) * EDGES_PER_BLOCK):
-                ax, ay = int(chains.ax[edge]), int(chains.ay[edge])
-                bx, by = int(chains.bx[edge]), int(chains.by[edge])
-                if touches_box(ax, ay, bx, by, west, south, east, north):
-                    edges[edge_count] = edge
-                    edge_count += 1
-                    odd_leaf = (odd_leaf != crosses_west_ray(ax, ay, bx, by, west, south)) != (
-                        ((ax <= west) & (ay > south)) != ((bx <= west) & (by > south))
-                    )
+        edge_count = _edges_touching(chains, listed[list_start:list_stop], west, south, east, north, edges)
         if edge_count == 0:
             if odd_corner:
                 if (range_count > 0) and (range_stop[range_count - 1] == start):
@@ -256,15 +289,17 @@ def match_rows(rows: Rows, chains: Chains) -> Matched:
                     range_start[range_count], range_stop[range_count] = start, stop
                     range_count += 1
             continue
-        if edge_count <= FEW_EDGES:
-            odd[:] = odd_leaf
-            _match_leaf_by_edges(rows, start, stop, chains, edges[:edge_count], west, odd[: stop - start])
+        lon_e7, lat_e7, here = rows.lon_e7[start:stop], rows.lat_e7[start:stop], inside[: stop - start]
+        if edge_count <= EDGES_BY_ROW:
+            _match_leaf_by_edges(
+                lon_e7, lat_e7, chains, edges[:edge_count], west, south, odd_corner, here, border[: stop - start]
+            )
         else:
-            odd[:] = odd_handed_down
-            _match_leaf_by_blocks(rows, start, stop, chains, listed[list_start:list_stop], west, odd[: stop - start])
+            odd_handed_down = odd_corner != odd_touching
+            _match_leaf_by_rows(lon_e7, lat_e7, chains, listed[list_start:list_stop], west, odd_handed_down, here)
         if row_count + ROWS_PER_LEAF > row.size:
             row = _grown(row)
         for offset in range(stop - start):
             row[row_count] = start + offset
-            row_count += int(odd[offset])
+            row_count += int(here[offset])
     return Matched(range_start[:range_count], range_stop[:range_count], row[:row_count])

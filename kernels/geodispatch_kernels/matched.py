@@ -10,6 +10,7 @@ from geodispatch_kernels.chains import chain_rings
 from geodispatch_kernels.compile import compiled
 from geodispatch_kernels.match import Matched, match_rows
 from geodispatch_kernels.rings import Rings
+from geodispatch_kernels.wkb import rings_of_wkb
 
 
 @compiled
@@ -78,6 +79,24 @@ def take_matched(matched: Matched, camera_id: NDArray[np.uint64], dead_row: NDAr
             taken[position] = camera_id[row]
             position += 1
     return taken
+
+
+@compiled
+def count_inside_wkb(rows: Rows, dead_row: NDArray[np.int64], data: NDArray[np.uint8]) -> int:
+    """As count_inside, from the bytes of a fence; -1 where rings_of_wkb has something to say."""
+    fine, rings = rings_of_wkb(data)
+    return count_matched(match_rows(rows, chain_rings(rings)), dead_row) if fine else -1
+
+
+@compiled
+def take_inside_wkb(
+    rows: Rows, camera_id: NDArray[np.uint64], dead_row: NDArray[np.int64], data: NDArray[np.uint8]
+) -> tuple[bool, NDArray[np.uint64]]:
+    """As take_inside, from the bytes of a fence; False where rings_of_wkb has something to say."""
+    fine, rings = rings_of_wkb(data)
+    if not fine:
+        return False, np.empty(0, np.uint64)
+    return True, take_matched(match_rows(rows, chain_rings(rings)), camera_id, dead_row)
 
 
 @compiled

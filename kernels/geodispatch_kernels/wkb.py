@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodispatch_kernels.compile import compiled
+from geodispatch_kernels.rings import RING_FINE, Rings, close_rings
 
 POLYGON, MULTI_POLYGON = 3, 6
 
@@ -95,15 +96,17 @@ def _header(data: NDArray[np.uint8], at: int) -> Header:
 def _copy_positions(
     data: NDArray[np.uint8], at: int, header: Header, lon: NDArray[np.float64], lat: NDArray[np.float64]
 ) -> None:
-    # Bytes are moved as bytes: a float64 in WKB is aligned to nothing.
-    lon_bytes, lat_bytes = lon.view(np.uint8), lat.view(np.uint8)
-    swapped = header.little_endian != _LITTLE_ENDIAN_MACHINE
+    # Bytes are moved as bytes before they are looked at as numbers: a float64 in WKB is aligned to nothing.
+    dimensions = header.position_bytes // 8
+    numbers = np.empty(lon.size * dimensions)
+    numbers.view(np.uint8)[:] = data[at : at + 8 * numbers.size]
+    if header.little_endian != _LITTLE_ENDIAN_MACHINE:
+        swapped = np.empty((numbers.size, 8), np.uint8)
+        swapped[:] = numbers.view(np.uint8).reshape(-1, 8)[:, ::-1]
+        numbers = swapped.reshape(-1).view(np.float64)
     for row in range(lon.size):
-        start = at + row * header.position_bytes
-        for byte in range(8):
-            source = 7 - byte if swapped else byte
-            lon_bytes[8 * row + byte] = data[start + source]
-            lat_bytes[8 * row + byte] = data[start + 8 + source]
+        lon[row] = numbers[row * dimensions]
+        lat[row] = numbers[row * dimensions + 1]
 
 
 @compiled
@@ -181,3 +184,19 @@ def read_wkb(data: NDArray[np.uint8], vertex_limit: int) -> tuple[WkbFault, Posi
     ring_start[ring_count] = position
     part_start[polygon_count] = ring
     return WkbFault(WKB_FINE, outer.kind), Positions(lon, lat, ring_start, part_start)
+
+
+@compiled
+def rings_of_wkb(data: NDArray[np.uint8]) -> tuple[bool, Rings]:
+    """Read, round and close the rings of one polygon or multipolygon; tell whether there is nothing to say about them.
+
+    data    (b,)  u1
+
+    Edges:  False for all that read_wkb or close_rings refuse, for no rings at all, and for a fence that crosses the
+            antimeridian; whoever gets False calls those two, which say what and where.
+    Cost:   O(b); 1 us for a small fence.
+    """
+    wkb_fault, positions = read_wkb(data, 2**62)
+    ring_fault, rings, crosses = close_rings(*positions)
+    fine = (wkb_fault.kind == WKB_FINE) & (ring_fault.kind == RING_FINE)
+    return fine & (not crosses) & (rings.lon_e7.size > 0), rings

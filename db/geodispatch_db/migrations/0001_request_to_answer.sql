@@ -82,7 +82,6 @@ create table camera (
     constraint camera_removed_whole check (num_nonnulls(owner_id, lon_e7, lat_e7) in (0, 3))
 );
 create index camera_changed on camera (changed_in);
-create index camera_owner on camera (owner_id);
 
 -- One noised histogram an epoch: owner locations per H3 cell. The preview reads this and never the cameras.
 create table density_epoch (
