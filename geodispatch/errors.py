@@ -108,6 +108,17 @@ class InvalidCameras(GeodispatchError):
 
 
 @dataclass
+class InvalidFences(GeodispatchError):
+    """Fences that cannot be indexed together; `row` is the first bad one, or -1 for all of them."""
+
+    row: int
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason if self.row < 0 else f"fence at row {self.row}: {self.reason}"
+
+
+@dataclass
 class InvalidIndexFile(GeodispatchError):
     """A file that is not an index, is of another version, or is damaged."""
 
@@ -272,6 +283,17 @@ class InvalidSettings(GeodispatchError):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.reason}"
+
+
+@dataclass
+class MissingExtra(GeodispatchError, ImportError):
+    """A package that only an optional extra installs is not there."""
+
+    extra: str
+    package: str
+
+    def __str__(self) -> str:
+        return f"{self.package} is not installed: pip install 'geodispatch[{self.extra}]'"
 
 
 @dataclass

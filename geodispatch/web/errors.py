@@ -34,9 +34,11 @@ STATUS: dict[type[GeodispatchError], int] = {
     errors.Unavailable: 503,
     # Never the caller's doing, so never told to one: they are raised by the library and the command line only.
     errors.InvalidCameras: 500,
+    errors.InvalidFences: 500,
     errors.InvalidIndexFile: 500,
     errors.UnreadableCameraFile: 500,
     errors.InvalidSettings: 500,
+    errors.MissingExtra: 500,
     errors.DemoFailed: 500,
 }
 

@@ -17,16 +17,22 @@ from geodispatch_kernels.compile import compiled
 ROWS_PER_LEAF = 64
 CHILDREN_PER_NODE = 8
 
-# Columns of Rows.box; the same four come first in Chains.block.
+# Rows of Rows.box; the same four come first in Chains.chain.
 WEST, SOUTH, EAST, NORTH = range(4)
+
+# The box of a node without rows: its west is east of everything, and so on.
+NOWHERE_MIN, NOWHERE_MAX = -(2**31), 2**31 - 1
 
 
 class Rows(NamedTuple):
     """Sorted points and the tree of boxes over them.
 
     lon_e7, lat_e7  (n,)    i4  degrees x 1e7
-    box             (m, 4)  i4  WEST, SOUTH, EAST, NORTH of each node, degrees x 1e7; leaves first, the top level last
-    level_start     (l+1,)  i8  node at which each level starts; level_start[l] == m; at most 8 nodes at the top
+    box             (4, m)  i4  WEST, SOUTH, EAST, NORTH of each node, degrees x 1e7; leaves first, the top level last
+    level_start     (l+1,)  i8  node at which each level starts; level_start[l] == m; 8 nodes at the top
+
+    A level is filled up to a multiple of 8 nodes with boxes that nothing touches: the children of a node are 8 columns
+    side by side, which a machine compares at once.
     """
 
     lon_e7: NDArray[np.int32]
@@ -40,8 +46,9 @@ def level_starts(row_count: int) -> NDArray[np.int64]:
     starts = [0]
     node_count = -(-row_count // ROWS_PER_LEAF)
     while node_count:
-        starts.append(starts[-1] + node_count)
-        node_count = -(-node_count // CHILDREN_PER_NODE) if node_count > CHILDREN_PER_NODE else 0
+        group_count = -(-node_count // CHILDREN_PER_NODE)
+        starts.append(starts[-1] + group_count * CHILDREN_PER_NODE)
+        node_count = group_count if group_count > 1 else 0
     return np.array(starts, np.int64)
 
 
@@ -53,21 +60,23 @@ def fill_boxes(
 
     lon_e7, lat_e7  (n,)    i4  degrees x 1e7, sorted
     level_start     (l+1,)  i8  as level_starts(n) gives it
-    box             (m, 4)  i4  written
+    box             (4, m)  i4  written
 
-    Edges:  the last node of a level may hold fewer rows or children than the others.
+    Edges:  the last node of a level may hold fewer rows or children than the others; no box touches
+            a node without any.
     Cost:   O(n), no allocation.
     Source: a Hilbert-packed R-tree (Kamel and Faloutsos 1993) with another order of the rows.
     """
-    if level_start.size < 2:
-        return
-    for leaf in range(level_start[1]):
-        start, stop = leaf * ROWS_PER_LEAF, min((leaf + 1) * ROWS_PER_LEAF, lon_e7.size)
-        box[leaf, WEST], box[leaf, EAST] = lon_e7[start:stop].min(), lon_e7[start:stop].max()
-        box[leaf, SOUTH], box[leaf, NORTH] = lat_e7[start:stop].min(), lat_e7[start:stop].max()
-    for level in range(1, level_start.size - 1):
+    for level in range(level_start.size - 1):
         for node in range(level_start[level], level_start[level + 1]):
-            start = level_start[level - 1] + (node - level_start[level]) * CHILDREN_PER_NODE
-            stop = min(start + CHILDREN_PER_NODE, level_start[level])
-            box[node, WEST], box[node, SOUTH] = box[start:stop, WEST].min(), box[start:stop, SOUTH].min()
-            box[node, EAST], box[node, NORTH] = box[start:stop, EAST].max(), box[start:stop, NORTH].max()
+            west, south, east, north = NOWHERE_MAX, NOWHERE_MAX, NOWHERE_MIN, NOWHERE_MIN
+            if level == 0:
+                for row in range(node * ROWS_PER_LEAF, min((node + 1) * ROWS_PER_LEAF, lon_e7.size)):
+                    west, east = min(west, int(lon_e7[row])), max(east, int(lon_e7[row]))
+                    south, north = min(south, int(lat_e7[row])), max(north, int(lat_e7[row]))
+            else:
+                first = level_start[level - 1] + (node - level_start[level]) * CHILDREN_PER_NODE
+                for child in range(first, min(first + CHILDREN_PER_NODE, level_start[level])):
+                    west, east = min(west, int(box[WEST, child])), max(east, int(box[EAST, child]))
+                    south, north = min(south, int(box[SOUTH, child])), max(north, int(box[NORTH, child]))
+            box[WEST, node], box[SOUTH, node], box[EAST, node], box[NORTH, node] = west, south, east, north

@@ -1,9 +1,9 @@
 """Chains: a fence's edges in order along its rings, in blocks of 16 edges and chunks of 16 blocks, each with box and
 ends.
 
-A block or a chunk stands for all its edges wherever a point is outside its box: whether an odd number of them cross the
-ray from the point to the west then depends on its two ends alone. A point inside the box looks one level down, so it
-meets a few edges of a fence of any length.
+A chain (a block or a chunk) stands for all its edges wherever a point is outside its box: whether an odd number of them
+cross the ray from the point to the west then depends on its two ends alone. A point inside the box looks one level
+down, so it meets a few edges of a fence of any length.
 """
 
 from __future__ import annotations
@@ -13,28 +13,27 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geodispatch_kernels.compile import compiled
+from geodispatch_kernels.compile import compiled, inlined
 from geodispatch_kernels.rings import Rings
 
 EDGES_PER_BLOCK = 16  # one column of a block is one cache line, and one AVX-512 register
 BLOCKS_PER_CHUNK = 16
 
-# Rows of Chains.block and Chains.chunk: the box, and the first and last vertex of the chain.
+# Rows of Chains.chain: the box, and the first and last vertex.
 WEST, SOUTH, EAST, NORTH, FIRST_X, FIRST_Y, LAST_X, LAST_Y = range(8)
 
 
 class Chains(NamedTuple):
     """The edges of one fence; all coordinates in degrees x 1e7.
 
-    edge         (4, e)  i4  AX, AY, BX, BY; each edge from its lower end a up to b: AY <= BY
-    block        (8, b)  i4  WEST … LAST_Y of edges 16 i to 16 i + 15
-    chunk        (8, c)  i4  WEST … LAST_Y of blocks chunk_start[i] to chunk_start[i + 1] - 1
-    chunk_start  (c+1,)  i8
+    edge         (4, e)     i4  AX, AY, BX, BY; each edge from its lower end a up to b: AY <= BY
+    chain        (8, b+c)   i4  WEST … LAST_Y of every chain: b blocks, then c chunks
+    chunk_start  (c+1,)     i8  chain b + i is a chunk of the blocks chunk_start[i] to chunk_start[i + 1] - 1;
+                                block i is the edges 16 i to 16 i + 15
     """
 
     edge: NDArray[np.int32]
-    block: NDArray[np.int32]
-    chunk: NDArray[np.int32]
+    chain: NDArray[np.int32]
     chunk_start: NDArray[np.int64]
 
 
@@ -60,42 +59,31 @@ def chain_rings(rings: Rings) -> Chains:
         block_count += blocks
         chunk_count += (blocks + BLOCKS_PER_CHUNK - 1) // BLOCKS_PER_CHUNK
     edge = np.empty((4, block_count * EDGES_PER_BLOCK), np.int32)
-    block = np.empty((8, block_count), np.int32)
-    chunk = np.empty((8, chunk_count), np.int32)
+    chain = np.empty((8, block_count + chunk_count), np.int32)
     chunk_start = np.empty(chunk_count + 1, np.int64)
     number = 0
-    chunk_number = 0
+    chunk = 0
     for ring in range(ring_count):
         start, stop = rings.ring_start[ring], rings.ring_start[ring + 1]
         ring_block = number
         for vertex in range(start, stop, EDGES_PER_BLOCK):
-            _fill_block(rings, start, stop, vertex, edge, block, number)
+            _fill_block(rings, start, stop, vertex, edge, chain, number)
             number += 1
         for first in range(ring_block, number, BLOCKS_PER_CHUNK):
-            last = min(first + BLOCKS_PER_CHUNK, number)
-            chunk_start[chunk_number] = first
-            chunk[WEST, chunk_number], chunk[SOUTH, chunk_number] = (
-                block[WEST, first:last].min(),
-                block[SOUTH, first:last].min(),
-            )
-            chunk[EAST, chunk_number], chunk[NORTH, chunk_number] = (
-                block[EAST, first:last].max(),
-                block[NORTH, first:last].max(),
-            )
-            chunk[FIRST_X, chunk_number], chunk[FIRST_Y, chunk_number] = block[FIRST_X, first], block[FIRST_Y, first]
-            chunk[LAST_X, chunk_number], chunk[LAST_Y, chunk_number] = block[LAST_X, last - 1], block[LAST_Y, last - 1]
-            chunk_number += 1
+            chunk_start[chunk] = first
+            _fill_chunk(chain, first, min(first + BLOCKS_PER_CHUNK, number), block_count + chunk)
+            chunk += 1
     chunk_start[chunk_count] = block_count
-    return Chains(edge, block, chunk, chunk_start)
+    return Chains(edge, chain, chunk_start)
 
 
-@compiled
+@inlined
 def _fill_block(
-    rings: Rings, start: int, stop: int, vertex: int, edge: NDArray[np.int32], block: NDArray[np.int32], number: int
+    rings: Rings, start: int, stop: int, vertex: int, edge: NDArray[np.int32], chain: NDArray[np.int32], number: int
 ) -> None:
     """Write the block of the edges that leave 16 vertices of a ring (rows start to stop), from one on."""
     x, y = rings.lon_e7[vertex], rings.lat_e7[vertex]
-    block[FIRST_X, number], block[FIRST_Y, number] = x, y
+    chain[FIRST_X, number], chain[FIRST_Y, number] = x, y
     west, south, east, north = x, y, x, y
     for row in range(number * EDGES_PER_BLOCK, (number + 1) * EDGES_PER_BLOCK):
         vertex += 1
@@ -107,18 +95,61 @@ def _fill_block(
         west, south = min(west, next_x), min(south, next_y)
         east, north = max(east, next_x), max(north, next_y)
         x, y = next_x, next_y
-    block[LAST_X, number], block[LAST_Y, number] = x, y
-    block[WEST, number], block[SOUTH, number], block[EAST, number], block[NORTH, number] = west, south, east, north
+    chain[LAST_X, number], chain[LAST_Y, number] = x, y
+    chain[WEST, number], chain[SOUTH, number], chain[EAST, number], chain[NORTH, number] = west, south, east, north
 
 
-# What chunk_at tells of a point.
+@inlined
+def _fill_chunk(chain: NDArray[np.int32], first: int, stop: int, number: int) -> None:
+    """Write the chunk of some consecutive blocks."""
+    chain[FIRST_X, number], chain[FIRST_Y, number] = chain[FIRST_X, first], chain[FIRST_Y, first]
+    chain[LAST_X, number], chain[LAST_Y, number] = chain[LAST_X, stop - 1], chain[LAST_Y, stop - 1]
+    west, south, east, north = chain[WEST, first], chain[SOUTH, first], chain[EAST, first], chain[NORTH, first]
+    for block in range(first + 1, stop):
+        west, south = min(west, chain[WEST, block]), min(south, chain[SOUTH, block])
+        east, north = max(east, chain[EAST, block]), max(north, chain[NORTH, block])
+    chain[WEST, number], chain[SOUTH, number], chain[EAST, number], chain[NORTH, number] = west, south, east, north
+
+
+@inlined
+def block_count(chains: Chains) -> int:
+    """Return how many of the chains are blocks; the chunks follow them."""
+    return int(chains.chunk_start[chains.chunk_start.size - 1])
+
+
+@inlined
+def first_block(chains: Chains, number: int) -> int:
+    """Return the first block of a chain, which for a block is itself."""
+    blocks = block_count(chains)
+    return number if number < blocks else int(chains.chunk_start[number - blocks])
+
+
+@inlined
+def stop_block(chains: Chains, number: int) -> int:
+    """Return the block after a chain's last."""
+    blocks = block_count(chains)
+    return number + 1 if number < blocks else int(chains.chunk_start[number - blocks + 1])
+
+
+@inlined
+def chain_touches(chain: NDArray[np.int32], number: int, west: int, south: int, east: int, north: int) -> bool:
+    """Tell whether a chain's box and a box share a point."""
+    return bool(
+        (chain[WEST, number] <= east)
+        & (chain[EAST, number] >= west)
+        & (chain[SOUTH, number] <= north)
+        & (chain[NORTH, number] >= south)
+    )
+
+
+# What chain_at tells of a point.
 CROSSES, ON_BORDER = 1, 2
 
 
-@compiled
-def _block_at(edge: NDArray[np.int32], number: int, px: int, py: int) -> int:
-    """As chunk_at, for one block: all its edges side by side, without a branch."""
-    start = number * EDGES_PER_BLOCK
+@inlined
+def _edges_at(edge: NDArray[np.int32], block: int, px: int, py: int) -> int:
+    """As chain_at, for a block whose box holds p: all its edges side by side, without a branch."""
+    start = block * EDGES_PER_BLOCK
     ax, ay = edge[AX, start : start + EDGES_PER_BLOCK], edge[AY, start : start + EDGES_PER_BLOCK]
     bx, by = edge[BX, start : start + EDGES_PER_BLOCK], edge[BY, start : start + EDGES_PER_BLOCK]
     crossings = 0
@@ -132,38 +163,36 @@ def _block_at(edge: NDArray[np.int32], number: int, px: int, py: int) -> int:
     return crossings & CROSSES | (ON_BORDER if holding > 0 else 0)
 
 
-@compiled
-def chunk_at(chains: Chains, number: int, px: int, py: int) -> int:
-    """Tell whether an odd number of a chunk's edges cross the ray from p+ to the west (CROSSES), and whether one holds
+@inlined
+def chain_at(chains: Chains, number: int, px: int, py: int) -> int:
+    """Tell whether an odd number of a chain's edges cross the ray from p+ to the west (CROSSES), and whether one holds
     p.
 
     px, py    degrees x 1e7
     returns   CROSSES | ON_BORDER, each only if so
 
-    Cost:   O(1); some ns outside the chunk's box, about 10 ns more for each block that p is in the box of.
+    Cost:   O(1); some ns outside the chain's box, about 10 ns more for each block that p is in the box of.
     """
-    chunk = chains.chunk
-    if (py < chunk[SOUTH, number]) | (py > chunk[NORTH, number]) | (px < chunk[WEST, number]):
+    chain = chains.chain
+    if (py < chain[SOUTH, number]) | (py > chain[NORTH, number]) | (px < chain[WEST, number]):
         return 0
-    if px > chunk[EAST, number]:
-        return int((chunk[FIRST_Y, number] > py) != (chunk[LAST_Y, number] > py))
-    block = chains.block
+    if px > chain[EAST, number]:
+        return int((chain[FIRST_Y, number] > py) != (chain[LAST_Y, number] > py))
     found = 0
-    for inner in range(chains.chunk_start[number], chains.chunk_start[number + 1]):
-        if (py < block[SOUTH, inner]) | (py > block[NORTH, inner]) | (px < block[WEST, inner]):
+    for block in range(first_block(chains, number), stop_block(chains, number)):
+        if (py < chain[SOUTH, block]) | (py > chain[NORTH, block]) | (px < chain[WEST, block]):
             continue
-        if px > block[EAST, inner]:
-            found ^= int((block[FIRST_Y, inner] > py) != (block[LAST_Y, inner] > py))
+        if px > chain[EAST, block]:
+            found ^= int((chain[FIRST_Y, block] > py) != (chain[LAST_Y, block] > py))
         else:
-            at = _block_at(chains.edge, inner, px, py)
+            at = _edges_at(chains.edge, block, px, py)
             found = (found ^ (at & CROSSES)) | (at & ON_BORDER)
     return found
 
 
-@compiled
-def ends_flip(chains: Chains, number: int, corner_x: int, py: int) -> bool:
-    """Tell whether just one end of a chunk is not east of a corner and north of a point: the rest of T in match.py."""
-    chunk = chains.chunk
-    first = (chunk[FIRST_X, number] <= corner_x) & (chunk[FIRST_Y, number] > py)
-    last = (chunk[LAST_X, number] <= corner_x) & (chunk[LAST_Y, number] > py)
+@inlined
+def ends_flip(chain: NDArray[np.int32], number: int, corner_x: int, py: int) -> bool:
+    """Tell whether just one end of a chain is not east of a corner and north of a point: the rest of T in match.py."""
+    first = (chain[FIRST_X, number] <= corner_x) & (chain[FIRST_Y, number] > py)
+    last = (chain[LAST_X, number] <= corner_x) & (chain[LAST_Y, number] > py)
     return bool(first != last)

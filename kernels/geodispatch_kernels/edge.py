@@ -10,10 +10,10 @@ so parity is defined for it even where p is on the border (Edelsbrunner and Muec
 
 from __future__ import annotations
 
-from geodispatch_kernels.compile import compiled
+from geodispatch_kernels.compile import inlined
 
 
-@compiled
+@inlined
 def orientation(ax: int, ay: int, bx: int, by: int, px: int, py: int) -> int:
     """Return 1 when p is left of the line from a to b, -1 when right, 0 when on it.
 
@@ -28,7 +28,7 @@ def orientation(ax: int, ay: int, bx: int, by: int, px: int, py: int) -> int:
     return int(forward > across) - int(forward < across)
 
 
-@compiled
+@inlined
 def crosses_west_ray(ax: int, ay: int, bx: int, by: int, px: int, py: int) -> bool:
     """Tell whether the edge from a up to b crosses the ray that runs from p+ to the west.
 
@@ -41,7 +41,7 @@ def crosses_west_ray(ax: int, ay: int, bx: int, by: int, px: int, py: int) -> bo
     return (ay <= py) & (by > py) & ((bx - ax) * (py - ay) <= (by - ay) * (px - ax))
 
 
-@compiled
+@inlined
 def holds_point(ax: int, ay: int, bx: int, by: int, px: int, py: int) -> bool:
     """Tell whether p lies on the closed edge from a up to b.
 
@@ -60,7 +60,7 @@ def holds_point(ax: int, ay: int, bx: int, by: int, px: int, py: int) -> bool:
     )
 
 
-@compiled
+@inlined
 def touches_box(ax: int, ay: int, bx: int, by: int, west: int, south: int, east: int, north: int) -> bool:
     """Tell whether the closed edge from a up to b and the closed box share a point.
 

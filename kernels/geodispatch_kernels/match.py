@@ -1,6 +1,6 @@
 """Match: which rows a fence holds, found by walking the box tree with an ever shorter list of the fence's edges.
 
-Each node carries what its parent handed down: the chunks of edges that touch its box, and the parity of its south-west
+Each node carries what its parent handed down: the chains of edges that touch its box, and the parity of its south-west
 corner. A node that no edge touches is wholly in or wholly out. Nobody below the root looks at the whole fence again, so
 the cost follows the border that passes through rows, not the fence's vertices times the rows.
 
@@ -12,8 +12,9 @@ touch the box can cross it. For one edge the flip is T(p) != T(r) with
            xor [its end a is not east of r, and north of p+] xor [the same for its end b]
 
 because around the strip between the two rays and the way, an edge enters as often as it leaves unless it ends inside.
-Along a chain of edges the terms of inner vertices cancel, so T of a chunk is chunk_at and ends_flip in chains.py. Edges
-that do not touch the box add T(p) != T(r) == False: a list may hold too many edges, never too few.
+Along a chain of edges the terms of inner vertices cancel, so T of a chain is chain_at and ends_flip in chains.py. Edges
+that do not touch the box add T(p) != T(r) == False: a list may hold too many edges, never too few. So a chunk goes down
+whole or as those of its blocks that touch the box, whichever is the shorter list.
 """
 
 from __future__ import annotations
@@ -37,18 +38,30 @@ from geodispatch_kernels.chains import (
     SOUTH,
     WEST,
     Chains,
-    chunk_at,
+    block_count,
+    chain_at,
+    chain_touches,
     ends_flip,
+    first_block,
+    stop_block,
 )
-from geodispatch_kernels.compile import compiled
-from geodispatch_kernels.edge import crosses_west_ray, touches_box
+from geodispatch_kernels.compile import borrowed, compiled, inlined
+from geodispatch_kernels.edge import crosses_west_ray, holds_point
 
-# A leaf that more edges touch asks the chunks for each row, instead of all rows for each edge.
-EDGES_BY_ROW = 48
+# A leaf asks its chains for each row, or all rows for each edge, whichever is less work: one row of one chain takes
+# about a third of the time of one edge of all rows. More edges than fit are not collected.
+EDGES_PER_LEAF = 128
+ROWS_PER_EDGE = 3
 
-# Columns of the stack: the node to visit next and the one to stop at, the list of chunks handed down, the parity of the
-# corner with T of all these chunks at that corner folded in, and the corner's longitude.
-NEXT_NODE, STOP_NODE, LIST_START, LIST_STOP, PARITY, CORNER_X = range(6)
+# A chunk of which no more blocks than this touch a box is handed on as these blocks.
+OPEN_BLOCKS = 4
+
+# Differences below this have products below 2**52, which float64 holds exactly.
+NEAR = 2.0**26
+
+# Columns of the stack: the first of the 8 nodes side by side and which of them comes next, the list of chains handed
+# down, the parity of the corner with T of all these chains at that corner folded in, and the corner's longitude.
+FIRST_NODE, NEXT, LIST_START, LIST_STOP, PARITY, CORNER_X = range(6)
 
 # West of every camera: the corner above the root, from where everything is outside and no way is needed.
 NOWHERE_X = -(2**31)
@@ -66,6 +79,63 @@ class Matched(NamedTuple):
     row: NDArray[np.int64]
 
 
+class Leaf(NamedTuple):
+    """Scratch for a leaf; float64 because that is what machines multiply fastest.
+
+    edges          (EDGES_PER_LEAF,)   i4  edges that touch the leaf
+    edge_touching  (EDGES_PER_BLOCK,)  u1  which edges of one block do
+    x, y           (64,)               f8  its rows, degrees x 1e7
+    odd            (64,)               i8  1 for a row that is inside, else 0
+    near           (64,)               i8  rows of the leaf in the fence's box
+    """
+
+    edges: NDArray[np.int32]
+    edge_touching: NDArray[np.uint8]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    odd: NDArray[np.int64]
+    near: NDArray[np.int64]
+
+
+class Scratch(NamedTuple):
+    """All that the walk writes to and does not return; allocated once a fence.
+
+    stack     (depths, 6)  i8  see FIRST_NODE
+    touching  (depths, 8)  u1  which of 8 nodes side by side touch the fence's box
+    listed    (…,)         i4  the lists of chains handed down, one after the other
+    edges …                    see Leaf
+    """
+
+    stack: NDArray[np.int64]
+    touching: NDArray[np.uint8]
+    listed: NDArray[np.int32]
+    edges: NDArray[np.int32]
+    edge_touching: NDArray[np.uint8]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    odd: NDArray[np.int64]
+    near: NDArray[np.int64]
+
+
+@inlined
+def _find_near(
+    lon_e7: NDArray[np.int32],
+    lat_e7: NDArray[np.int32],
+    west: int,
+    south: int,
+    east: int,
+    north: int,
+    near: NDArray[np.int64],
+) -> int:
+    """Write which rows are in a box; return how many."""
+    count = 0
+    for row in range(lon_e7.size):
+        x, y = int(lon_e7[row]), int(lat_e7[row])
+        near[count] = row
+        count += int((x >= west) & (x <= east) & (y >= south) & (y <= north))
+    return count
+
+
 @compiled
 def _grown(array: NDArray[np.int64]) -> NDArray[np.int64]:
     larger = np.empty(2 * array.size, array.dtype)
@@ -73,64 +143,139 @@ def _grown(array: NDArray[np.int64]) -> NDArray[np.int64]:
     return larger
 
 
-@compiled
-def _chunk_touches(chains: Chains, number: int, west: int, south: int, east: int, north: int) -> bool:
-    """Tell whether the box of a chunk and that of one of its blocks touch a box."""
-    chunk, block = chains.chunk, chains.block
-    if (
-        (chunk[WEST, number] > east)
-        | (chunk[EAST, number] < west)
-        | (chunk[SOUTH, number] > north)
-        | (chunk[NORTH, number] < south)
-    ):
-        return False
-    start, stop = chains.chunk_start[number], chains.chunk_start[number + 1]
-    if stop - start == 1:
-        return True
-    touching = 0
-    for inner in range(start, stop):
-        touching += int(
-            (block[WEST, inner] <= east)
-            & (block[EAST, inner] >= west)
-            & (block[SOUTH, inner] <= north)
-            & (block[NORTH, inner] >= south)
+@inlined
+def _children_touching(
+    box: NDArray[np.int32], first: int, west: int, south: int, east: int, north: int, touching: NDArray[np.uint8]
+) -> None:
+    """Write which of 8 nodes side by side touch a box."""
+    wests, souths = box[WEST, first : first + CHILDREN_PER_NODE], box[SOUTH, first : first + CHILDREN_PER_NODE]
+    easts, norths = box[EAST, first : first + CHILDREN_PER_NODE], box[NORTH, first : first + CHILDREN_PER_NODE]
+    for child in range(CHILDREN_PER_NODE):
+        touching[child] = (
+            (wests[child] <= east) & (easts[child] >= west) & (souths[child] <= north) & (norths[child] >= south)
         )
-    return touching > 0
 
 
-@compiled
-def _edges_touching(
-    chains: Chains,
-    listed: NDArray[np.int32],
+@inlined
+def _list_chain(
+    chains: Chains, number: int, west: int, south: int, east: int, north: int, listed: NDArray[np.int32], stop: int
+) -> int:
+    """Append a chain that touches a box, or the few blocks of it that do; return the new end of the list."""
+    chain = chains.chain
+    if not chain_touches(chain, number, west, south, east, north):
+        return stop
+    opened = stop
+    for block in range(first_block(chains, number), stop_block(chains, number)):
+        if chain_touches(chain, block, west, south, east, north):
+            if opened == stop + OPEN_BLOCKS:
+                listed[stop] = number
+                return stop + 1
+            listed[opened] = block
+            opened += 1
+    return opened
+
+
+@inlined
+def _block_edges_touching(
+    edge: NDArray[np.int32],
+    block: int,
     west: int,
     south: int,
     east: int,
     north: int,
-    edges: NDArray[np.int32],
+    leaf: Leaf,
+    count: int,
 ) -> int:
-    """Write the numbers of the edges of these chunks that touch a box; return how many, or one too many for edges."""
-    block, edge = chains.block, chains.edge
-    count = 0
-    for number in listed:
-        for inner in range(chains.chunk_start[number], chains.chunk_start[number + 1]):
-            if (
-                (block[WEST, inner] > east)
-                | (block[EAST, inner] < west)
-                | (block[SOUTH, inner] > north)
-                | (block[NORTH, inner] < south)
-            ):
-                continue
-            for row in range(inner * EDGES_PER_BLOCK, (inner + 1) * EDGES_PER_BLOCK):
-                ax, ay, bx, by = int(edge[AX, row]), int(edge[AY, row]), int(edge[BX, row]), int(edge[BY, row])
-                if touches_box(ax, ay, bx, by, west, south, east, north):
-                    if count == edges.size:
-                        return count + 1
-                    edges[count] = row
-                    count += 1
+    """Append the numbers of the edges of a block that touch a box, as edge.touches_box says, side by side; return the
+    new count, which may be more than fits leaf.edges.
+    """
+    touching, edges = leaf.edge_touching, leaf.edges
+    start = block * EDGES_PER_BLOCK
+    axs, ays = edge[AX, start : start + EDGES_PER_BLOCK], edge[AY, start : start + EDGES_PER_BLOCK]
+    bxs, bys = edge[BX, start : start + EDGES_PER_BLOCK], edge[BY, start : start + EDGES_PER_BLOCK]
+    for number in range(EDGES_PER_BLOCK):
+        ax, ay, bx, by = int(axs[number]), int(ays[number]), int(bxs[number]), int(bys[number])
+        dx, dy = bx - ax, by - ay
+        # Of the four corners only two can be the farthest to either side of an edge that leans this way.
+        west_y, east_y = (north, south) if dx >= 0 else (south, north)
+        touching[number] = (
+            (max(ax, bx) >= west)
+            & (min(ax, bx) <= east)
+            & (by >= south)
+            & (ay <= north)
+            & (dx * (west_y - ay) >= dy * (west - ax))
+            & (dx * (east_y - ay) <= dy * (east - ax))
+        )
+    for number in range(EDGES_PER_BLOCK):
+        if touching[number] != 0:
+            if count < edges.size:
+                edges[count] = start + number
+            count += 1
     return count
 
 
-@compiled
+@inlined
+def _edges_touching(
+    chains: Chains,
+    listed: NDArray[np.int32],
+    list_start: int,
+    list_stop: int,
+    west: int,
+    south: int,
+    east: int,
+    north: int,
+    leaf: Leaf,
+) -> int:
+    """Write the edges of a list of chains that touch a box into leaf.edges; return how many, which may be too many."""
+    count = 0
+    for item in range(list_start, list_stop):
+        number = int(listed[item])
+        for block in range(first_block(chains, number), stop_block(chains, number)):
+            if chain_touches(chains.chain, block, west, south, east, north):
+                count = _block_edges_touching(chains.edge, block, west, south, east, north, leaf, count)
+    return count
+
+
+@inlined
+def _odd_at(
+    chains: Chains,
+    listed: NDArray[np.int32],
+    list_start: int,
+    list_stop: int,
+    odd: bool,
+    corner_x: int,
+    px: int,
+    py: int,
+) -> bool:
+    """Return a parity flipped by T of a list of chains at a point."""
+    for item in range(list_start, list_stop):
+        number = int(listed[item])
+        crosses = chain_at(chains, number, px, py) & CROSSES != 0
+        odd = (odd != crosses) != ends_flip(chains.chain, number, corner_x, py)
+    return odd
+
+
+@inlined
+def _flip_by_near_edge(leaf: Leaf, ax: float, ay: float, bx: float, by: float, corner_x: float) -> bool:
+    """Flip the parity of every row by T of one edge; tell whether a row may lie on it.
+
+    Wants:  differences below NEAR.
+    Cost:   64 rows side by side, without a branch.
+    """
+    dx, dy = bx - ax, by - ay
+    a_west, b_west = ax <= corner_x, bx <= corner_x
+    x, y, odd = leaf.x, leaf.y, leaf.odd
+    on_line = 0
+    for row in range(ROWS_PER_LEAF):
+        forward, across = dx * (y[row] - ay), dy * (x[row] - ax)
+        a_north, b_north = ay > y[row], by > y[row]
+        crosses = (a_north ^ b_north) & (forward <= across)
+        odd[row] ^= np.int64(crosses ^ (a_west & a_north) ^ (b_west & b_north))
+        on_line |= int(forward == across)
+    return on_line != 0
+
+
+@inlined
 def _flip_by_edge(
     lon_e7: NDArray[np.int32],
     lat_e7: NDArray[np.int32],
@@ -139,70 +284,206 @@ def _flip_by_edge(
     bx: int,
     by: int,
     corner_x: int,
-    odd: NDArray[np.uint8],
-    border: NDArray[np.uint8],
+    odd: NDArray[np.int64],
 ) -> None:
-    """Flip the parity of every row by T of one edge, and mark the rows on it; branch-free, hence SIMD."""
-    dx, dy = bx - ax, by - ay
-    a_west, b_west = ax <= corner_x, bx <= corner_x
-    west, east = min(ax, bx), max(ax, bx)
+    """Flip the parity of every row by T of one edge of any length."""
     for row in range(lon_e7.size):
         px, py = int(lon_e7[row]), int(lat_e7[row])
-        forward, across = dx * (py - ay), dy * (px - ax)
-        a_north, b_north = ay > py, by > py
-        crosses = (a_north != b_north) & (forward <= across)
-        odd[row] ^= np.uint8((crosses != (a_west & a_north)) != (b_west & b_north))
-        border[row] |= np.uint8((forward == across) & (ay <= py) & (py <= by) & (west <= px) & (px <= east))
+        crosses = crosses_west_ray(ax, ay, bx, by, px, py)
+        odd[row] ^= int((crosses != ((ax <= corner_x) & (ay > py))) != ((bx <= corner_x) & (by > py)))
 
 
-@compiled
+@inlined
 def _match_leaf_by_edges(
     lon_e7: NDArray[np.int32],
     lat_e7: NDArray[np.int32],
-    chains: Chains,
-    edges: NDArray[np.int32],
+    size: int,
+    edge: NDArray[np.int32],
+    edge_count: int,
     corner_x: int,
     corner_y: int,
     odd_corner: bool,
-    inside: NDArray[np.uint8],
-    border: NDArray[np.uint8],
+    leaf: Leaf,
 ) -> None:
-    """Write which rows of a leaf are inside, from the parity of its corner and the edges that touch it."""
+    """Write into leaf.odd which rows of a leaf are inside, from the parity of its corner and the edges touching it.
+
+    size    width or height of the leaf's box, the greater, degrees x 1e7
+    """
+    edges, row_count = leaf.edges, lon_e7.size
+    for row in range(row_count):
+        leaf.x[row], leaf.y[row] = lon_e7[row], lat_e7[row]
     odd = odd_corner
-    for number in edges:
-        ax, ay = int(chains.edge[AX, number]), int(chains.edge[AY, number])
-        bx, by = int(chains.edge[BX, number]), int(chains.edge[BY, number])
+    for position in range(edge_count):
+        number = int(edges[position])
+        ax, ay, bx, by = int(edge[AX, number]), int(edge[AY, number]), int(edge[BX, number]), int(edge[BY, number])
         odd = odd != crosses_west_ray(ax, ay, bx, by, corner_x, corner_y)
         odd = (odd != ((ax <= corner_x) & (ay > corner_y))) != ((bx <= corner_x) & (by > corner_y))
-    inside[:] = odd
-    border[:] = 0
-    for number in edges:
-        ax, ay = int(chains.edge[AX, number]), int(chains.edge[AY, number])
-        bx, by = int(chains.edge[BX, number]), int(chains.edge[BY, number])
-        _flip_by_edge(lon_e7, lat_e7, ax, ay, bx, by, corner_x, inside, border)
-    inside |= border
+    leaf.odd[:] = int(odd)
+    edges_with_rows = 0
+    for position in range(edge_count):
+        number = int(edges[position])
+        ax, ay, bx, by = int(edge[AX, number]), int(edge[AY, number]), int(edge[BX, number]), int(edge[BY, number])
+        # The edge and the leaf touch, so nothing is farther apart than both are long.
+        if size + max(abs(bx - ax), by - ay) < NEAR:
+            has_row = _flip_by_near_edge(leaf, float(ax), float(ay), float(bx), float(by), float(corner_x))
+        else:
+            _flip_by_edge(lon_e7, lat_e7, ax, ay, bx, by, corner_x, leaf.odd)
+            has_row = True
+        edges[edges_with_rows] = number
+        edges_with_rows += int(has_row)
+    for position in range(edges_with_rows):
+        number = int(edges[position])
+        ax, ay, bx, by = int(edge[AX, number]), int(edge[AY, number]), int(edge[BX, number]), int(edge[BY, number])
+        for row in range(row_count):
+            leaf.odd[row] |= int(holds_point(ax, ay, bx, by, int(lon_e7[row]), int(lat_e7[row])))
 
 
-@compiled
+@inlined
 def _match_leaf_by_rows(
     lon_e7: NDArray[np.int32],
     lat_e7: NDArray[np.int32],
     chains: Chains,
     listed: NDArray[np.int32],
+    list_start: int,
+    list_stop: int,
     corner_x: int,
     odd_handed_down: bool,
-    inside: NDArray[np.uint8],
+    near_count: int,
+    leaf: Leaf,
 ) -> None:
-    """Write which rows of a leaf are inside, from the parity of its corner with T of all its chunks folded in."""
-    for row in range(lon_e7.size):
+    """Write into leaf.odd which rows of a leaf are inside, from the parity of its corner with T of all its chains
+    folded in; only leaf.near can be.
+    """
+    leaf.odd[:] = 0
+    for position in range(near_count):
+        row = int(leaf.near[position])
         px, py = int(lon_e7[row]), int(lat_e7[row])
         odd = odd_handed_down
         border = False
-        for number in listed:
-            at = chunk_at(chains, number, px, py)
-            odd = (odd != (at & CROSSES != 0)) != ends_flip(chains, number, corner_x, py)
+        for item in range(list_start, list_stop):
+            number = int(listed[item])
+            at = chain_at(chains, number, px, py)
+            odd = (odd != (at & CROSSES != 0)) != ends_flip(chains.chain, number, corner_x, py)
             border |= at & ON_BORDER != 0
-        inside[row] = odd | border
+        leaf.odd[row] = int(odd | border)
+
+
+@compiled
+def _walk(rows: Rows, chains: Chains, scratch: Scratch) -> Matched:
+    """As match_rows, on arrays that the caller holds."""
+    lon_e7, lat_e7, box = borrowed(rows.lon_e7), borrowed(rows.lat_e7), borrowed(rows.box)
+    level_start = borrowed(rows.level_start)
+    chains = Chains(borrowed(chains.edge), borrowed(chains.chain), borrowed(chains.chunk_start))
+    chain = chains.chain
+    stack, touching, listed = borrowed(scratch.stack), borrowed(scratch.touching), borrowed(scratch.listed)
+    leaf = Leaf(
+        borrowed(scratch.edges),
+        borrowed(scratch.edge_touching),
+        borrowed(scratch.x),
+        borrowed(scratch.y),
+        borrowed(scratch.odd),
+        borrowed(scratch.near),
+    )
+    range_start = np.empty(64, np.int64)
+    range_stop = np.empty(64, np.int64)
+    row = np.empty(1024, np.int64)
+    range_count = 0
+    row_count = 0
+    level_count = level_start.size - 1
+    blocks = block_count(chains)
+    chunk_count = chain.shape[1] - blocks
+    fence_west, fence_south, fence_east, fence_north = 0, 0, 0, 0
+    depth = -1
+    if (level_count > 0) & (chunk_count > 0):
+        depth = 0
+        fence_west, fence_south = int(chain[WEST, blocks:].min()), int(chain[SOUTH, blocks:].min())
+        fence_east, fence_north = int(chain[EAST, blocks:].max()), int(chain[NORTH, blocks:].max())
+        stack[0, FIRST_NODE], stack[0, NEXT], stack[0, LIST_START], stack[0, LIST_STOP] = 0, 0, 0, 0
+        stack[0, PARITY], stack[0, CORNER_X] = 0, NOWHERE_X
+        for number in range(blocks, chain.shape[1]):
+            stack[0, LIST_STOP] = _list_chain(
+                chains, number, fence_west, fence_south, fence_east, fence_north, listed, stack[0, LIST_STOP]
+            )
+        top = level_start[level_count - 1]
+        _children_touching(box, top, fence_west, fence_south, fence_east, fence_north, touching[0])
+    while depth >= 0:
+        child = stack[depth, NEXT]
+        if child == CHILDREN_PER_NODE:
+            depth -= 1
+            continue
+        stack[depth, NEXT] = child + 1
+        if touching[depth, child] == 0:
+            continue
+        node = stack[depth, FIRST_NODE] + child
+        level = level_count - 1 - depth
+        place = level_start[level] + node
+        west, south, east, north = (
+            int(box[WEST, place]),
+            int(box[SOUTH, place]),
+            int(box[EAST, place]),
+            int(box[NORTH, place]),
+        )
+        list_start, list_stop = stack[depth, LIST_STOP], stack[depth, LIST_STOP]
+        parent_corner_x = stack[depth, CORNER_X]
+        odd_corner = stack[depth, PARITY] != 0
+        odd_corner = _odd_at(
+            chains, listed, stack[depth, LIST_START], list_start, odd_corner, parent_corner_x, west, south
+        )
+        for item in range(stack[depth, LIST_START], list_start):
+            list_stop = _list_chain(chains, int(listed[item]), west, south, east, north, listed, list_stop)
+        if (list_stop == list_start) & (not odd_corner):
+            continue
+        rows_per_node = ROWS_PER_LEAF * CHILDREN_PER_NODE**level
+        start = node * rows_per_node
+        stop = min(start + rows_per_node, lon_e7.size)
+        near_count = 0
+        leaf_lon_e7, leaf_lat_e7 = lon_e7[start:stop], lat_e7[start:stop]
+        if (list_stop > list_start) & (level == 0):
+            near_count = _find_near(
+                leaf_lon_e7, leaf_lat_e7, fence_west, fence_south, fence_east, fence_north, leaf.near
+            )
+            if near_count == 0:
+                continue
+        edge_count = 0
+        by_rows = near_count * (list_stop - list_start)
+        by_edges = (level == 0) & (by_rows > ROWS_PER_EDGE)
+        if by_edges:
+            edge_count = _edges_touching(chains, listed, list_start, list_stop, west, south, east, north, leaf)
+            by_edges = (edge_count * ROWS_PER_EDGE <= by_rows) & (edge_count <= EDGES_PER_LEAF)
+        inside_count = (stop - start) * int(odd_corner)
+        if (list_stop > list_start) & (not by_edges):
+            odd_handed_down = _odd_at(chains, listed, list_start, list_stop, odd_corner, west, west, south)
+            if level > 0:
+                depth += 1
+                stack[depth, FIRST_NODE], stack[depth, NEXT] = node * CHILDREN_PER_NODE, 0
+                stack[depth, LIST_START], stack[depth, LIST_STOP] = list_start, list_stop
+                stack[depth, PARITY], stack[depth, CORNER_X] = int(odd_handed_down), west
+                first = level_start[level - 1] + node * CHILDREN_PER_NODE
+                _children_touching(box, first, fence_west, fence_south, fence_east, fence_north, touching[depth])
+                continue
+            _match_leaf_by_rows(
+                leaf_lon_e7, leaf_lat_e7, chains, listed, list_start, list_stop, west, odd_handed_down, near_count, leaf
+            )
+            inside_count = int(leaf.odd.sum())
+        elif edge_count > 0:
+            size = max(east - west, north - south)
+            _match_leaf_by_edges(leaf_lon_e7, leaf_lat_e7, size, chains.edge, edge_count, west, south, odd_corner, leaf)
+            inside_count = int(leaf.odd[: stop - start].sum())
+        if inside_count == stop - start:
+            if (range_count > 0) and (range_stop[range_count - 1] == start):
+                range_stop[range_count - 1] = stop
+            else:
+                if range_count == range_start.size:
+                    range_start, range_stop = _grown(range_start), _grown(range_stop)
+                range_start[range_count], range_stop[range_count] = start, stop
+                range_count += 1
+        elif inside_count > 0:
+            if row_count + ROWS_PER_LEAF > row.size:
+                row = _grown(row)
+            for offset in range(stop - start):
+                row[row_count] = start + offset
+                row_count += leaf.odd[offset]
+    return Matched(range_start[:range_count], range_stop[:range_count], row[:row_count])
 
 
 @compiled
@@ -216,90 +497,20 @@ def match_rows(rows: Rows, chains: Chains) -> Matched:
     Edges:  a row on a border is inside; even-odd between rings, so holes and parts need no order; a fence without edges
             holds nothing.
     Wants:  no edge crosses the antimeridian.
-    Cost:   O(nodes on the border x chunks on each), and O(1) for each range, however many rows it has.
+    Cost:   O(nodes on the border x chains on each), and O(1) for each range, however many rows it has.
     Source: the clipped edge lists of Warnock 1969, with the parity of a corner handed down.
     """
-    range_start = np.empty(64, np.int64)
-    range_stop = np.empty(64, np.int64)
-    row = np.empty(1024, np.int64)
-    range_count = 0
-    row_count = 0
-    level_count = rows.level_start.size - 1
-    chunk_count = chains.chunk.shape[1]
-    stack = np.empty((level_count + 1, 6), np.int64)
-    listed = np.empty((level_count + 1) * chunk_count, np.int32)
-    edges = np.empty(EDGES_BY_ROW, np.int32)
-    inside, border = np.empty(ROWS_PER_LEAF, np.uint8), np.empty(ROWS_PER_LEAF, np.uint8)
-    fence_west, fence_south, fence_east, fence_north = 0, 0, 0, 0
-    depth = -1
-    if (level_count > 0) & (chunk_count > 0):
-        depth = 0
-        listed[:chunk_count] = np.arange(chunk_count)
-        fence_west, fence_south = int(chains.chunk[WEST].min()), int(chains.chunk[SOUTH].min())
-        fence_east, fence_north = int(chains.chunk[EAST].max()), int(chains.chunk[NORTH].max())
-        stack[0, NEXT_NODE], stack[0, STOP_NODE] = 0, rows.level_start[level_count] - rows.level_start[level_count - 1]
-        stack[0, LIST_START], stack[0, LIST_STOP] = 0, chunk_count
-        stack[0, PARITY], stack[0, CORNER_X] = 0, NOWHERE_X
-    while depth >= 0:
-        node = stack[depth, NEXT_NODE]
-        if node == stack[depth, STOP_NODE]:
-            depth -= 1
-            continue
-        stack[depth, NEXT_NODE] = node + 1
-        level = level_count - 1 - depth
-        place = rows.level_start[level] + node
-        west, south = int(rows.box[place, WEST]), int(rows.box[place, SOUTH])
-        east, north = int(rows.box[place, EAST]), int(rows.box[place, NORTH])
-        if (west > fence_east) | (east < fence_west) | (south > fence_north) | (north < fence_south):
-            continue
-        list_start, list_stop = stack[depth, LIST_STOP], stack[depth, LIST_STOP]
-        parent_corner_x = stack[depth, CORNER_X]
-        odd_corner = stack[depth, PARITY] != 0
-        odd_touching = False  # T of the chunks handed on, at this node's corner
-        for item in range(stack[depth, LIST_START], list_start):
-            number = int(listed[item])
-            crosses = chunk_at(chains, number, west, south) & CROSSES != 0
-            odd_corner = (odd_corner != crosses) != ends_flip(chains, number, parent_corner_x, south)
-            if _chunk_touches(chains, number, west, south, east, north):
-                listed[list_stop] = number
-                list_stop += 1
-                odd_touching = (odd_touching != crosses) != ends_flip(chains, number, west, south)
-        if (list_stop == list_start) & (not odd_corner):
-            continue
-        rows_per_node = ROWS_PER_LEAF * CHILDREN_PER_NODE**level
-        start = node * rows_per_node
-        stop = min(start + rows_per_node, rows.lon_e7.size)
-        if (list_stop > list_start) & (level > 0):
-            depth += 1
-            stack[depth, NEXT_NODE] = node * CHILDREN_PER_NODE
-            stack[depth, STOP_NODE] = min(
-                (node + 1) * CHILDREN_PER_NODE, rows.level_start[level] - rows.level_start[level - 1]
-            )
-            stack[depth, LIST_START], stack[depth, LIST_STOP] = list_start, list_stop
-            stack[depth, PARITY], stack[depth, CORNER_X] = int(odd_corner != odd_touching), west
-            continue
-        edge_count = _edges_touching(chains, listed[list_start:list_stop], west, south, east, north, edges)
-        if edge_count == 0:
-            if odd_corner:
-                if (range_count > 0) and (range_stop[range_count - 1] == start):
-                    range_stop[range_count - 1] = stop
-                else:
-                    if range_count == range_start.size:
-                        range_start, range_stop = _grown(range_start), _grown(range_stop)
-                    range_start[range_count], range_stop[range_count] = start, stop
-                    range_count += 1
-            continue
-        lon_e7, lat_e7, here = rows.lon_e7[start:stop], rows.lat_e7[start:stop], inside[: stop - start]
-        if edge_count <= EDGES_BY_ROW:
-            _match_leaf_by_edges(
-                lon_e7, lat_e7, chains, edges[:edge_count], west, south, odd_corner, here, border[: stop - start]
-            )
-        else:
-            odd_handed_down = odd_corner != odd_touching
-            _match_leaf_by_rows(lon_e7, lat_e7, chains, listed[list_start:list_stop], west, odd_handed_down, here)
-        if row_count + ROWS_PER_LEAF > row.size:
-            row = _grown(row)
-        for offset in range(stop - start):
-            row[row_count] = start + offset
-            row_count += int(here[offset])
-    return Matched(range_start[:range_count], range_stop[:range_count], row[:row_count])
+    depths = rows.level_start.size
+    chunks = chains.chunk_start.size - 1
+    scratch = Scratch(
+        np.empty((depths, 6), np.int64),
+        np.empty((depths, CHILDREN_PER_NODE), np.uint8),
+        np.empty((depths + 1) * chunks * OPEN_BLOCKS, np.int32),
+        np.empty(EDGES_PER_LEAF, np.int32),
+        np.empty(EDGES_PER_BLOCK, np.uint8),
+        np.zeros(ROWS_PER_LEAF),
+        np.zeros(ROWS_PER_LEAF),
+        np.empty(ROWS_PER_LEAF, np.int64),
+        np.empty(ROWS_PER_LEAF, np.int64),
+    )
+    return _walk(rows, chains, scratch)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from geodispatch_kernels.box_tree import Rows
 from geodispatch_kernels.chains import chain_rings
-from geodispatch_kernels.compile import compiled
+from geodispatch_kernels.compile import borrowed, compiled
 from geodispatch_kernels.match import Matched, match_rows
 from geodispatch_kernels.rings import Rings
 from geodispatch_kernels.wkb import rings_of_wkb
@@ -62,7 +64,20 @@ def take_matched(matched: Matched, camera_id: NDArray[np.uint64], dead_row: NDAr
     Cost:   O(k + (ranges + rows) log d).
     """
     taken = np.empty(count_matched(matched, dead_row), np.uint64)
-    position = 0
+    _write_matched(matched, camera_id, dead_row, taken, 0)
+    return taken
+
+
+@compiled
+def _write_matched(
+    matched: Matched,
+    camera_id: NDArray[np.uint64],
+    dead_row: NDArray[np.int64],
+    taken: NDArray[np.uint64],
+    position: int,
+) -> int:
+    """Write the ids of the matched rows that live from a position on; return the position after them."""
+    camera_id, dead_row, taken = borrowed(camera_id), borrowed(dead_row), borrowed(taken)
     for number in range(matched.range_start.size):
         start, stop = matched.range_start[number], matched.range_stop[number]
         dead = _lower_bound(dead_row, 0, start)
@@ -78,36 +93,104 @@ def take_matched(matched: Matched, camera_id: NDArray[np.uint64], dead_row: NDAr
         if not ((dead < dead_row.size) and (dead_row[dead] == row)):
             taken[position] = camera_id[row]
             position += 1
-    return taken
+    return position
+
+
+class Cameras(NamedTuple):
+    """Rows with their ids, less the dead ones.
+
+    rows       n rows
+    camera_id  (n,)  u8
+    dead_row   (d,)  i8  ascending, no row twice
+    """
+
+    rows: Rows
+    camera_id: NDArray[np.uint64]
+    dead_row: NDArray[np.int64]
 
 
 @compiled
-def count_inside_wkb(rows: Rows, dead_row: NDArray[np.int64], data: NDArray[np.uint8]) -> int:
+def count_inside(cameras: Cameras, rings: Rings) -> int:
+    """Count the cameras inside rings; one call from Python instead of three."""
+    return count_matched(match_rows(cameras.rows, chain_rings(rings)), cameras.dead_row)
+
+
+@compiled
+def take_inside(cameras: Cameras, rings: Rings) -> NDArray[np.uint64]:
+    """Collect the ids of the cameras inside rings; one call from Python instead of three."""
+    return take_matched(match_rows(cameras.rows, chain_rings(rings)), cameras.camera_id, cameras.dead_row)
+
+
+@compiled
+def count_inside_wkb(cameras: Cameras, data: NDArray[np.uint8]) -> int:
     """As count_inside, from the bytes of a fence; -1 where rings_of_wkb has something to say."""
     fine, rings = rings_of_wkb(data)
-    return count_matched(match_rows(rows, chain_rings(rings)), dead_row) if fine else -1
+    return count_inside(cameras, rings) if fine else -1
 
 
 @compiled
-def take_inside_wkb(
-    rows: Rows, camera_id: NDArray[np.uint64], dead_row: NDArray[np.int64], data: NDArray[np.uint8]
-) -> tuple[bool, NDArray[np.uint64]]:
+def take_inside_wkb(cameras: Cameras, data: NDArray[np.uint8]) -> tuple[bool, NDArray[np.uint64]]:
     """As take_inside, from the bytes of a fence; False where rings_of_wkb has something to say."""
+    fine, rings = rings_of_wkb(data)
+    return (True, take_inside(cameras, rings)) if fine else (False, np.empty(0, np.uint64))
+
+
+@compiled
+def count_inside_both(base: Cameras, delta: Cameras, data: NDArray[np.uint8]) -> int:
+    """As count_inside_wkb, in two sets of cameras: the fence is read once."""
+    fine, rings = rings_of_wkb(data)
+    if not fine:
+        return -1
+    chains = chain_rings(rings)
+    return count_matched(match_rows(base.rows, chains), base.dead_row) + count_matched(
+        match_rows(delta.rows, chains), delta.dead_row
+    )
+
+
+@compiled
+def take_inside_both(base: Cameras, delta: Cameras, data: NDArray[np.uint8]) -> tuple[bool, NDArray[np.uint64]]:
+    """As take_inside_wkb, in two sets of cameras: the fence is read once."""
     fine, rings = rings_of_wkb(data)
     if not fine:
         return False, np.empty(0, np.uint64)
-    return True, take_matched(match_rows(rows, chain_rings(rings)), camera_id, dead_row)
+    chains = chain_rings(rings)
+    in_base, in_delta = match_rows(base.rows, chains), match_rows(delta.rows, chains)
+    base_count = count_matched(in_base, base.dead_row)
+    taken = np.empty(base_count + count_matched(in_delta, delta.dead_row), np.uint64)
+    _write_matched(in_base, base.camera_id, base.dead_row, taken, 0)
+    _write_matched(in_delta, delta.camera_id, delta.dead_row, taken, base_count)
+    return True, taken
 
 
 @compiled
-def count_inside(rows: Rows, dead_row: NDArray[np.int64], rings: Rings) -> int:
-    """Count the living rows inside rings; one call from Python instead of three."""
-    return count_matched(match_rows(rows, chain_rings(rings)), dead_row)
-
-
-@compiled
-def take_inside(
-    rows: Rows, camera_id: NDArray[np.uint64], dead_row: NDArray[np.int64], rings: Rings
+def take_inside_many(
+    base: Cameras, delta: Cameras, data: NDArray[np.uint8], data_start: NDArray[np.int64], count: NDArray[np.int64]
 ) -> NDArray[np.uint64]:
-    """Collect the ids of the living rows inside rings; one call from Python instead of three."""
-    return take_matched(match_rows(rows, chain_rings(rings)), camera_id, dead_row)
+    """Collect the ids inside each of many fences.
+
+    data        (b,)    u1  WKB of the fences, end to end
+    data_start  (m+1,)  i8  byte at which each starts; they need not start at 0 nor end at b
+    count       (m,)    i8  how many ids each fence has; -1 where rings_of_wkb has something to say; written
+    returns     (k,)    u8  the ids, fence after fence
+
+    Cost:   as m calls of take_inside_both without their calls; the ids are copied twice at most.
+    """
+    taken = np.empty(1024, np.uint64)
+    total = 0
+    for number in range(count.size):
+        fine, rings = rings_of_wkb(data[data_start[number] : data_start[number + 1]])
+        if not fine:
+            count[number] = -1
+            continue
+        chains = chain_rings(rings)
+        in_base, in_delta = match_rows(base.rows, chains), match_rows(delta.rows, chains)
+        base_count = count_matched(in_base, base.dead_row)
+        count[number] = base_count + count_matched(in_delta, delta.dead_row)
+        if total + count[number] > taken.size:
+            larger = np.empty(max(2 * taken.size, total + count[number]), np.uint64)
+            larger[:total] = taken[:total]
+            taken = larger
+        _write_matched(in_base, base.camera_id, base.dead_row, taken, total)
+        _write_matched(in_delta, delta.camera_id, delta.dead_row, taken, total + base_count)
+        total += count[number]
+    return taken[:total]

@@ -36,7 +36,7 @@ def as_rows(points: list[naive.Point]) -> Rows:
     columns = np.array(points, np.int32).reshape(-1, 2)
     lon_e7, lat_e7 = np.ascontiguousarray(columns[:, 0]), np.ascontiguousarray(columns[:, 1])
     level_start = level_starts(len(points))
-    box = np.empty((level_start[-1], 4), np.int32)
+    box = np.empty((4, level_start[-1]), np.int32)
     fill_boxes(lon_e7, lat_e7, level_start, box)
     for array in (lon_e7, lat_e7, box):
         array.flags.writeable = False

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geodispatch_kernels.chains import BLOCKS_PER_CHUNK, EDGES_PER_BLOCK, chain_rings
-from geodispatch_kernels.match import EDGES_BY_ROW, match_rows
-from geodispatch_kernels.matched import count_inside, count_matched, take_inside, take_matched
+from geodispatch_kernels.match import EDGES_PER_LEAF, match_rows
+from geodispatch_kernels.matched import Cameras, count_inside, count_matched, take_inside, take_matched
 from tests.kernels import naive
 from tests.kernels.shapes import (
     JIT_IS_OFF,
@@ -200,7 +200,7 @@ class TestWidePieces:
     """Leaves so wide that a fence's whole length passes through one."""
 
     @pytest.mark.parametrize(
-        "vertex_count", [EDGES_BY_ROW - 1, EDGES_BY_ROW + 1, EDGES_PER_BLOCK * BLOCKS_PER_CHUNK, 1000]
+        "vertex_count", [EDGES_PER_LEAF - 1, EDGES_PER_LEAF + 1, EDGES_PER_BLOCK * BLOCKS_PER_CHUNK, 1000]
     )
     def test_a_zigzag_through_one_leaf(self, vertex_count):
         zigzag = [(x, 10 * (x % 2) + 20) for x in range(vertex_count)]
@@ -245,5 +245,5 @@ class TestDeadRows:
         taken = take_matched(matched, ids, dead_row)
         assert set(taken.tolist()) == alive
         assert taken.size == len(alive) == count_matched(matched, dead_row)
-        assert count_inside(rows, dead_row, rings) == len(alive)
-        assert sorted(take_inside(rows, ids, dead_row, rings).tolist()) == sorted(taken.tolist())
+        assert count_inside(Cameras(rows, ids, dead_row), rings) == len(alive)
+        assert sorted(take_inside(Cameras(rows, ids, dead_row), rings).tolist()) == sorted(taken.tolist())
