@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
@@ -16,7 +17,7 @@ import typer
 from rich.console import Console
 
 from geodispatch.accounts import AgencyKind, Role
-from geodispatch.errors import GeodispatchError
+from geodispatch.errors import GeodispatchError, InvalidSettings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -151,6 +152,15 @@ def warm() -> None:
     with _out.status("compiling"):
         compile_kernels()
     _out.print("the kernels are compiled")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench(context: typer.Context) -> None:
+    """Measure against the alternatives; run it in a checkout. What follows goes to pytest-benchmark."""
+    if not Path("bench").is_dir():
+        raise InvalidSettings("bench", "there is no folder bench/ here: run this in a checkout of the repository")
+    command = [sys.executable, "-m", "pytest", "bench", "--benchmark-only", *context.args]
+    sys.exit(subprocess.run(command, check=False).returncode)  # noqa: S603  # the user's own words
 
 
 @app.command()
