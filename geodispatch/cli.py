@@ -81,7 +81,7 @@ def _with_registry(act: Callable[[Any], Awaitable[None]]) -> None:
     from geodispatch.settings import Settings
 
     async def work() -> None:
-        async with open_database(Settings()) as database:
+        async with open_database(Settings.read()) as database:
             await act(Registry(database.pool, utc_now))
 
     _run(work())
@@ -124,7 +124,7 @@ def send() -> None:
     from geodispatch.settings import Settings
 
     async def work() -> None:
-        async with open_database(settings := Settings()) as database:
+        async with open_database(settings := Settings.read()) as database:
             _out.print("sending")
             await run_sender(database, settings, utc_now)
 
@@ -138,7 +138,7 @@ def migrate() -> None:
     from geodispatch.settings import Settings
 
     async def work() -> None:
-        async with open_dsn(Settings()):
+        async with open_dsn(Settings.read()):
             _out.print("the schema is up to date")
 
     _run(work())
@@ -177,7 +177,7 @@ def draw_density() -> None:
     from geodispatch.settings import Settings
 
     async def act(registry: Any) -> None:
-        settings = Settings()
+        settings = Settings.read()
         with _out.status("drawing"):
             cell_count = await registry.draw_density(
                 resolution=settings.preview_resolution, epsilon=settings.preview_epsilon

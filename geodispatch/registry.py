@@ -40,6 +40,12 @@ class Registry:
             raise AgencyExists(slug)
         return agency_id
 
+    async def has_agency(self, slug: str) -> bool:
+        """Tell whether there is such an agency."""
+        with reaching_database():
+            async with self.pool.acquire() as connection:
+                return await accounts.find_agency(connection, slug) is not None
+
     async def add_member(self, slug: str, name: str, role: Role) -> str:
         """Add a member to an agency and return the member's key, which is shown once.
 

@@ -295,7 +295,7 @@ async def open_service(
 
     Errors: those of `open_database`.
     """
-    settings = settings or Settings()
+    settings = settings or Settings.read()
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
         with reaching_database():
