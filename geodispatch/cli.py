@@ -58,20 +58,31 @@ def main() -> None:
         sys.exit(1)
 
 
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    """Run until it ends, or until SIGINT or SIGTERM, which cancel it: everything opened is closed either way."""
+def _run(work: Coroutine[Any, Any, None], *, until_stopped: bool = False) -> None:
+    """Run until it ends, or until SIGINT or SIGTERM, which cancel it: everything opened is closed either way.
+
+    A signal is the right end of what runs `until_stopped`; anything else was interrupted, and its exit code says so.
+    """
+    received: list[int] = []
 
     async def interruptible() -> None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
+
+        def stop(number: int) -> None:
+            received.append(number)
+            task.cancel()
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, task.cancel)
+            loop.add_signal_handler(number, stop, number)
         await work
 
     try:
         asyncio.run(interruptible())
     except asyncio.CancelledError:
         _err.print("stopped", style="dim")
+        if received and not until_stopped:
+            sys.exit(128 + received[0])
 
 
 def _with_registry(act: Callable[[Any], Awaitable[None]]) -> None:
@@ -82,7 +93,7 @@ def _with_registry(act: Callable[[Any], Awaitable[None]]) -> None:
 
     async def work() -> None:
         async with open_database(Settings.read()) as database:
-            await act(Registry(database.pool, utc_now))
+            await act(Registry(database, utc_now))
 
     _run(work())
 
@@ -98,7 +109,7 @@ def demo(
     """Serve the whole thing with believable cameras in real cities."""
     from geodispatch.demo import run_demo
 
-    _run(run_demo(_out, port=port, camera_count=cameras, once=once))
+    _run(run_demo(_out, port=port, camera_count=cameras, once=once), until_stopped=not once)
 
 
 @app.command()
@@ -112,7 +123,7 @@ def serve() -> None:
             settings = service.settings
             await serve_http(service, settings.host, settings.port, lambda url: _out.print(f"serving on {url}"))
 
-    _run(work())
+    _run(work(), until_stopped=True)
 
 
 @app.command()
@@ -128,7 +139,7 @@ def send() -> None:
             _out.print("sending")
             await run_sender(database, settings, utc_now)
 
-    _run(work())
+    _run(work(), until_stopped=True)
 
 
 @app.command()
@@ -259,6 +270,17 @@ def add_owner_token(owner: Annotated[str, typer.Argument(help="The owner's id, a
 
     async def act(registry: Any) -> None:
         _out.print(await registry.add_owner_token(owner))
+
+    _with_registry(act)
+
+
+@app.command()
+def revoke(key: Annotated[str, typer.Argument(help="A key or token of anybody.")]) -> None:
+    """End a key: from now on it opens nothing."""
+
+    async def act(registry: Any) -> None:
+        await registry.revoke(key)
+        _out.print("revoked")
 
     _with_registry(act)
 

@@ -46,7 +46,7 @@ _OWNERS_SHOWN_COUNT = 3
 
 @dataclass(frozen=True)
 class Keys:
-    """What the demonstration prints; drawn anew at every start, for only hashes are kept."""
+    """What the demonstration prints: valid until it ends, for only hashes are kept."""
 
     agency: str
     operator: str
@@ -69,14 +69,18 @@ async def run_demo(console: Console, *, port: int, camera_count: int, once: bool
     async with AsyncExitStack() as stack:
         with console.status("starting PostgreSQL"):
             database = await stack.enter_async_context(open_database(settings))
-        keys = await _set_up(console, settings, Registry(database.pool, utc_now), towns)
+        keys = await _set_up(console, settings, Registry(database, utc_now), towns)
         with console.status(f"indexing {camera_count:,} cameras"):
             service = await stack.enter_async_context(open_service(settings))
         console.print(f"{len(service.index):,} cameras ready after {perf_counter() - started:.1f} s")
-        if once:
-            await _play_once(console, service, towns, keys)
-        else:
-            await _serve(console, service, towns, keys, port)
+        try:
+            if once:
+                await _play_once(console, service, towns, keys)
+            else:
+                await _serve(console, service, towns, keys, port)
+        finally:
+            for key in (keys.agency, keys.operator):
+                await service.registry.revoke(key)
 
 
 async def _set_up(console: Console, settings: Settings, registry: Registry, towns: Towns) -> Keys:
@@ -110,9 +114,14 @@ async def _serve(console: Console, service: Service, towns: Towns, keys: Keys, p
         console.print(f"  operator key  {keys.operator}")
         console.print(f"The links are owners in the middle of {city.name}. Ctrl-C stops everything.\n")
 
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(run_sender(service.database, service.settings, utc_now))
-        tasks.create_task(serve(service, service.settings.host, port, show))
+    sender = asyncio.create_task(run_sender(service.database, service.settings, utc_now))
+    try:
+        await serve(service, service.settings.host, port, show)
+    finally:
+        sender.cancel()
+        await asyncio.gather(sender, return_exceptions=True)
+        for key in tokens:
+            await service.registry.revoke(key)
 
 
 async def _play_once(console: Console, service: Service, towns: Towns, keys: Keys) -> None:
@@ -147,10 +156,10 @@ async def _play_once(console: Console, service: Service, towns: Towns, keys: Key
             step("submit", f"request {request['id']} is public", started)
 
             started = perf_counter()
-            async with open_sender(service.pool, service.settings, utc_now) as sender:
+            async with open_sender(service.database, service.settings, utc_now) as sender:
                 while not (await sender.run_once()).is_empty:
                     pass
-            async with service.pool.acquire() as connection:
+            async with service.database.connection() as connection:
                 states = await prompts.count_by_state(connection, request["id"])
             step("send", ", ".join(f"{count:,} {state}" for state, count in sorted(states.items())), started)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -140,5 +141,9 @@ def unexpected_problem() -> web.Response:
 
 def _respond(problem: Problem, headers: dict[str, Any]) -> web.Response:
     return web.Response(
-        status=problem.status, text=problem.model_dump_json(), content_type=PROBLEM_JSON, headers=headers
+        status=problem.status,
+        # ASCII: it may quote what no UTF-8 can hold, such as half a character out of a header.
+        text=json.dumps(problem.model_dump()),
+        content_type=PROBLEM_JSON,
+        headers=headers,
     )

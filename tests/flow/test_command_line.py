@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -149,3 +150,59 @@ async def test_the_demonstration_leaves_a_real_database_alone(town: Town, enviro
     code, _, err = await run(environment | url, "demo", "--once", "--cameras", "1000")
     assert (code, "no demonstration's" in err) == (1, True)
     assert (await town.count("camera"), await town.count("agency")) == (len(street_cameras()), 1)
+
+
+async def test_ordinary_mistakes_are_one_line(environment: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "folder.ndjson"
+    folder.mkdir()
+    mistakes = {
+        ("agency", "add", "Bad Slug", "Police", "--kind", "fire"): "slug: ",
+        ("agency", "add", "good", "", "--kind", "fire"): "name: ",
+        ("agency", "member", "unknown", "Rossi"): "there is no agency 'unknown'",
+        ("webhook", "add", "nonsense"): "url: ",
+        ("owner", "token", "nobody"): "there is no owner 'nobody'",
+        ("revoke", "gd_agency_x"): "a valid key",
+        ("cameras", "import", str(folder)): "Is a directory",
+        ("cameras", "import", str(tmp_path / "none.csv")): "No such file",
+    }
+    for arguments, sentence in mistakes.items():
+        code, _, err = await run(environment, *arguments)
+        assert (code, sentence in err, "Traceback" in err, len(err.splitlines())) == (1, True, False, 1), err
+
+
+async def test_a_port_that_is_taken(environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = {"GEODISPATCH_PORT": str(taken.getsockname()[1])}
+        code, _, err = await run(environment | port, "serve")
+        assert (code, "address already in use" in err, "Traceback" in err) == (1, True, False), err
+        code, _, err = await run(environment, "demo", "--cameras", "1000", "--port", port["GEODISPATCH_PORT"])
+        assert (code, "address already in use" in err, "Traceback" in err) == (1, True, False), err
+
+
+async def test_owners_and_ids_that_a_file_leaves_out(environment: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "x.ndjson"
+    file.write_text('{"id": "a", "lon": 9, "lat": 45}\n{"id": "b", "lon": 9, "lat": 45, "owner": "o"}\n[]\n')
+    code, out, _ = await run(environment, "cameras", "import", str(file), "--owner", "me")
+    assert (code, "2 taken" in out, "line 3" in out) == (0, True, True), out
+    for owner in ("me", "o"):
+        assert (await run(environment, "owner", "token", owner))[0] == 0
+
+
+async def test_a_revoked_key_opens_nothing_and_an_interrupted_import_says_so(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    key = (await run(environment, "operator", "key"))[1].strip()
+    assert (await run(environment, "revoke", key))[0] == 0
+    assert (await run(environment, "revoke", key))[0] == 1
+    file = tmp_path / "many.ndjson"
+    with file.open("w") as lines:
+        for n in range(200_000):
+            lines.write(f'{{"id": "{n}", "lon": 9, "lat": 45, "owner": "o{n}"}}\n')
+    importing = await start(environment, "cameras", "import", str(file))
+    async with asyncio.timeout(60):
+        while not list(Path(environment["GEODISPATCH_DATA_DIR"]).glob("cluster/postmaster.pid")):
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(1.0)
+    importing.send_signal(signal.SIGTERM)
+    await importing.communicate()
+    assert importing.returncode == 128 + signal.SIGTERM
