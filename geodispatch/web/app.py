@@ -43,7 +43,8 @@ async def serve(service: Service, host: str, port: int, started: Callable[[str],
 
     Errors: InvalidSettings where the port cannot be had.
     """
-    runner = web.AppRunner(create_app(service), access_log=None, shutdown_timeout=5)
+    # Encoded bodies are refused, so nothing unfolds them either.
+    runner = web.AppRunner(create_app(service), access_log=None, shutdown_timeout=5, auto_decompress=False)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)

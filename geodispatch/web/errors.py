@@ -108,7 +108,7 @@ def problem_response(error: GeodispatchError) -> web.Response:
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, errors.UnknownKey):
         headers["WWW-Authenticate"] = "Bearer"
-    return _respond(
+    response = _respond(
         Problem(
             type=f"/problems/{kind.slug}",
             title=kind.title,
@@ -118,6 +118,9 @@ def problem_response(error: GeodispatchError) -> web.Response:
         ),
         headers,
     )
+    if isinstance(error, errors.UnsupportedMediaType | errors.BodyTooLarge):
+        response.force_close()  # the rest of the body is not read, so nothing can follow it
+    return response
 
 
 def http_problem(error: web.HTTPException) -> web.Response:

@@ -135,14 +135,15 @@ async def test_all_broken_rules_at_once(town: Town) -> None:
 def comb(tooth_count: int) -> dict[str, Any]:
     """A valid ring with as many teeth, hard to cut and to measure."""
     ring = [[WEST + (i // 2) * 1e-6, SOUTH + 0.005 * (i % 2)] for i in range(2 * tooth_count)]
-    return polygon([*ring, [ring[-1][0], SOUTH - 0.001], [WEST, SOUTH - 0.001], ring[0]])
+    east = ring[-1][0] + 1e-6
+    return polygon([*ring, [east, SOUTH], [east, SOUTH - 0.001], [WEST, SOUTH - 0.001], ring[0]])
 
 
 async def test_too_many_vertices(town: Town) -> None:
     reply = await town.call("POST", "preview", town.agency_key, {"fence": comb(100)})
     assert reply.status == 200
-    assert any("202 vertices; the limit is 100" in fault["detail"] for fault in reply.json["violations"])
-    check_problem(await town.submit(fence=comb(100)), 422, "/fence", "202 vertices; the limit is 100")
+    assert any("203 vertices; the limit is 100" in fault["detail"] for fault in reply.json["violations"])
+    check_problem(await town.submit(fence=comb(100)), 422, "/fence", "203 vertices; the limit is 100")
     for fence in (comb(2_500), polygon([SQUARE[0]] * 5_001)):
         check_problem(await town.submit(fence=fence), 422, "/fence", "vertices; the limit is 500")
     million = b'{"fence": {"type": "Polygon", "coordinates": [[' + b"[1.5,2.5]," * 1_000_000 + b"[1.5,2.5]]]}}"
