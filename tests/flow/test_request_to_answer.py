@@ -185,7 +185,7 @@ async def test_a_camera_that_joins_or_leaves_counts_from_then_on(town: Town) -> 
     reply = await town.call("PUT", "cameras", town.operator_key, line, Content_Type="application/x-ndjson")
     assert reply.status == 200, reply.text
     assert reply.json["changed_count"] == 1
-    async with asyncio.timeout(10):  # the server's own follower, by NOTIFY
+    async with asyncio.timeout(60):  # the server's own follower, by NOTIFY
         while len(town.service.index) != len(street_cameras()) or town.service.index.count(street_fence(1, 2)) != 2:
             await asyncio.sleep(0.01)
     await town.submit()
@@ -338,12 +338,18 @@ async def test_an_app_may_answer_while_it_is_being_told(town: Town) -> None:
 
 
 async def test_a_receiver_that_trickles_is_cut_off_and_keeps_nobody_else_waiting(database: str) -> None:
+    cut_off = asyncio.Event()
+
     async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             while not reader.at_eof():
                 writer.write(b"H")
                 await writer.drain()
                 await asyncio.sleep(0.05)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        cut_off.set()
 
     server = await asyncio.start_server(trickle, "127.0.0.1", 0)
     async with server, running_town(database, Clock(), webhook_timeout_s=1.0) as town:
@@ -357,6 +363,7 @@ async def test_a_receiver_that_trickles_is_cut_off_and_keeps_nobody_else_waiting
                 await asyncio.sleep(0.01)
             assert not sending.done()
             assert (await sending).failed_count == 1
+            await cut_off.wait()
 
 
 async def test_what_a_lease_may_not_outlast_is_left_for_later(database: str) -> None:
@@ -384,7 +391,7 @@ async def test_a_sender_wakes_up_when_prompts_are_queued(town: Town) -> None:
     settings = town.service.settings.model_copy(update={"send_poll_s": 3600.0})
     sender = asyncio.create_task(run_sender(town.service.database, settings, town.clock))
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await town.service.database.pool.fetchval(
                 "select count(*) from pg_stat_activity where datname = current_database() and query ilike $1",
                 f"%listen%{CHANNEL}%",
