@@ -29,7 +29,7 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m pytest bench --benchmark-only --benchmark-columns=min,median,rounds $(ARGS)
+	$(BIN)/geodispatch bench --benchmark-columns=min,median,rounds $(ARGS)
 
 # The contract in git, written anew from the models.
 openapi: $(VENV)/.dev

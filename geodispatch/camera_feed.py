@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Self
 
-import asyncpg
 import numpy as np
+import numpy.typing as npt
 import structlog
 
+from geodispatch.database import Database
+from geodispatch.errors import Unavailable
 from geodispatch.index import CameraIndex
 from geodispatch.metrics import CAMERAS
 from geodispatch_db import cameras
-from geodispatch_db.errors import DatabaseUnavailable
 from geodispatch_db.notice import Notice
-from geodispatch_db.pool import translating
 from geodispatch_kernels.degrees import to_degrees
 
 log = structlog.get_logger()
@@ -26,55 +26,57 @@ _RETRY_S = 2.0
 class CameraFeed:
     """A `CameraIndex` over the camera table; `index` is as new as the last `catch_up`."""
 
-    def __init__(self, pool: asyncpg.Pool, index: CameraIndex, position: str) -> None:
-        self._pool = pool
+    def __init__(self, database: Database, index: CameraIndex, position: str) -> None:
+        self._database = database
         self.index = index
         self._position = position
 
     @classmethod
-    async def load(cls, pool: asyncpg.Pool) -> Self:
+    async def load(cls, database: Database) -> Self:
         """Read all cameras and build the index of them, in a thread.
 
-        Errors: DatabaseUnavailable.
+        Errors: Unavailable.
         """
-        with translating():
-            async with pool.acquire() as connection:
-                snapshot = await cameras.read_snapshot(connection)
-        place = snapshot.camera
-        index = await asyncio.to_thread(
-            CameraIndex.build, place["id"].astype(np.uint64), to_degrees(place["lon_e7"]), to_degrees(place["lat_e7"])
-        )
+        async with database.patient_connection() as connection:
+            snapshot = await cameras.read_snapshot(connection)
+        index = await asyncio.to_thread(CameraIndex.build, *_columns(snapshot.camera))
         CAMERAS.set(len(index))
-        return cls(pool, index, snapshot.position)
+        return cls(database, index, snapshot.position)
 
     async def catch_up(self) -> None:
         """Apply what has been committed since the last time.
 
-        Errors: DatabaseUnavailable, with nothing applied.
+        Errors: Unavailable, with nothing applied.
         """
-        with translating():
-            async with self._pool.acquire() as connection:
-                changes, position = await cameras.read_changes(connection, self._position)
-        if changes:
-            await asyncio.to_thread(self._apply, changes)
+        async with self._database.connection() as connection:
+            changes = await cameras.read_changes(connection, self._position)
+        if changes.camera.size:
+            await asyncio.to_thread(self._apply, changes.camera)
             CAMERAS.set(len(self.index))
-        self._position = position
+        self._position = changes.position
 
     async def follow(self, notice: Notice) -> None:
-        """Catch up at every notice until cancelled; a database that went away is waited for."""
+        """Catch up at every notice until cancelled; whatever goes wrong is tried again."""
         while True:
             try:
                 await notice.wait(_POLL_S)
                 await self.catch_up()
-            except DatabaseUnavailable as error:
-                log.warning("the camera feed waits for the database", reason=str(error))
+            except Unavailable:
+                await asyncio.sleep(_RETRY_S)  # logged where it was translated
+            except Exception:
+                # The index would fall behind unseen if this ended.
+                log.exception("the camera feed could not be followed")
                 await asyncio.sleep(_RETRY_S)
 
-    def _apply(self, changes: list[cameras.Change]) -> None:
-        removed = [change.id for change in changes if change.place_e7 is None]
-        placed = [(change.id, *change.place_e7) for change in changes if change.place_e7 is not None]
-        if removed:
-            self.index.remove(np.array(removed, np.uint64))
-        if placed:
-            camera_id, lon_e7, lat_e7 = np.array(placed, np.int64).T
-            self.index.upsert(camera_id.astype(np.uint64), to_degrees(lon_e7), to_degrees(lat_e7))
+    def _apply(self, changed: npt.NDArray[np.void]) -> None:
+        is_removed = changed["lon_e7"] == cameras.REMOVED
+        if is_removed.any():
+            self.index.remove(changed["id"][is_removed].astype(np.uint64))
+        if not is_removed.all():
+            self.index.upsert(*_columns(changed[~is_removed]))
+
+
+def _columns(
+    camera: npt.NDArray[np.void],
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    return camera["id"].astype(np.uint64), to_degrees(camera["lon_e7"]), to_degrees(camera["lat_e7"])

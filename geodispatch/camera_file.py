@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from pydantic import ValidationError
 
-from geodispatch.cameras import CameraInput, Entry, Place, read_ndjson, reason_of
+from geodispatch.cameras import CameraInput, Entry, Place, read_lines, reason_of
 from geodispatch.errors import UnreadableCameraFile
 
 _TOO_MANY = "too many columns"
@@ -45,14 +45,23 @@ def read_camera_file(path: Path, naming: Naming) -> tuple[Iterator[Entry], int |
         raise UnreadableCameraFile(str(path), str(error)) from error
 
 
-def _read_lines(path: Path, _: Naming) -> tuple[Iterator[Entry], None]:
-    path.stat()  # whether it is there shows now, not at the first line
-    return _line_entries(path), None
+def _read_lines(path: Path, naming: Naming) -> tuple[Iterator[Entry], None]:
+    with path.open("rb"):
+        pass  # whether it can be read shows now, not at the first line
+    return _line_entries(path, naming), None
 
 
-def _line_entries(path: Path) -> Iterator[Entry]:
+def _line_entries(path: Path, naming: Naming) -> Iterator[Entry]:
     with path.open("rb") as file:
-        yield from read_ndjson(file)
+        for place, entry in read_lines(file):
+            try:
+                members = json.loads(entry)
+            except (ValueError, RecursionError) as error:
+                yield place, str(error)
+                continue
+            if isinstance(members, dict) and members.get("owner") is None:
+                members["owner"] = naming.owner or members.get("id")
+            yield place, _camera(members)
 
 
 def _read_csv(path: Path, naming: Naming) -> tuple[Iterator[Entry], None]:
@@ -116,7 +125,8 @@ def _camera_of_feature(feature: Any, naming: Naming) -> CameraInput | str:
     properties = {} if feature.get("properties") is None else feature["properties"]
     if not isinstance(properties, dict):
         return "properties is not an object"
-    name = feature.get("id", next((properties[key] for key in _ID_PROPERTIES if properties.get(key)), None))
+    named = (feature.get("id"), *(properties.get(key) for key in _ID_PROPERTIES))
+    name = next((name for name in named if name is not None), None)
     if name is None:
         if naming.place_prefix is None:
             return "no id (a feature's id, properties.id or properties.external_id); --name-by-place can give it one"
@@ -130,7 +140,7 @@ def _text(name: Any) -> Any:
     return str(name) if isinstance(name, int) and not isinstance(name, bool) else name
 
 
-def _camera(members: Mapping[Any, Any]) -> CameraInput | str:
+def _camera(members: Any) -> CameraInput | str:
     try:
         return CameraInput.model_validate(members)
     except ValidationError as error:

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Annotated
 
-import asyncpg
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from geodispatch.request import Text
+from geodispatch.database import Database
+from geodispatch.request import Line
 from geodispatch_db import cameras, owners
 from geodispatch_kernels.degrees import E7_PER_DEGREE
 
 _BATCH_COUNT = 20_000
 
-Identifier = Annotated[Text, StringConstraints(min_length=1, max_length=128)]
+Identifier = Annotated[Line, StringConstraints(min_length=1, max_length=128)]
 
 
 class CameraInput(BaseModel):
@@ -73,7 +73,7 @@ def reason_of(error: ValidationError) -> str:
 
 
 async def take_cameras(
-    pool: asyncpg.Pool,
+    database: Database,
     entries: Iterable[Entry],
     *,
     webhook_id: int | None = None,
@@ -84,7 +84,7 @@ async def take_cameras(
     `progress` is called with the number of entries read since its last call.
 
     Edges:  an id that comes twice is taken once and refused the second time: which one is right cannot be told.
-    Errors: asyncpg's, with all batches before it written; the same call again completes the rest.
+    Errors: Unavailable, with all batches before it written; the same call again completes the rest.
     """
     taken_count = changed_count = refused_count = 0
     refused: list[RefusedCamera] = []
@@ -112,7 +112,7 @@ async def take_cameras(
             if len(refused) < REFUSED_LISTED_COUNT:
                 refused.append(RefusedCamera(place=str(place), reason=reason))
         try:
-            changed_count += await _write(pool, new, webhook_id)
+            changed_count += await _write(database, new, webhook_id)
         finally:
             read_count, batch = len(batch), await ahead
         taken_count += len(new)
@@ -122,10 +122,10 @@ async def take_cameras(
     )
 
 
-async def _write(pool: asyncpg.Pool, new: list[CameraInput], webhook_id: int | None) -> int:
+async def _write(database: Database, new: list[CameraInput], webhook_id: int | None) -> int:
     if not new:
         return 0
-    async with pool.acquire() as connection, connection.transaction():
+    async with database.transaction() as connection:
         await owners.upsert(connection, sorted({camera.owner for camera in new}), webhook_id)
         return await cameras.upsert(
             connection,
@@ -141,12 +141,17 @@ def _e7(degrees: list[float]) -> list[int]:
     return rounded
 
 
-def read_ndjson(lines: Iterable[bytes]) -> Iterator[Entry]:
-    """Read one JSON object a line; empty lines count but hold nothing."""
+def read_lines(lines: Iterable[bytes]) -> Iterator[tuple[Place, bytes]]:
+    """Number the lines that hold something, from 1; empty ones count."""
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            place = Place("line", number)
-            try:
-                yield place, CameraInput.model_validate_json(line)
-            except ValidationError as error:
-                yield place, reason_of(error)
+            yield Place("line", number), line
+
+
+def read_ndjson(lines: Iterable[bytes]) -> Iterator[Entry]:
+    """Read one camera, a JSON object, a line."""
+    for place, line in read_lines(lines):
+        try:
+            yield place, CameraInput.model_validate_json(line)
+        except ValidationError as error:
+            yield place, reason_of(error)

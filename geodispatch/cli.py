@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
@@ -16,7 +17,7 @@ import typer
 from rich.console import Console
 
 from geodispatch.accounts import AgencyKind, Role
-from geodispatch.errors import GeodispatchError
+from geodispatch.errors import GeodispatchError, InvalidSettings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -57,20 +58,31 @@ def main() -> None:
         sys.exit(1)
 
 
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    """Run until it ends, or until SIGINT or SIGTERM, which cancel it: everything opened is closed either way."""
+def _run(work: Coroutine[Any, Any, None], *, until_stopped: bool = False) -> None:
+    """Run until it ends, or until SIGINT or SIGTERM, which cancel it: everything opened is closed either way.
+
+    A signal is the right end of what runs `until_stopped`; anything else was interrupted, and its exit code says so.
+    """
+    received: list[int] = []
 
     async def interruptible() -> None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
+
+        def stop(number: int) -> None:
+            received.append(number)
+            task.cancel()
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, task.cancel)
+            loop.add_signal_handler(number, stop, number)
         await work
 
     try:
         asyncio.run(interruptible())
     except asyncio.CancelledError:
         _err.print("stopped", style="dim")
+        if received and not until_stopped:
+            sys.exit(128 + received[0])
 
 
 def _with_registry(act: Callable[[Any], Awaitable[None]]) -> None:
@@ -80,8 +92,8 @@ def _with_registry(act: Callable[[Any], Awaitable[None]]) -> None:
     from geodispatch.settings import Settings
 
     async def work() -> None:
-        async with open_database(Settings()) as database:
-            await act(Registry(database.pool, utc_now))
+        async with open_database(Settings.read()) as database:
+            await act(Registry(database, utc_now))
 
     _run(work())
 
@@ -97,7 +109,7 @@ def demo(
     """Serve the whole thing with believable cameras in real cities."""
     from geodispatch.demo import run_demo
 
-    _run(run_demo(_out, port=port, camera_count=cameras, once=once))
+    _run(run_demo(_out, port=port, camera_count=cameras, once=once), until_stopped=not once)
 
 
 @app.command()
@@ -111,7 +123,7 @@ def serve() -> None:
             settings = service.settings
             await serve_http(service, settings.host, settings.port, lambda url: _out.print(f"serving on {url}"))
 
-    _run(work())
+    _run(work(), until_stopped=True)
 
 
 @app.command()
@@ -123,11 +135,11 @@ def send() -> None:
     from geodispatch.settings import Settings
 
     async def work() -> None:
-        async with open_database(settings := Settings()) as database:
+        async with open_database(settings := Settings.read()) as database:
             _out.print("sending")
             await run_sender(database, settings, utc_now)
 
-    _run(work())
+    _run(work(), until_stopped=True)
 
 
 @app.command()
@@ -137,7 +149,7 @@ def migrate() -> None:
     from geodispatch.settings import Settings
 
     async def work() -> None:
-        async with open_dsn(Settings()):
+        async with open_dsn(Settings.read()):
             _out.print("the schema is up to date")
 
     _run(work())
@@ -151,6 +163,15 @@ def warm() -> None:
     with _out.status("compiling"):
         compile_kernels()
     _out.print("the kernels are compiled")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench(context: typer.Context) -> None:
+    """Measure against the alternatives; run it in a checkout. What follows goes to pytest-benchmark."""
+    if not Path("bench").is_dir():
+        raise InvalidSettings("bench", "there is no folder bench/ here: run this in a checkout of the repository")
+    command = [sys.executable, "-m", "pytest", "bench", "--benchmark-only", *context.args]
+    sys.exit(subprocess.run(command, check=False).returncode)  # noqa: S603  # the user's own words
 
 
 @app.command()
@@ -167,7 +188,7 @@ def draw_density() -> None:
     from geodispatch.settings import Settings
 
     async def act(registry: Any) -> None:
-        settings = Settings()
+        settings = Settings.read()
         with _out.status("drawing"):
             cell_count = await registry.draw_density(
                 resolution=settings.preview_resolution, epsilon=settings.preview_epsilon
@@ -249,6 +270,17 @@ def add_owner_token(owner: Annotated[str, typer.Argument(help="The owner's id, a
 
     async def act(registry: Any) -> None:
         _out.print(await registry.add_owner_token(owner))
+
+    _with_registry(act)
+
+
+@app.command()
+def revoke(key: Annotated[str, typer.Argument(help="A key or token of anybody.")]) -> None:
+    """End a key: from now on it opens nothing."""
+
+    async def act(registry: Any) -> None:
+        await registry.revoke(key)
+        _out.print("revoked")
 
     _with_registry(act)
 

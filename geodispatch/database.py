@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import asyncpg
 import structlog
 
-from geodispatch.errors import InvalidSettings, Unavailable
+from geodispatch.errors import Fault, InvalidInput, InvalidSettings, Unavailable
 from geodispatch.settings import Settings
 from geodispatch_db import pool as pools
 from geodispatch_db.embedded import embedded_postgres
@@ -20,6 +20,16 @@ from geodispatch_db.pool import translating
 log = structlog.get_logger()
 
 _RETRY_AFTER_S = 5
+_ACQUIRE_TIMEOUT_S = 10.0
+_CHECK_TIMEOUT_S = 2.0
+
+
+# What a constraint refuses, in the words of whoever gave it. A constraint that is not here was broken by ourselves.
+_FAULTS = {
+    "agency_slug_form": Fault("slug", "up to 64 lower case letters and digits, in words joined by hyphens"),
+    "agency_name_length": Fault("name", "1 to 200 characters"),
+    "member_name_length": Fault("name", "1 to 200 characters"),
+}
 
 
 @contextmanager
@@ -28,6 +38,8 @@ def reaching_database() -> Iterator[None]:
 
     A transaction inside has then happened wholly or not at all: PostgreSQL rolls back what was not committed. Where the
     connection is lost during the commit itself, the caller cannot know which; a call that can be repeated finds out.
+
+    Errors: Unavailable; InvalidInput for what a constraint refuses.
     """
     try:
         with translating():
@@ -35,14 +47,52 @@ def reaching_database() -> Iterator[None]:
     except DatabaseUnavailable as error:
         log.warning("the database is unavailable", reason=str(error))
         raise Unavailable("the database", _RETRY_AFTER_S) from error
+    except asyncpg.CheckViolationError as error:
+        if error.constraint_name not in _FAULTS:
+            raise
+        raise InvalidInput((_FAULTS[error.constraint_name],)) from error
 
 
 @dataclass(frozen=True)
 class Database:
-    """Where the database is, and connections to it."""
+    """Where the database is, and connections to it.
+
+    Errors of the blocks: those of `reaching_database`.
+    """
 
     dsn: str
     pool: asyncpg.Pool
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """Give a connection of the pool, waiting for one no longer than a caller would."""
+        with reaching_database():
+            async with self.pool.acquire(timeout=_ACQUIRE_TIMEOUT_S) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
+        """Give a connection in a transaction, which commits when the block ends well."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def patient_connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """Give a connection outside the pool whose statements may take minutes: for reading whole tables."""
+        with reaching_database():
+            connection = await pools.open_connection(self.dsn)
+            try:
+                yield connection
+            finally:
+                await connection.close()
+
+    async def check(self) -> None:
+        """Return if the database answers.
+
+        Errors: Unavailable, within two seconds or so.
+        """
+        with reaching_database():
+            await pools.ping(self.pool, timeout_s=_CHECK_TIMEOUT_S)
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ from geodispatch.accounts import AgencyKind, Role
 from geodispatch.clock import utc_now
 from geodispatch.database import open_database
 from geodispatch.demo_towns import M_PER_DEGREE, City, Towns, make_towns, owner_name
-from geodispatch.errors import AgencyExists, DemoFailed, InvalidSettings
+from geodispatch.errors import DemoFailed, InvalidSettings
 from geodispatch.policy import M2_PER_SQUARE_MILE
 from geodispatch.preview import can_draw
 from geodispatch.progress import progress_bar
@@ -39,13 +39,14 @@ from geodispatch_db.server_folder import default_folder
 _AGENCY = "demo-police"
 _FENCE_VERTEX_COUNT = 9
 _FENCE_AREA_M2 = 0.35 * M2_PER_SQUARE_MILE
-_TOWN_COUNT = 200  # `--once` visits the largest in turn, for an owner who was asked today is not asked again
+_TOWN_COUNT = 200  # `--once` visits the largest in turn, for an owner who was asked today is not asked again,
+_NEXT_FENCE_M = 1200.0  # and then their next quarters to the east
 _OWNERS_SHOWN_COUNT = 3
 
 
 @dataclass(frozen=True)
 class Keys:
-    """What the demonstration prints; drawn anew at every start, for only hashes are kept."""
+    """What the demonstration prints: valid until it ends, for only hashes are kept."""
 
     agency: str
     operator: str
@@ -56,7 +57,7 @@ async def run_demo(console: Console, *, port: int, camera_count: int, once: bool
 
     Errors: InvalidSettings where GEODISPATCH_DATABASE_URL names a database with other cameras; those of `open_service`.
     """
-    settings = Settings()
+    settings = Settings.read()
     if settings.database_url is None and settings.data_dir is None:
         folder = default_folder().parent / f"demo-{camera_count}"
         settings = settings.model_copy(update={"data_dir": folder})
@@ -68,24 +69,27 @@ async def run_demo(console: Console, *, port: int, camera_count: int, once: bool
     async with AsyncExitStack() as stack:
         with console.status("starting PostgreSQL"):
             database = await stack.enter_async_context(open_database(settings))
-        keys = await _set_up(console, settings, Registry(database.pool, utc_now), towns)
+        keys = await _set_up(console, settings, Registry(database, utc_now), towns)
         with console.status(f"indexing {camera_count:,} cameras"):
             service = await stack.enter_async_context(open_service(settings))
         console.print(f"{len(service.index):,} cameras ready after {perf_counter() - started:.1f} s")
-        if once:
-            await _play_once(console, service, towns, keys)
-        else:
-            await _serve(console, service, towns, keys, port)
+        try:
+            if once:
+                await _play_once(console, service, towns, keys)
+            else:
+                await _serve(console, service, towns, keys, port)
+        finally:
+            for key in (keys.agency, keys.operator):
+                await service.registry.revoke(key)
 
 
 async def _set_up(console: Console, settings: Settings, registry: Registry, towns: Towns) -> Keys:
-    try:
-        await registry.add_agency(_AGENCY, "Demo Police Department", AgencyKind.MUNICIPAL_POLICE)
-        if await registry.count_cameras():
+    known_count = await registry.count_cameras()
+    if not await registry.has_agency(_AGENCY):
+        if known_count:
             raise InvalidSettings("GEODISPATCH_DATABASE_URL", "this database holds cameras that are no demonstration's")
-    except AgencyExists:
-        pass  # an earlier demonstration's
-    if await registry.count_cameras() != len(towns):
+        await registry.add_agency(_AGENCY, "Demo Police Department", AgencyKind.MUNICIPAL_POLICE)
+    if known_count != len(towns):
         with progress_bar(console, "cameras into PostgreSQL", len(towns)) as advance:
             await registry.put_cameras(towns.entries(), progress=advance)
     if can_draw() and not await registry.has_density():
@@ -110,16 +114,22 @@ async def _serve(console: Console, service: Service, towns: Towns, keys: Keys, p
         console.print(f"  operator key  {keys.operator}")
         console.print(f"The links are owners in the middle of {city.name}. Ctrl-C stops everything.\n")
 
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(run_sender(service.database, service.settings, utc_now))
-        tasks.create_task(serve(service, service.settings.host, port, show))
+    sender = asyncio.create_task(run_sender(service.database, service.settings, utc_now))
+    try:
+        await serve(service, service.settings.host, port, show)
+    finally:
+        sender.cancel()
+        await asyncio.gather(sender, return_exceptions=True)
+        for key in tokens:
+            await service.registry.revoke(key)
 
 
 async def _play_once(console: Console, service: Service, towns: Towns, keys: Keys) -> None:
     """Play one request through over HTTP, as an agency, the operator and two owners would."""
     newest = await service.list_public_requests(before=None, limit=1)
-    city = towns.cities[(newest[0].id if newest else 0) % _TOWN_COUNT]
-    fence = _fence_around(city)
+    turn, number = divmod(newest[0].id if newest else 0, min(_TOWN_COUNT, len(towns.cities)))
+    city = towns.cities[number]
+    fence = _fence_around(city, east_m=turn * _NEXT_FENCE_M)
     table = Table(title=f"One request in {city.name}", title_justify="left")
     table.add_column("step")
     table.add_column("what happened")
@@ -146,10 +156,10 @@ async def _play_once(console: Console, service: Service, towns: Towns, keys: Key
             step("submit", f"request {request['id']} is public", started)
 
             started = perf_counter()
-            async with open_sender(service.pool, service.settings, utc_now) as sender:
+            async with open_sender(service.database, service.settings, utc_now) as sender:
                 while not (await sender.run_once()).is_empty:
                     pass
-            async with service.pool.acquire() as connection:
+            async with service.database.connection() as connection:
                 states = await prompts.count_by_state(connection, request["id"])
             step("send", ", ".join(f"{count:,} {state}" for state, count in sorted(states.items())), started)
 
@@ -184,7 +194,7 @@ async def _reached(
         reached += [(p["id"], token) for p in inbox["prompts"] if p["request"]["id"] == request_id]
         if len(reached) == 2:
             break
-    return list(zip(reached, ("share", "decline"), strict=True))
+    return list(zip(reached, ("share", "decline"), strict=False))  # in an empty quarter there may be nobody
 
 
 async def _call(http: aiohttp.ClientSession, method: str, path: str, key: str, body: object = None) -> Any:
@@ -211,12 +221,12 @@ def _submission(fence: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _fence_around(city: City) -> dict[str, Any]:
-    """Draw a regular polygon of about 0.35 square miles around the centre of a city."""
+def _fence_around(city: City, east_m: float = 0.0) -> dict[str, Any]:
+    """Draw a regular polygon of about 0.35 square miles around the centre of a city, or east of it."""
     turn = np.arange(_FENCE_VERTEX_COUNT) * (2 * np.pi / _FENCE_VERTEX_COUNT)
     radius_m = np.sqrt(2 * _FENCE_AREA_M2 / (_FENCE_VERTEX_COUNT * np.sin(2 * np.pi / _FENCE_VERTEX_COUNT)))
     lat = city.lat + radius_m * np.sin(turn) / M_PER_DEGREE
-    lon = city.lon + radius_m * np.cos(turn) / (M_PER_DEGREE * np.cos(np.radians(city.lat)))
+    lon = city.lon + (east_m + radius_m * np.cos(turn)) / (M_PER_DEGREE * np.cos(np.radians(city.lat)))
     ring = np.stack([lon, lat], axis=1).round(7).tolist()
     return {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
 

@@ -15,6 +15,7 @@ from geodispatch.cameras import CameraInput, Entry, Place
 
 _SEED = 20_240_124  # requests by police ended on this day in 2024
 _COUNTRY = "US"
+_CAMERAS_PER_PERSON = 1e6 / 217e6  # a million cameras fill the whole country; fewer fill fewer cities as densely
 _CAMERAS_OF_OWNER = (0.72, 0.18, 0.10)  # shares of owners with one, two, three cameras
 _CITY_SIGMA_M = 1600.0  # spread of a city of 100,000; a city's area grows about as its population
 _HOUSE_SIGMA_M = 12.0
@@ -77,9 +78,20 @@ def read_cities() -> tuple[City, ...]:
     return tuple(sorted(cities, key=lambda city: (-city.population, city.name)))
 
 
+def _choose_cities(camera_count: int) -> tuple[City, ...]:
+    """Return the largest cities that so many cameras fill."""
+    people = camera_count / _CAMERAS_PER_PERSON
+    chosen: list[City] = []
+    for city in read_cities():
+        if city.population <= people:
+            chosen.append(city)
+            people -= city.population
+    return tuple(chosen)
+
+
 def make_towns(camera_count: int) -> Towns:
     """Spread cameras over the cities: normally around each centre, in proportion to the population."""
-    cities = read_cities()
+    cities = _choose_cities(camera_count)
     random = np.random.default_rng(_SEED)
     owned = random.choice(len(_CAMERAS_OF_OWNER), size=camera_count, p=_CAMERAS_OF_OWNER) + 1
     owner = np.repeat(np.arange(camera_count), owned)[:camera_count]

@@ -24,19 +24,17 @@ class Plan:
 
 
 def plan(due: Sequence[DuePrompt], now: datetime) -> Plan:
-    """Decide over locked prompts in their order.
+    """Decide over locked prompts: in their order, but those tried before come first.
 
-    Edges: two prompts of one owner in the same batch: the first is sent. A prompt that was asked before (its lease
-           lapsed or its try failed) has taken the owner's turn already, so it yields to nobody.
+    Edges: two prompts of one owner in the same batch: only one is sent. A prompt that was claimed before (its lease
+           lapsed or its try failed) yields, too, to another request that the owner was asked about meanwhile.
     """
-    asked_in_batch = {prompt.owner_id for prompt in due if prompt.is_open and prompt.attempt_count}
+    asked_in_batch: set[int] = set()
     send: list[DuePrompt] = []
     suppress: dict[PromptId, str] = {}
-    for prompt in due:
+    for prompt in sorted(due, key=lambda prompt: prompt.attempt_count == 0):
         if not prompt.is_open:
             suppress[prompt.id] = Suppression.REQUEST_CLOSED
-        elif prompt.attempt_count:
-            send.append(prompt)
         elif prompt.owner_id in asked_in_batch or _asked_within_interval(prompt.owner_asked_at, now):
             suppress[prompt.id] = Suppression.DAILY_CAP
         else:

@@ -38,14 +38,11 @@ def check_fence(fence: Geofence, rules: Rules) -> tuple[Fault, ...]:
         faults.append(Fault("/fence", f"{fence.vertex_count} vertices; the limit is {rules.vertices_max}"))
     if fence.hole_count or fence.part_count > 1:
         faults.append(Fault("/fence", "a request's fence is one polygon without holes"))
-    if fence.area_m2 > rules.area_max_m2:
-        faults.append(
-            Fault("/fence", f"{_square_miles(fence.area_m2)}; the limit is {_square_miles(rules.area_max_m2)}")
-        )
-    if fence.area_m2 < rules.area_min_m2:
-        faults.append(
-            Fault("/fence", f"{_square_miles(fence.area_m2)}; the least is {_square_miles(rules.area_min_m2)}")
-        )
+    area_m2 = fence.area_m2
+    if area_m2 > rules.area_max_m2:
+        faults.append(Fault("/fence", f"{_square_miles(area_m2)}; the limit is {_square_miles(rules.area_max_m2)}"))
+    if area_m2 < rules.area_min_m2:
+        faults.append(Fault("/fence", f"{_square_miles(area_m2)}; the least is {_square_miles(rules.area_min_m2)}"))
     return tuple(faults)
 
 

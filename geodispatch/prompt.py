@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from geodispatch.request import Request
 
@@ -24,9 +24,16 @@ class PromptState(StrEnum):
 
 TRANSITIONS: dict[PromptState, frozenset[PromptState]] = {
     PromptState.QUEUED: frozenset({PromptState.SENDING, PromptState.SUPPRESSED}),
-    # A lapsed lease is claimed anew, or given up if its request has closed meanwhile.
+    # A lapsed lease is claimed anew, or given up if its request has closed or another was put to the owner meanwhile.
+    # An owner may answer before the sender has heard that the prompt arrived.
     PromptState.SENDING: frozenset(
-        {PromptState.DELIVERED, PromptState.QUEUED, PromptState.SENDING, PromptState.SUPPRESSED}
+        {
+            PromptState.DELIVERED,
+            PromptState.QUEUED,
+            PromptState.SENDING,
+            PromptState.SUPPRESSED,
+            PromptState.ANSWERED,
+        }
     ),
     PromptState.DELIVERED: frozenset({PromptState.ANSWERED, PromptState.EXPIRED}),
     PromptState.ANSWERED: frozenset(),
@@ -70,5 +77,5 @@ class Prompt(BaseModel):
     id: UUID
     request: Request
     state: PromptState
-    delivered_at: datetime
+    delivered_at: datetime = Field(description="when it arrived, or was sent if that is not yet known")
     answer: Answer | None

@@ -9,36 +9,41 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 
 import asyncpg
 
 from geodispatch.accounts import AgencyKind, Holder, Role, hash_key, new_key
 from geodispatch.cameras import CameraReport, Entry, take_cameras
 from geodispatch.channels.webhook import new_secret
-from geodispatch.database import reaching_database
-from geodispatch.errors import AgencyExists, InvalidSettings, NotFound
+from geodispatch.database import Database
+from geodispatch.errors import AgencyExists, InvalidInput, InvalidSettings, NotFound, UnknownKey
 from geodispatch.preview import can_draw, draw_histogram
 from geodispatch_db import accounts, cameras, density, owners
 
 
 @dataclass(frozen=True)
 class Registry:
-    """The operator's calls, over one pool."""
+    """The operator's calls, over one database."""
 
-    pool: asyncpg.Pool
+    database: Database
     clock: Callable[[], datetime]
 
     async def add_agency(self, slug: str, name: str, kind: AgencyKind) -> int:
         """Add an agency and return its id.
 
-        Errors: AgencyExists.
+        Errors: AgencyExists; InvalidInput for a slug or a name that cannot be one.
         """
-        with reaching_database():
-            async with self.pool.acquire() as connection:
-                agency_id = await accounts.add_agency(connection, slug, name, kind)
+        async with self.database.connection() as connection:
+            agency_id = await accounts.add_agency(connection, slug, name, kind)
         if agency_id is None:
             raise AgencyExists(slug)
         return agency_id
+
+    async def has_agency(self, slug: str) -> bool:
+        """Tell whether there is such an agency."""
+        async with self.database.connection() as connection:
+            return await accounts.find_agency(connection, slug) is not None
 
     async def add_member(self, slug: str, name: str, role: Role) -> str:
         """Add a member to an agency and return the member's key, which is shown once.
@@ -46,21 +51,19 @@ class Registry:
         Errors: NotFound.
         """
         key = new_key(Holder.AGENCY)
-        with reaching_database():
-            async with self.pool.acquire() as connection, connection.transaction():
-                agency_id = await accounts.find_agency(connection, slug)
-                if agency_id is None:
-                    raise NotFound("agency", slug)
-                member_id = await accounts.add_member(connection, agency_id, name, role)
-                await accounts.add_key(connection, hash_key(key), Holder.AGENCY, member_id=member_id)
+        async with self.database.transaction() as connection:
+            agency_id = await accounts.find_agency(connection, slug)
+            if agency_id is None:
+                raise NotFound("agency", slug)
+            member_id = await accounts.add_member(connection, agency_id, name, role)
+            await accounts.add_key(connection, hash_key(key), Holder.AGENCY, member_id=member_id)
         return key
 
     async def add_operator(self) -> str:
         """Return a new operator's key, which is shown once."""
         key = new_key(Holder.OPERATOR)
-        with reaching_database():
-            async with self.pool.acquire() as connection:
-                await accounts.add_key(connection, hash_key(key), Holder.OPERATOR)
+        async with self.database.connection() as connection:
+            await accounts.add_key(connection, hash_key(key), Holder.OPERATOR)
         return key
 
     async def add_owner_token(self, external_id: str) -> str:
@@ -69,20 +72,33 @@ class Registry:
         Errors: NotFound.
         """
         token = new_key(Holder.OWNER)
-        with reaching_database():
-            async with self.pool.acquire() as connection, connection.transaction():
-                owner_id = await owners.find(connection, external_id)
-                if owner_id is None:
-                    raise NotFound("owner", external_id)
-                await accounts.add_key(connection, hash_key(token), Holder.OWNER, owner_id=owner_id)
+        async with self.database.transaction() as connection:
+            owner_id = await owners.find(connection, external_id)
+            if owner_id is None:
+                raise NotFound("owner", external_id)
+            await accounts.add_key(connection, hash_key(token), Holder.OWNER, owner_id=owner_id)
         return token
 
+    async def revoke(self, key: str) -> None:
+        """End a key, of whomever: from now on it opens nothing.
+
+        Errors: UnknownKey.
+        """
+        async with self.database.connection() as connection:
+            if not await accounts.revoke_key(connection, hash_key(key)):
+                raise UnknownKey
+
     async def add_webhook(self, url: str) -> tuple[int, str]:
-        """Register an app's endpoint; return its id and the secret that signs what it gets."""
+        """Register an app's endpoint; return its id and the secret that signs what it gets.
+
+        Errors: InvalidInput for what is no address of one.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise InvalidInput.at("url", "an address that begins with https:// or http:// and names a host")
         secret = new_secret()
-        with reaching_database():
-            async with self.pool.acquire() as connection:
-                return await owners.add_webhook(connection, url, secret), secret
+        async with self.database.connection() as connection:
+            return await owners.add_webhook(connection, url, secret), secret
 
     async def put_cameras(
         self,
@@ -95,34 +111,30 @@ class Registry:
 
         Errors: NotFound where there is no such webhook.
         """
-        with reaching_database():
-            try:
-                return await take_cameras(self.pool, entries, webhook_id=webhook_id, progress=progress)
-            except asyncpg.ForeignKeyViolationError as error:
-                raise NotFound("webhook", str(webhook_id)) from error
+        try:
+            return await take_cameras(self.database, entries, webhook_id=webhook_id, progress=progress)
+        except asyncpg.ForeignKeyViolationError as error:
+            raise NotFound("webhook", str(webhook_id)) from error
 
     async def remove_camera(self, external_id: str) -> None:
         """Forget a camera.
 
         Errors: NotFound.
         """
-        with reaching_database():
-            async with self.pool.acquire() as connection:
-                removed = await cameras.remove(connection, external_id)
+        async with self.database.connection() as connection:
+            removed = await cameras.remove(connection, external_id)
         if not removed:
             raise NotFound("camera", external_id)
 
     async def count_cameras(self) -> int:
         """Count the cameras that can be matched."""
-        with reaching_database():
-            async with self.pool.acquire() as connection:
-                return await cameras.count(connection)
+        async with self.database.connection() as connection:
+            return await cameras.count(connection)
 
     async def has_density(self) -> bool:
         """Tell whether a histogram was ever drawn."""
-        with reaching_database():
-            async with self.pool.acquire() as connection:
-                return await density.newest_epoch(connection) is not None
+        async with self.database.connection() as connection:
+            return await density.newest_epoch(connection) is not None
 
     async def draw_density(self, *, resolution: int, epsilon: float) -> int:
         """Draw the preview's histogram anew, which spends epsilon once more; return the number of its cells.
@@ -131,9 +143,8 @@ class Registry:
         """
         if not can_draw():
             raise InvalidSettings("preview", "OpenDP is not installed: pip install 'geodispatch[preview]'")
-        with reaching_database():
-            async with self.pool.acquire() as connection:
-                place = await cameras.read_owner_places(connection)
+        async with self.database.patient_connection() as connection:
+            place = await cameras.read_owner_places(connection)
         histogram = await asyncio.to_thread(
             draw_histogram,
             place["owner_id"],
@@ -142,14 +153,13 @@ class Registry:
             resolution=resolution,
             epsilon=epsilon,
         )
-        with reaching_database():
-            async with self.pool.acquire() as connection:
-                await density.add_epoch(
-                    connection,
-                    resolution=histogram.resolution,
-                    epsilon=histogram.epsilon,
-                    drawn_at=self.clock(),
-                    cell=histogram.cell,
-                    owner_count=histogram.owner_count,
-                )
+        async with self.database.connection() as connection:
+            await density.add_epoch(
+                connection,
+                resolution=histogram.resolution,
+                epsilon=histogram.epsilon,
+                drawn_at=self.clock(),
+                cell=histogram.cell,
+                owner_count=histogram.owner_count,
+            )
         return len(histogram.cell)

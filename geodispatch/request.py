@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -70,14 +72,28 @@ class Offence(StrEnum):
         return self.value.replace("_", " ").capitalize()
 
 
-def _printable(text: str) -> str:
+def _check_line(text: str) -> str:
     for character in text:
-        if not character.isprintable() and character not in "\n\t":
+        if not character.isprintable():
             raise ValueError(f"contains the control character U+{ord(character):04X}")
     return text
 
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_printable)]
+def _check_prose(text: str) -> str:
+    _check_line(text.replace("\n", " "))
+    return text
+
+
+def _to_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("lies outside the calendar") from None
+
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_check_line)]
+Prose = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_check_prose)]
+Moment = Annotated[AwareDatetime, AfterValidator(_to_utc)]
 
 
 class Contact(BaseModel):
@@ -85,8 +101,8 @@ class Contact(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Annotated[Text, StringConstraints(min_length=2, max_length=120)]
-    email: Annotated[Text, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+    name: Annotated[Line, StringConstraints(min_length=2, max_length=120)]
+    email: Annotated[Line, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 
 
 class Window(BaseModel):
@@ -94,8 +110,8 @@ class Window(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    start: AwareDatetime
-    end: AwareDatetime
+    start: Moment
+    end: Moment
 
 
 class _PolygonSchema:
@@ -114,18 +130,22 @@ class Submission(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    case_number: Annotated[Text, StringConstraints(min_length=3, max_length=64)]
+    case_number: Annotated[Line, StringConstraints(min_length=3, max_length=64)]
     offence: Offence
-    text: Annotated[Text, StringConstraints(min_length=20, max_length=2000)] = Field(
+    text: Annotated[Prose, StringConstraints(min_length=20, max_length=2000)] = Field(
         description="what happened and what would help, as the public will read it"
     )
     contact: Contact
     window: Window
     fence: FenceInput
 
-    def sha256(self) -> bytes:
-        """Hash what was submitted: two bodies that mean the same have the same hash."""
-        return hashlib.sha256(self.model_dump_json().encode()).digest()
+    def sha256(self, fence: Mapping[str, Any]) -> bytes:
+        """Hash what was submitted: two bodies that mean the same have the same hash.
+
+        `fence` is the submission's own as it was read, so that its spelling does not count.
+        """
+        meant = self.model_dump(mode="json", exclude={"fence"}) | {"fence": fence}
+        return hashlib.sha256(json.dumps(meant, sort_keys=True).encode()).digest()
 
 
 class Agency(BaseModel):
@@ -167,8 +187,8 @@ def request_of_row(row: Any) -> Request:
         fence=row["fence"],
         area_m2=row["area_m2"],
         state=row["state"],
-        opened_at=row["opened_at"].astimezone(UTC),
-        expires_at=row["expires_at"].astimezone(UTC),
+        opened_at=row["opened_at"],
+        expires_at=row["expires_at"],
         closed_at=row["closed_at"],
         close_reason=row["close_reason"],
     )

@@ -11,12 +11,14 @@ happened wholly or not at all.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import perf_counter
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -25,9 +27,10 @@ from geodispatch import preview as previews
 from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, OwnerCaller, Role, hash_key
 from geodispatch.camera_feed import CameraFeed
 from geodispatch.clock import utc_now
-from geodispatch.database import Database, open_database, reaching_database
+from geodispatch.database import Database, open_database
 from geodispatch.errors import (
     AlreadyAnswered,
+    Fault,
     IdempotencyKeyReused,
     InvalidGeofence,
     InvalidInput,
@@ -41,7 +44,7 @@ from geodispatch.index import CameraIndex
 from geodispatch.metrics import MATCH_DURATION, PROMPTS_QUEUED
 from geodispatch.policy import Rules, check_fence, check_submission
 from geodispatch.preview import Preview, Violation
-from geodispatch.prompt import Answer, Choice, Prompt
+from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
 from geodispatch.registry import Registry
 from geodispatch.request import CloseReason, Request, Submission, request_of_row
 from geodispatch.settings import Settings
@@ -49,7 +52,9 @@ from geodispatch_db import accounts, cameras, density, owners, prompts, requests
 from geodispatch_db.notice import Notice
 
 _INBOX_COUNT = 200
-_FENCE_VERTICES_MAX = 10_000  # what is still worth reading to say which rules it breaks
+_FENCE_VERTICES_MAX = 500  # what is still worth measuring to say which rules it breaks
+_FENCE_MEMBERS = frozenset({"type", "coordinates", "bbox"})
+_IDEMPOTENCY_KEY_MAX = 255
 
 
 @dataclass(frozen=True)
@@ -62,11 +67,6 @@ class Service:
     feed: CameraFeed
     clock: Callable[[], datetime]
     rules: Rules = field(default_factory=Rules)
-
-    @property
-    def pool(self) -> asyncpg.Pool:
-        """The connections to the database."""
-        return self.database.pool
 
     @property
     def index(self) -> CameraIndex:
@@ -82,9 +82,8 @@ class Service:
         """
         if key is None:
             raise UnknownKey
-        with reaching_database():
-            async with self.pool.acquire() as connection:
-                holder = await accounts.find_key_holder(connection, hash_key(key))
+        async with self.database.connection() as connection:
+            holder = await accounts.find_key_holder(connection, hash_key(key))
         match holder:
             case accounts.KeyHolder(
                 holder=Holder.AGENCY, agency_id=int(agency_id), member_id=int(member_id), role=str(role)
@@ -98,7 +97,7 @@ class Service:
 
     # ---- requests
 
-    async def preview(self, fence: object) -> Preview:
+    async def preview(self, fence: Mapping[str, Any]) -> Preview:
         """Tell what a fence measures, which rules it breaks, and roughly how many owners it reaches.
 
         Errors: InvalidInput with where in the fence.
@@ -123,13 +122,16 @@ class Service:
         Errors: NotAllowed, InvalidInput, RulesBroken, IdempotencyKeyReused.
         """
         caller.require_requester()
+        if not (0 < len(idempotency_key) <= _IDEMPOTENCY_KEY_MAX and idempotency_key.isprintable()):
+            raise InvalidInput.at("Idempotency-Key", f"1 to {_IDEMPOTENCY_KEY_MAX} printable characters")
         geofence = parse_fence(submission.fence)
+        fence = geofence.to_geojson()
         now = self.clock()
         new = requests.NewRequest(
             agency_id=caller.agency_id,
             member_id=caller.member_id,
             idempotency_key=idempotency_key,
-            body_sha256=submission.sha256(),
+            body_sha256=submission.sha256(fence),
             case_number=submission.case_number,
             offence=submission.offence,
             body=submission.text,
@@ -137,67 +139,62 @@ class Service:
             contact_email=submission.contact.email,
             window_start=submission.window.start,
             window_end=submission.window.end,
-            fence=geofence.to_geojson(),
+            fence=fence,
             area_m2=geofence.area_m2,
             opened_at=now,
             expires_at=now + timedelta(days=self.settings.request_days),
         )
-        with reaching_database():
-            async with self.pool.acquire() as connection:
-                # A repeat is answered as it was, though its window may have grown too old for the rules meanwhile.
+        async with self.database.connection() as connection:
+            # A repeat is answered as it was, though its window may have grown too old for the rules meanwhile.
+            earlier = await requests.find_by_idempotency_key(connection, caller.agency_id, idempotency_key)
+            if earlier is None:
+                if faults := check_submission(submission, geofence, now, self.rules):
+                    raise RulesBroken(faults)
+                if (request := await self._open_request(connection, new, geofence)) is not None:
+                    return request
                 earlier = await requests.find_by_idempotency_key(connection, caller.agency_id, idempotency_key)
-                if earlier is None:
-                    if faults := check_submission(submission, geofence, now, self.rules):
-                        raise RulesBroken(faults)
-                    if (request := await self._open_request(connection, new, geofence)) is not None:
-                        return request
-                    earlier = await requests.find_by_idempotency_key(connection, caller.agency_id, idempotency_key)
-                    assert earlier is not None
-                request_id, body_sha256 = earlier
-                if body_sha256 != new.body_sha256:
-                    raise IdempotencyKeyReused(request_id)
-                return request_of_row(await requests.find(connection, request_id))
+                assert earlier is not None
+            request_id, body_sha256 = earlier
+            if body_sha256 != new.body_sha256:
+                raise IdempotencyKeyReused(request_id)
+            return request_of_row(await requests.find(connection, request_id))
 
     async def find_request(self, caller: AgencyCaller, request_id: int) -> Request:
         """Return a request of the caller's agency.
 
         Errors: NotFound.
         """
-        with reaching_database():
-            async with self.pool.acquire() as connection:
-                row = await requests.find(connection, request_id)
+        async with self.database.connection() as connection:
+            row = await requests.find(connection, request_id)
         if row is None or row["agency_id"] != caller.agency_id:
             raise NotFound("request", str(request_id))
         return request_of_row(row)
 
     async def list_public_requests(self, *, before: int | None, limit: int) -> list[Request]:
         """Return all agencies' requests, newest first."""
-        with reaching_database():
-            async with self.pool.acquire() as connection:
-                rows = await requests.list_public(connection, before, limit)
+        async with self.database.connection() as connection:
+            rows = await requests.list_public(connection, before, limit)
         return [request_of_row(row) for row in rows]
 
     async def close_request(self, caller: AgencyCaller, request_id: int, reason: CloseReason) -> Request:
-        """End a request before its time; what is not yet sent never will be.
+        """End a request before its time; what is not yet on its way never will be.
 
         Errors: NotFound, NotAllowed, RequestNotOpen.
         """
         caller.require_requester()
         await self.find_request(caller, request_id)
-        with reaching_database():
-            async with self.pool.acquire() as connection, connection.transaction():
-                if not await requests.close(connection, request_id, caller.agency_id, self.clock(), reason):
-                    raise RequestNotOpen(request_id)
-                await prompts.close(connection, [request_id])
+        async with self.database.transaction() as connection:
+            if not await requests.close(connection, request_id, caller.agency_id, self.clock(), reason):
+                raise RequestNotOpen(request_id)
+            await prompts.close(connection, [request_id])
         return await self.find_request(caller, request_id)
 
     # ---- owners
 
     async def list_prompts(self, caller: OwnerCaller) -> list[Prompt]:
         """Return what the owner was asked, newest first."""
-        with reaching_database():
-            async with self.pool.acquire() as connection:
-                rows = await prompts.list_of_owner(connection, caller.owner_id, _INBOX_COUNT)
+        async with self.database.connection() as connection:
+            rows = await prompts.list_of_owner(connection, caller.owner_id, _INBOX_COUNT)
         return [
             Prompt(
                 id=row["key"],
@@ -215,42 +212,34 @@ class Service:
         Errors: NotFound, AlreadyAnswered, RequestNotOpen.
         """
         now = self.clock()
-        with reaching_database():
-            async with self.pool.acquire() as connection, connection.transaction():
-                prompt = await prompts.lock_of_owner(connection, caller.owner_id, prompt_key, now)
-                if prompt is None:
-                    raise NotFound("prompt", str(prompt_key))
-                prompt_id = (prompt["request_id"], caller.owner_id)
-                given = await prompts.find_answer(connection, prompt_id)
-                if given is not None:
-                    if given["choice"] != choice:
-                        raise AlreadyAnswered(given["choice"])
-                    return Answer(choice=choice, answered_at=given["answered_at"])
-                if not prompt["is_open"]:
-                    raise RequestNotOpen(prompt["request_id"])
-                await prompts.answer(connection, prompt_id, choice, now)
+        async with self.database.transaction() as connection:
+            request_id = await prompts.find_request_of(connection, caller.owner_id, prompt_key)
+            if request_id is None:
+                raise NotFound("prompt", str(prompt_key))
+            is_open = bool(await prompts.hold_open_requests(connection, [request_id], now))
+            prompt_id = (request_id, caller.owner_id)
+            state = await prompts.lock(connection, prompt_id)
+            given = await prompts.find_answer(connection, prompt_id)
+            if given is not None:
+                if given["choice"] != choice:
+                    raise AlreadyAnswered(given["choice"])
+                return Answer(choice=choice, answered_at=given["answered_at"])
+            if not is_open:
+                raise RequestNotOpen(request_id)
+            if PromptState.ANSWERED not in TRANSITIONS[PromptState(state)]:
+                raise NotFound("prompt", str(prompt_key))  # taken back just now, to be sent again later
+            await prompts.answer(connection, prompt_id, choice, now)
         return Answer(choice=choice, answered_at=now)
-
-    # ---- running
-
-    async def check(self) -> None:
-        """Return if the database answers.
-
-        Errors: Unavailable.
-        """
-        with reaching_database():
-            await self.pool.fetchval("select 1", timeout=2)
 
     async def _band(self, fence: Geofence) -> tuple[str | None, str | None]:
         if not previews.can_draw():
             return None, previews.NO_OPENDP
-        with reaching_database():
-            async with self.pool.acquire() as connection:
-                epoch = await density.newest_epoch(connection)
-                if epoch is None:
-                    return None, previews.NO_EPOCH
-                shares = previews.covered_shares(fence, epoch.resolution)
-                return previews.band_of(shares, await density.of_cells(connection, epoch, list(shares))), None
+        async with self.database.connection() as connection:
+            epoch = await density.newest_epoch(connection)
+            if epoch is None:
+                return None, previews.NO_EPOCH
+            shares = previews.covered_shares(fence, epoch.resolution)
+            return previews.band_of(shares, await density.of_cells(connection, epoch, list(shares))), None
 
     async def _open_request(
         self, connection: asyncpg.Connection, new: requests.NewRequest, fence: Geofence
@@ -276,11 +265,15 @@ def _prompt_keys(count: int) -> list[UUID]:
     return [UUID(bytes=random[i : i + 16], version=4) for i in range(0, 16 * count, 16)]
 
 
-def parse_fence(fence: object) -> Geofence:
-    """Read the fence of a request.
+def parse_fence(fence: Mapping[str, Any]) -> Geofence:
+    """Read the fence of a request: a GeoJSON Polygon, and nothing beside it that would be lost or made public.
 
     Errors: InvalidInput with where in the request's body.
     """
+    if fence.get("type") != "Polygon":
+        raise InvalidInput.at("/fence/type", f"a request's fence is a Polygon, not {json.dumps(fence.get('type'))}")
+    if unknown := sorted(fence.keys() - _FENCE_MEMBERS):
+        raise InvalidInput(tuple(Fault(f"/fence/{name}", "Extra inputs are not permitted") for name in unknown))
     try:
         return Geofence.parse(fence, max_vertices=_FENCE_VERTICES_MAX)
     except InvalidGeofence as error:
@@ -295,16 +288,15 @@ async def open_service(
 
     Errors: those of `open_database`.
     """
-    settings = settings or Settings()
+    settings = settings or Settings.read()
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
-        with reaching_database():
-            feed = await CameraFeed.load(database.pool)
+        feed = await CameraFeed.load(database)
         notice = Notice(database.dsn, cameras.CHANNEL)
         stack.push_async_callback(notice.close)
         follower = asyncio.create_task(feed.follow(notice), name="camera feed")
         stack.push_async_callback(_cancel, follower)
-        yield Service(settings, database, Registry(database.pool, clock), feed, clock)
+        yield Service(settings, database, Registry(database, clock), feed, clock)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

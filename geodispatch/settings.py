@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from geodispatch.errors import InvalidSettings
+
+_PREFIX = "GEODISPATCH_"
 
 
 class Settings(BaseSettings):
     """Every field is read from GEODISPATCH_<FIELD>, unless given here."""
 
-    model_config = SettingsConfigDict(env_prefix="GEODISPATCH_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True)
 
     database_url: str | None = Field(
         None, description="a PostgreSQL 15 or newer; without it the embedded one is started"
@@ -36,3 +40,16 @@ class Settings(BaseSettings):
     send_poll_s: Annotated[float, Field(gt=0)] = 1.0
     webhook_timeout_s: Annotated[float, Field(gt=0)] = 10.0
     webhook_connections: Annotated[int, Field(ge=1)] = 32
+
+    @classmethod
+    def read(cls) -> Self:
+        """Read the settings from the environment.
+
+        Errors: InvalidSettings that names the first variable that cannot be used.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            fault = error.errors()[0]
+            name = _PREFIX + "_".join(map(str, fault["loc"])).upper()
+            raise InvalidSettings(name, f"{fault['msg']} (it is {fault['input']!r})") from error

@@ -51,6 +51,11 @@ async def add_key(
     await connection.execute(_SQL["insert_access_key"], key_sha256, holder, member_id, owner_id)
 
 
+async def revoke_key(connection: asyncpg.Connection, key_sha256: bytes) -> bool:
+    """End a key; False if it was not valid."""
+    return await connection.fetchval(_SQL["revoke_access_key"], key_sha256) is not None
+
+
 async def find_key_holder(connection: asyncpg.Connection, key_sha256: bytes) -> KeyHolder | None:
     """Return whose key this is; None if it is unknown or revoked."""
     row = await connection.fetchrow(_SQL["key_holder"], key_sha256)

@@ -17,24 +17,19 @@ _SQL = load("cameras")
 PLACES = np.dtype([("id", ">i8"), ("lon_e7", ">i4"), ("lat_e7", ">i4")])
 OWNER_PLACES = np.dtype([("owner_id", ">i8"), ("lon_e7", ">i4"), ("lat_e7", ">i4")])
 
+REMOVED = 2**31 - 1
+"""The longitude and latitude, in E7, of a camera that is gone: no place on Earth."""
+
 CHANNEL = "geodispatch_camera"
 """NOTIFY's channel: something in the feed changed."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All cameras at one moment, and where in the feed to go on from there."""
+    """Cameras at one moment, and where in the feed to go on from there."""
 
     camera: npt.NDArray[np.void]  # (n,) PLACES
     position: str
-
-
-@dataclass(frozen=True)
-class Change:
-    """One camera that was added or moved, or removed where the place is None."""
-
-    id: int
-    place_e7: tuple[int, int] | None
 
 
 async def upsert(
@@ -68,15 +63,14 @@ async def read_snapshot(connection: asyncpg.Connection) -> Snapshot:
         return Snapshot(await copy_columns(connection, _SQL["all_cameras"], PLACES), position)
 
 
-async def read_changes(connection: asyncpg.Connection, since: str) -> tuple[list[Change], str]:
-    """Read what changed since a position, and the position after it.
+async def read_changes(connection: asyncpg.Connection, since: str) -> Snapshot:
+    """Read what changed since a position, and the position after it; a removed camera has `REMOVED` for its place.
 
     Edges: a change may be read twice (the last one counts), never missed.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         position = await connection.fetchval(_SQL["feed_position"])
-        rows = await connection.fetch(_SQL["changed_cameras"], since, position)
-    return [Change(r["id"], None if r["lon_e7"] is None else (r["lon_e7"], r["lat_e7"])) for r in rows], position
+        return Snapshot(await copy_columns(connection, _SQL["changed_cameras"], PLACES, since, position), position)
 
 
 async def read_owner_places(connection: asyncpg.Connection) -> npt.NDArray[np.void]:

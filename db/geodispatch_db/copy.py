@@ -19,7 +19,9 @@ def _wire_dtype(columns: np.dtype[np.void]) -> np.dtype[np.void]:
     return np.dtype(fields)
 
 
-async def copy_columns(connection: asyncpg.Connection, query: str, columns: np.dtype[np.void]) -> npt.NDArray[np.void]:
+async def copy_columns(
+    connection: asyncpg.Connection, query: str, columns: np.dtype[np.void], *arguments: object
+) -> npt.NDArray[np.void]:
     """Run a query and return its rows, (n,) of `columns` in the machine's byte order.
 
     Wants:  the query's columns are `columns`, in order: big-endian, fixed width, never null.
@@ -32,7 +34,7 @@ async def copy_columns(connection: asyncpg.Connection, query: str, columns: np.d
     async def take(chunk: bytes) -> None:
         wire.extend(chunk)
 
-    await connection.copy_from_query(query.rstrip().rstrip(";"), output=take, format="binary")
+    await connection.copy_from_query(query.rstrip().rstrip(";"), *arguments, output=take, format="binary")
     row_dtype = _wire_dtype(columns)
     row_count, rest = divmod(len(wire) - _HEADER_BYTES - _TRAILER_BYTES, row_dtype.itemsize)
     assert rest == 0, "a null or a column of another width"

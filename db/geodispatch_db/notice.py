@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 from geodispatch_db.errors import DatabaseError
-from geodispatch_db.pool import is_unavailable, open_connection
+from geodispatch_db.pool import open_connection, translating
 
 
 class Notice:
@@ -36,20 +36,22 @@ class Notice:
     async def close(self) -> None:
         """Stop listening."""
         if self._connection is not None:
-            await self._connection.close(timeout=1)
+            self._connection.terminate()  # nothing is under way on it
 
     async def _listen(self) -> None:
         if self._connection is not None and not self._connection.is_closed():
             return
         try:
-            self._connection = await open_connection(self._dsn, application_name="geodispatch notice")
-            await self._connection.add_listener(self._channel, self._notice)
+            with translating():
+                connection = await open_connection(self._dsn, application_name="geodispatch notice")
+                try:
+                    await connection.add_listener(self._channel, self._notice)
+                except BaseException:
+                    connection.terminate()
+                    raise
         except DatabaseError:
-            return
-        except Exception as error:
-            if not is_unavailable(error):
-                raise
-            return
+            return  # the clock has to do until the next call
+        self._connection = connection
         self._noticed.set()  # there may have been notices while nobody listened
 
     def _notice(self, *_: Any) -> None:

@@ -31,6 +31,7 @@ UNAVAILABLE: tuple[type[BaseException], ...] = (
     asyncpg.ReadOnlySQLTransactionError,  # a standby answers: a failover is under way
     asyncpg.TargetServerAttributeNotMatched,  # the same, for a DSN of several hosts that asks for the primary
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionRollbackError,  # class 40: a deadlock, which the other side has won
     OSError,  # refused, reset, no such socket, name not resolved; TimeoutError is one since Python 3.11
 )
 """The same call may succeed later. (A closed connection is an InterfaceError, which needs `is_unavailable`.)"""
@@ -158,3 +159,20 @@ async def close_pool(pool: asyncpg.Pool, *, grace_s: float = 10.0) -> None:
             await pool.close()
     except TimeoutError:
         pool.terminate()
+
+
+async def ping(pool: asyncpg.Pool, *, timeout_s: float) -> None:
+    """Return if the server answers in time.
+
+    Errors: TimeoutError and all that `translating` knows; a connection that did not answer is thrown away, because
+            giving it back in order would wait for the same silence.
+    """
+    async with asyncio.timeout(timeout_s):
+        connection = await pool.acquire()
+        try:
+            await connection.fetchval("SELECT 1")
+        except BaseException:
+            connection.terminate()
+            raise
+        finally:
+            await pool.release(connection)

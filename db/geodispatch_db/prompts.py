@@ -96,9 +96,12 @@ async def suppress(connection: asyncpg.Connection, reason_by_id: dict[PromptId, 
     await connection.execute(_SQL["suppress"], *_columns(reason_by_id), list(reason_by_id.values()))
 
 
-async def hold_open_requests(connection: asyncpg.Connection, request_ids: Iterable[int]) -> set[int]:
-    """Return which of the requests are open, and keep those open while the transaction lasts."""
-    return {row["id"] for row in await connection.fetch(_SQL["hold_open_requests"], sorted(set(request_ids)))}
+async def hold_open_requests(connection: asyncpg.Connection, request_ids: Iterable[int], now: datetime) -> set[int]:
+    """Return which of the requests are open, and keep those open while the transaction lasts.
+
+    Before any of their prompts is locked or changed, as closing does, too.
+    """
+    return {row["id"] for row in await connection.fetch(_SQL["hold_open_requests"], sorted(set(request_ids)), now)}
 
 
 async def mark_delivered(connection: asyncpg.Connection, attempts: Sequence[Attempt], now: datetime) -> None:
@@ -132,16 +135,21 @@ async def close(connection: asyncpg.Connection, request_ids: Sequence[int]) -> N
 
 
 async def list_of_owner(connection: asyncpg.Connection, owner_id: int, limit: int) -> list[asyncpg.Record]:
-    """Return an owner's delivered prompts with their requests, newest first."""
+    """Return what an owner was asked, with the requests, newest first."""
     rows: list[asyncpg.Record] = await connection.fetch(_SQL["prompts_of_owner"], owner_id, limit)
     return rows
 
 
-async def lock_of_owner(
-    connection: asyncpg.Connection, owner_id: int, key: UUID, now: datetime
-) -> asyncpg.Record | None:
-    """Lock one delivered prompt of an owner for its answer."""
-    return await connection.fetchrow(_SQL["lock_prompt"], owner_id, key, now)
+async def find_request_of(connection: asyncpg.Connection, owner_id: int, key: UUID) -> int | None:
+    """Return the request of one of an owner's prompts, once it is or may be on its way."""
+    found: int | None = await connection.fetchval(_SQL["request_of_prompt"], owner_id, key)
+    return found
+
+
+async def lock(connection: asyncpg.Connection, prompt_id: PromptId) -> str:
+    """Lock a prompt for its answer and return its state; its request must be held before."""
+    state: str = await connection.fetchval(_SQL["lock_prompt"], *prompt_id)
+    return state
 
 
 async def find_answer(connection: asyncpg.Connection, prompt_id: PromptId) -> asyncpg.Record | None:
@@ -150,9 +158,9 @@ async def find_answer(connection: asyncpg.Connection, prompt_id: PromptId) -> as
 
 
 async def answer(connection: asyncpg.Connection, prompt_id: PromptId, choice: str, now: datetime) -> None:
-    """Answer a locked, delivered prompt."""
+    """Answer a locked prompt that was sent."""
     await connection.execute(_SQL["insert_answer"], *prompt_id, choice, now)
-    await connection.execute(_SQL["mark_answered"], *prompt_id)
+    await connection.execute(_SQL["mark_answered"], *prompt_id, now)
 
 
 async def count_by_state(connection: asyncpg.Connection, request_id: int) -> dict[str, int]:

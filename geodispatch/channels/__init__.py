@@ -21,6 +21,10 @@ class Channel(Protocol):
     """One way to reach owners."""
 
     name: str
+    batch_count: int
+    """How many prompts it takes at a time."""
+    batch_timeout_s: float
+    """How long so many can take at the most."""
 
     async def deliver(self, prompts: Sequence[DuePrompt]) -> list[Delivery]:
         """Try each prompt once and return how that ended, in the same order.

@@ -12,6 +12,8 @@ class Inbox:
     """The prompts that `GET prompts` lists."""
 
     name = "inbox"
+    batch_count = 10_000
+    batch_timeout_s = 0.0
 
     async def deliver(self, prompts: Sequence[DuePrompt]) -> list[Delivery]:
         """Succeed: settling the prompt as delivered is what puts it there."""

@@ -31,16 +31,23 @@ def new_secret() -> str:
 
 
 class Webhook:
-    """POSTs each prompt to its owner's endpoint, several at a time."""
+    """POSTs each prompt to its owner's endpoint, a batch at once."""
 
     name = "webhook"
 
-    def __init__(self, http: aiohttp.ClientSession, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, http: aiohttp.ClientSession, clock: Callable[[], datetime], *, batch_count: int, timeout_s: float
+    ) -> None:
         self._http = http
         self._clock = clock
+        self.batch_count = batch_count
+        self.batch_timeout_s = timeout_s
 
     async def deliver(self, prompts: Sequence[DuePrompt]) -> list[Delivery]:
-        """POST each prompt once; anything but a 2xx is a failure. The session's limits bound time and connections."""
+        """POST each prompt once; anything but a 2xx in time is a failure.
+
+        Wants: no more than `batch_count` prompts, so that none waits for a connection.
+        """
         return await asyncio.gather(*(self._post(prompt) for prompt in prompts))
 
     async def _post(self, prompt: DuePrompt) -> Delivery:
@@ -72,9 +79,13 @@ class Webhook:
             "webhook-signature": Signer(prompt.webhook_secret).sign(message_id, now, body),
         }
         try:
-            async with self._http.post(
-                prompt.webhook_url, data=body.encode(), headers=headers, allow_redirects=False
-            ) as response:
+            async with (
+                # Over the whole exchange: a receiver that trickles keeps every shorter limit.
+                asyncio.timeout(self.batch_timeout_s),
+                self._http.post(
+                    prompt.webhook_url, data=body.encode(), headers=headers, allow_redirects=False
+                ) as response,
+            ):
                 return None if 200 <= response.status < 300 else f"HTTP {response.status}"
         except TimeoutError:
             return "no answer in time"
@@ -88,7 +99,7 @@ async def open_webhook(
 ) -> AsyncIterator[Webhook]:
     """Open the channel with its own connections."""
     connector = aiohttp.TCPConnector(limit=connection_limit)
-    # The wait for a free connection is ours, not the receiver's: only what the receiver does is timed.
-    timeout = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=timeout_s, sock_read=timeout_s)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as http:
-        yield Webhook(http, clock)
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=aiohttp.ClientTimeout(total=None), cookie_jar=aiohttp.DummyCookieJar()
+    ) as http:
+        yield Webhook(http, clock, batch_count=connection_limit, timeout_s=timeout_s)

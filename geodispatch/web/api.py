@@ -111,7 +111,7 @@ async def find_request(call: Call) -> Reply:
 
 
 async def close_request(call: Call) -> Reply:
-    """End a request before its time; what is not yet sent never will be."""
+    """End a request before its time; what is not yet on its way never will be."""
     if call.body.reason not in (CloseReason.RESOLVED, CloseReason.WITHDRAWN):
         raise InvalidInput.at("/reason", "an agency closes a request as resolved or withdrawn")
     return Reply(await call.service.close_request(call.caller, _request_id(call), call.body.reason))
@@ -163,11 +163,12 @@ async def add_owner_token(call: Call) -> Reply:
 
 def _request_id(call: Call) -> int:
     name = call.path["id"]
-    if not (name.isascii() and name.isdigit() and int(name) < 2**63):
+    if not (name.isascii() and name.isdigit() and len(name) <= 19 and int(name) < 2**63):
         raise NotFound("request", name)
     return int(name)
 
 
+_REQUEST_ID = {"type": "integer", "format": "int64"}
 _BODY = (InvalidInput, UnsupportedMediaType, BodyTooLarge)
 
 ROUTES: tuple[Route, ...] = (
@@ -183,7 +184,7 @@ ROUTES: tuple[Route, ...] = (
         header_names=("Idempotency-Key",),
         errors=(*_BODY, NotAllowed, RulesBroken, IdempotencyKeyReused),
     ),
-    Route("GET", "requests/{id}", find_request, AgencyCaller, reply=Request, errors=(NotFound,)),
+    Route("GET", "requests/{id}", find_request, AgencyCaller, reply=Request, id_schema=_REQUEST_ID, errors=(NotFound,)),
     Route(
         "POST",
         "requests/{id}/close",
@@ -191,6 +192,7 @@ ROUTES: tuple[Route, ...] = (
         AgencyCaller,
         body=CloseInput,
         reply=Request,
+        id_schema=_REQUEST_ID,
         errors=(*_BODY, NotFound, NotAllowed, RequestNotOpen),
     ),
     Route("GET", "public/requests", list_public_requests, query=PageQuery, reply=RequestPage, errors=(InvalidInput,)),
@@ -203,6 +205,7 @@ ROUTES: tuple[Route, ...] = (
         OwnerCaller,
         body=AnswerInput,
         reply=AnswerReply,
+        id_schema={"type": "string", "format": "uuid"},
         errors=(*_BODY, NotFound, AlreadyAnswered, RequestNotOpen),
     ),
     Route(
@@ -213,7 +216,7 @@ ROUTES: tuple[Route, ...] = (
         query=CamerasQuery,
         ndjson=CameraInput,
         reply=CameraReport,
-        errors=_BODY,
+        errors=(*_BODY, NotFound),
     ),
     Route("DELETE", "cameras/{id}", remove_camera, OperatorCaller, status=204, errors=(NotFound,)),
     Route(

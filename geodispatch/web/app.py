@@ -10,12 +10,13 @@ import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from geodispatch.errors import GeodispatchError, NotFound
+from geodispatch.accounts import OperatorCaller
+from geodispatch.errors import GeodispatchError, InvalidSettings, NotFound
 from geodispatch.metrics import HTTP_DURATION
 from geodispatch.service import Service
 from geodispatch.web import openapi
 from geodispatch.web.api import PREFIX, ROUTES
-from geodispatch.web.call import SERVICE
+from geodispatch.web.call import SERVICE, authenticate
 from geodispatch.web.errors import KINDS, http_problem, problem_response, unexpected_problem
 from geodispatch.web.pages import add_pages
 
@@ -40,13 +41,17 @@ def create_app(service: Service) -> web.Application:
 async def serve(service: Service, host: str, port: int, started: Callable[[str], None]) -> None:
     """Serve until cancelled; `started` is told the address. Port 0 takes a free one.
 
-    Errors: OSError where the port is taken.
+    Errors: InvalidSettings where the port cannot be had.
     """
-    runner = web.AppRunner(create_app(service), access_log=None, shutdown_timeout=5)
+    # Encoded bodies are refused, so nothing unfolds them either.
+    runner = web.AppRunner(create_app(service), access_log=None, shutdown_timeout=5, auto_decompress=False)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            raise InvalidSettings("port", str(error)) from error
         bound_host, bound_port = runner.addresses[0][:2]
         started(f"http://{bound_host}:{bound_port}")
         await asyncio.Event().wait()
@@ -91,11 +96,13 @@ async def _healthz(_: web.Request) -> web.Response:
 
 
 async def _readyz(request: web.Request) -> web.Response:
-    await request.app[SERVICE].check()
+    await request.app[SERVICE].database.check()
     return web.Response(text="ready\n")
 
 
-async def _metrics(_: web.Request) -> web.Response:
+async def _metrics(request: web.Request) -> web.Response:
+    # Not for everybody: a counter read before and after a request would tell how many owners it reached.
+    await authenticate(request.app[SERVICE], request, OperatorCaller)
     return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

@@ -1,13 +1,13 @@
 """From an HTTP request to a call with checked parts, and from its result to a response.
 
 A route says what it takes; here stands, once, how that is read: who calls first, so that nobody unknown makes us read a
-body; then the parameters; then the body, up to its limit.
+body; then parameters, path and headers; then the body, up to its limit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -37,9 +37,9 @@ class Call:
     service: Service
     caller: Any
     query: Any
-    body: Any
     path: dict[str, str]
     headers: dict[str, str]
+    body: Any
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class Route:
     reply: type[BaseModel] | None = None
     status: int = 200
     header_names: tuple[str, ...] = ()
+    id_schema: Mapping[str, str] = field(default_factory=lambda: {"type": "string"})
     errors: tuple[type[GeodispatchError], ...] = ()
 
     async def respond(self, request: web.Request) -> web.Response:
@@ -77,11 +78,11 @@ class Route:
         service = request.app[SERVICE]
         call = Call(
             service=service,
-            caller=self.caller and await self._authenticate(service, request, self.caller),
+            caller=self.caller and await authenticate(service, request, self.caller),
             query=self.query and _read_query(request, self.query),
-            body=await self._read_body(service, request),
             path={name: _read_name(value) for name, value in request.match_info.items()},
             headers={name: _read_header(request, name) for name in self.header_names},
+            body=await self._read_body(service, request),
         )
         reply = await self.handler(call)
         headers = {"Cache-Control": "no-store"}
@@ -90,14 +91,6 @@ class Route:
         if reply.body is None:
             return web.Response(status=self.status, headers=headers)
         return web.Response(status=self.status, text=reply.body.model_dump_json(), content_type=JSON, headers=headers)
-
-    @staticmethod
-    async def _authenticate(service: Service, request: web.Request, wanted: type[Caller]) -> Caller:
-        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-        caller = await service.authenticate(key.strip() if scheme.lower() == "bearer" else None)
-        if not isinstance(caller, wanted):
-            raise NotAllowed(CALLER_NAMES[wanted])
-        return caller
 
     async def _read_body(self, service: Service, request: web.Request) -> Any:
         if self.body is not None:
@@ -111,17 +104,35 @@ class Route:
         return None
 
 
+async def authenticate(service: Service, request: web.Request, wanted: type[Caller]) -> Caller:
+    """Return who calls.
+
+    Errors: UnknownKey, NotAllowed.
+    """
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    caller = await service.authenticate(key.strip() if scheme.lower() == "bearer" else None)
+    if not isinstance(caller, wanted):
+        raise NotAllowed(CALLER_NAMES[wanted])
+    return caller
+
+
 async def _read(request: web.Request, media_type: str, limit_bytes: int) -> bytes:
     if request.content_type != media_type:
-        given = request.headers.get("Content-Type", "without a Content-Type")
-        raise UnsupportedMediaType(given, media_type)
+        raise UnsupportedMediaType(ascii(request.headers.get("Content-Type", "")), media_type)
+    encoding = request.headers.get("Content-Encoding", "identity")
+    if encoding != "identity":
+        # A limit on what arrives would be none on what it unfolds to.
+        raise UnsupportedMediaType(f"encoded as {encoding!a}", media_type)
     if (request.content_length or 0) > limit_bytes:
         raise BodyTooLarge(limit_bytes)
     content = bytearray()
-    async for chunk in request.content.iter_any():
-        content += chunk
-        if len(content) > limit_bytes:
-            raise BodyTooLarge(limit_bytes)
+    try:
+        async for chunk in request.content.iter_any():
+            content += chunk
+            if len(content) > limit_bytes:
+                raise BodyTooLarge(limit_bytes)
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise InvalidInput.at("", "the body broke off") from error
     return bytes(content)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -109,7 +110,7 @@ def problem_response(error: GeodispatchError) -> web.Response:
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, errors.UnknownKey):
         headers["WWW-Authenticate"] = "Bearer"
-    return _respond(
+    response = _respond(
         Problem(
             type=f"/problems/{kind.slug}",
             title=kind.title,
@@ -119,6 +120,9 @@ def problem_response(error: GeodispatchError) -> web.Response:
         ),
         headers,
     )
+    if isinstance(error, errors.UnsupportedMediaType | errors.BodyTooLarge):
+        response.force_close()  # the rest of the body is not read, so nothing can follow it
+    return response
 
 
 def http_problem(error: web.HTTPException) -> web.Response:
@@ -142,5 +146,9 @@ def unexpected_problem() -> web.Response:
 
 def _respond(problem: Problem, headers: dict[str, Any]) -> web.Response:
     return web.Response(
-        status=problem.status, text=problem.model_dump_json(), content_type=PROBLEM_JSON, headers=headers
+        status=problem.status,
+        # ASCII: it may quote what no UTF-8 can hold, such as half a character out of a header.
+        text=json.dumps(problem.model_dump()),
+        content_type=PROBLEM_JSON,
+        headers=headers,
     )

@@ -18,6 +18,11 @@ from geodispatch.web.errors import PROBLEM_JSON, STATUS, Problem, kind_of
 
 _SCHEMES = {AgencyCaller: "agencyKey", OwnerCaller: "ownerToken", OperatorCaller: "operatorKey"}
 
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"headers": {"WWW-Authenticate": {"schema": {"type": "string", "const": "Bearer"}}}},
+    503: {"headers": {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}},
+}
+
 
 def document() -> dict[str, Any]:
     """Generate the OpenAPI document."""
@@ -92,7 +97,7 @@ def _operation(route: Route, schema_of: _Schemas) -> dict[str, Any]:
 
 def _parameters(route: Route, schema_of: _Schemas) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": name, "in": "path", "required": True, "schema": dict(route.id_schema)}
         for name in re.findall(r"{(\w+)}", route.path)
     ]
     if route.query is not None:
@@ -121,5 +126,6 @@ def _responses(route: Route, schema_of: _Schemas) -> dict[str, Any]:
         titles.setdefault(STATUS[error], []).append(kind_of(error).title)
     problem = {PROBLEM_JSON: {"schema": schema_of.given(Problem)}}
     return {str(route.status): success} | {
-        str(status): {"description": "; ".join(names), "content": problem} for status, names in sorted(titles.items())
+        str(status): _HEADERS.get(status, {}) | {"description": "; ".join(names), "content": problem}
+        for status, names in sorted(titles.items())
     }

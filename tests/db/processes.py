@@ -34,15 +34,26 @@ def process_running(program: str, folder: Path) -> int:
                 continue  # it ended
             if Path(arguments[0]).name == program and any(str(folder) in argument for argument in arguments[1:]):
                 found.append(int(process.name))
-    assert len(found) == 1, found
-    return found[0]
+    return _topmost(found)
 
 
 def postmaster_pid(folder: Path) -> int:
     """Return the one server of the embedded server's folder."""
-    postmasters = [pid for pid, command in live_processes_in(folder).items() if " -D " in command]
-    assert len(postmasters) == 1, postmasters
-    return postmasters[0]
+    return _topmost([pid for pid, command in live_processes_in(folder).items() if " -D " in command])
+
+
+def _topmost(pids: list[int]) -> int:
+    """Return the one process that is no child of another: a child looks like its parent until it executes."""
+    parents = {pid: _parent(pid) for pid in pids}
+    (topmost,) = (pid for pid, parent in parents.items() if parent not in parents)
+    return topmost
+
+
+def _parent(pid: int) -> int | None:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return pid  # it ended meanwhile, so it is not the one
 
 
 def wait_until_empty(folder: Path, *, timeout_s: float = 20.0) -> None:

@@ -54,7 +54,7 @@ async def test_each_request_exists_wholly_or_not_at_all(empty_folder: Path) -> N
                 check_unavailable(reply)
         stored: dict[str, Any] = {
             row["idempotency_key"]: row["prompt_count"]
-            for row in await town.service.pool.fetch(
+            for row in await town.service.database.pool.fetch(
                 """select idempotency_key, (select count(*) from prompt where request_id = request.id) as prompt_count
                    from request"""
             )

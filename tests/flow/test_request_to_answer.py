@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -90,6 +91,18 @@ async def test_the_same_idempotency_key_is_the_same_request(town: Town) -> None:
     assert (other.status, other.json["type"]) == (422, "/problems/idempotency-key-reused")
 
 
+async def test_the_same_submission_in_other_words_is_the_same_request(town: Town) -> None:
+    fence = dict(reversed(street_fence().items()))
+    window = {"start": "2026-06-30T19:00:00+00:00", "end": "2026-06-30T21:00:00Z"}
+    other_zone = {"end": "2026-06-30T23:00:00+02:00", "start": "2026-06-30T14:00:00-05:00"}
+    replies = [
+        await town.call("POST", "requests", town.agency_key, submission(**words), Idempotency_Key="one")
+        for words in ({"window": window}, {"window": other_zone, "fence": fence})
+    ]
+    assert [reply.status for reply in replies] == [201, 201]
+    assert replies[0].json == replies[1].json
+
+
 async def test_an_owner_is_asked_once_a_day(town: Town) -> None:
     await town.submit(case_number="first")
     await town.send_all()
@@ -103,6 +116,45 @@ async def test_an_owner_is_asked_once_a_day(town: Town) -> None:
     assert [p["request"]["case_number"] for p in await town.inbox("owner-1")] == ["a day later", "first"]
 
 
+async def test_the_day_counts_from_the_last_try_not_from_the_first(town: Town) -> None:
+    """A sender dies with a prompt in hand; a day later that prompt and another are due for the same owner."""
+    await town.submit(case_number="first", fence=street_fence(1, 8))
+    async with open_sender(town.service.database, town.service.settings, town.clock) as sender:
+        await sender._claim(town.clock())  # and no more is heard of it
+    town.clock.advance(hours=25)
+    await town.submit(case_number="second", fence=street_fence(1, 8))
+    settings = town.service.settings.model_copy(update={"send_batch_count": 1})
+    async with open_sender(town.service.database, settings, town.clock) as sender:
+        while not (await sender.run_once()).is_empty:
+            pass
+    assert [prompt["request"]["case_number"] for prompt in await town.inbox("owner-1")] == ["first"]
+
+
+async def test_answers_and_the_end_of_a_request_at_the_same_moment(database: str) -> None:
+    """Both lock the request and its prompts; in different orders they would kill each other."""
+    async with running_town(database, Clock()) as town:
+        for turn in range(6):
+            town.clock.advance(days=8)
+            request = (await town.submit(window=past_window(town.clock), case_number=f"turn {turn}")).json
+            await town.send_all()
+            inboxes = [(n, (await town.inbox(f"owner-{n}"))[0]["id"]) for n in range(1, OWNER_COUNT + 1)]
+            answers = [
+                town.call("POST", f"prompts/{prompt}/answer", await town.token(f"owner-{n}"), {"choice": "share"})
+                for n, prompt in inboxes
+            ]
+            path = f"requests/{request['id']}/close"
+            close = town.call("POST", path, town.agency_key, {"reason": "resolved"})
+            replies = await asyncio.gather(*answers[:20], close, *answers[20:])
+            assert {reply.status for reply in replies} <= {200, 409}, [reply.text for reply in replies]
+            assert replies[20].status == 200
+            states = await town.service.database.pool.fetch(
+                "select state, count(*) from prompt where request_id = $1 group by state", request["id"]
+            )
+            counts = dict(map(tuple, states))
+            assert counts.get("answered", 0) == sum(reply.status == 200 for reply in replies) - 1
+            assert counts.get("answered", 0) + counts.get("expired", 0) == OWNER_COUNT
+
+
 async def test_a_request_ends_by_itself_and_its_prompts_with_it(town: Town) -> None:
     request = (await town.submit()).json
     await town.send_all()
@@ -110,7 +162,7 @@ async def test_a_request_ends_by_itself_and_its_prompts_with_it(town: Town) -> N
     town.clock.advance(days=7)
     reply = await town.call("POST", f"prompts/{prompt['id']}/answer", await town.token("owner-1"), {"choice": "share"})
     assert (reply.status, reply.json["type"]) == (409, "/problems/request-not-open")
-    async with open_sender(town.service.pool, town.service.settings, town.clock) as sender:
+    async with open_sender(town.service.database, town.service.settings, town.clock) as sender:
         assert await sender.close_expired() == [request["id"]]
     closed = (await town.call("GET", f"requests/{request['id']}", town.agency_key)).json
     assert (closed["state"], closed["close_reason"]) == ("closed", "expired")
@@ -133,7 +185,7 @@ async def test_a_camera_that_joins_or_leaves_counts_from_then_on(town: Town) -> 
     reply = await town.call("PUT", "cameras", town.operator_key, line, Content_Type="application/x-ndjson")
     assert reply.status == 200, reply.text
     assert reply.json["changed_count"] == 1
-    async with asyncio.timeout(10):  # the server's own follower, by NOTIFY
+    async with asyncio.timeout(60):  # the server's own follower, by NOTIFY
         while len(town.service.index) != len(street_cameras()) or town.service.index.count(street_fence(1, 2)) != 2:
             await asyncio.sleep(0.01)
     await town.submit()
@@ -164,9 +216,12 @@ class Receiver:
     url: str = ""
     statuses: list[int] = field(default_factory=list)
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    react: Callable[[Any], Awaitable[None]] | None = None
 
     async def __call__(self, request: web.Request) -> web.Response:
         self.got.append((dict(request.headers), await request.read()))
+        if self.react is not None:
+            await self.react(await request.json())
         status = self.statuses.pop(0) if self.statuses else 204
         return web.Response(status=status, headers={"Location": self.url} if status == 302 else {})
 
@@ -221,10 +276,10 @@ async def test_a_webhook_gets_each_prompt_signed_and_thin(town: Town, real_now: 
         assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 10
 
 
-def past_window(clock: Clock) -> dict[str, str]:
+def past_window(clock: Callable[[], datetime]) -> dict[str, str]:
     return {
-        "start": (clock.now - timedelta(hours=2)).isoformat(),
-        "end": (clock.now - timedelta(hours=1)).isoformat(),
+        "start": (clock() - timedelta(hours=2)).isoformat(),
+        "end": (clock() - timedelta(hours=1)).isoformat(),
     }
 
 
@@ -244,7 +299,7 @@ async def test_a_failed_try_is_repeated_later_under_the_same_id(town: Town, stat
         ids = [headers["webhook-id"] for headers, _ in receiver.got]
         assert sorted(ids[:8]) == sorted(ids[8:])
         assert len(await town.inbox("owner-1")) == 1
-        failures = await town.service.pool.fetch(
+        failures = await town.service.database.pool.fetch(
             "select number, failure from attempt where owner_id = 1 order by number"
         )
         assert [tuple(row) for row in failures] == [(1, f"HTTP {status}"), (2, None)]
@@ -258,18 +313,86 @@ async def test_a_dead_webhook_leaves_the_prompt_in_the_inbox(town: Town) -> None
         await town.send_all()
         town.clock.advance(minutes=31)
     assert len(await town.inbox("owner-1")) == 1
-    channels = await town.service.pool.fetch(
+    channels = await town.service.database.pool.fetch(
         "select channel, failure is null as ok from attempt where owner_id = 1 order by number"
     )
     assert [tuple(row) for row in channels] == [("webhook", False)] * 6 + [("inbox", True)]
+
+
+async def test_an_app_may_answer_while_it_is_being_told(town: Town) -> None:
+    async with receiving() as receiver:
+        await reached_by_webhook(town, receiver)
+        answers: list[int] = []
+
+        async def answer_at_once(event: Any) -> None:
+            token = await town.token(event["data"]["owner"])
+            path = f"prompts/{event['data']['prompt_id']}/answer"
+            answers.append((await town.call("POST", path, token, {"choice": "share"})).status)
+
+        receiver.react = answer_at_once
+        await town.submit(fence=street_fence(1, 8))
+        await town.send_all()
+        assert answers == [200] * 8
+        (prompt,) = await town.inbox("owner-1")
+        assert (prompt["state"], prompt["answer"]["choice"]) == ("answered", "share")
+
+
+async def test_a_receiver_that_trickles_is_cut_off_and_keeps_nobody_else_waiting(database: str) -> None:
+    cut_off = asyncio.Event()
+
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while not reader.at_eof():
+                writer.write(b"H")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        cut_off.set()
+
+    server = await asyncio.start_server(trickle, "127.0.0.1", 0)
+    async with server, running_town(database, Clock(), webhook_timeout_s=1.0) as town:
+        registry = town.service.registry
+        webhook_id, _ = await registry.add_webhook(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        await registry.put_cameras(street_cameras()[:1], webhook_id=webhook_id)
+        await town.submit(fence=street_fence(1, 8))
+        async with open_sender(town.service.database, town.service.settings, town.clock) as sender:
+            sending = asyncio.create_task(sender.run_once())
+            while not await town.inbox("owner-2"):
+                await asyncio.sleep(0.01)
+            assert not sending.done()
+            assert (await sending).failed_count == 1
+            await cut_off.wait()
+
+
+async def test_what_a_lease_may_not_outlast_is_left_for_later(database: str) -> None:
+    """Begun all the same, it would be begun again by the next sender, and the receiver asked twice."""
+    clock = Clock(utc_now())
+
+    async def take_a_quarter_of_a_second(_: Any) -> None:
+        clock.advance(seconds=0.25)
+
+    slow = {"webhook_timeout_s": 0.5, "webhook_connections": 2, "send_lease_s": 1.0}
+    async with receiving() as receiver, running_town(database, clock, **slow) as town:
+        await reached_by_webhook(town, receiver)
+        receiver.react = take_a_quarter_of_a_second
+        await town.submit(window=past_window(clock), fence=street_fence(1, 12))
+        async with open_sender(town.service.database, town.service.settings, clock) as sender:
+            first = await sender.run_once()
+            assert (first.claimed_count, first.delivered_count) == (12, 4)  # two batches of two fill the lease
+            while await town.count("attempt") < 12:
+                assert not (await sender.run_once()).is_empty
+        ids = [headers["webhook-id"] for headers, _ in receiver.got]
+        assert len(ids) == len(set(ids)) == 12
 
 
 async def test_a_sender_wakes_up_when_prompts_are_queued(town: Town) -> None:
     settings = town.service.settings.model_copy(update={"send_poll_s": 3600.0})
     sender = asyncio.create_task(run_sender(town.service.database, settings, town.clock))
     try:
-        async with asyncio.timeout(10):
-            while not await town.service.pool.fetchval(
+        async with asyncio.timeout(60):
+            while not await town.service.database.pool.fetchval(
                 "select count(*) from pg_stat_activity where datname = current_database() and query ilike $1",
                 f"%listen%{CHANNEL}%",
             ):

@@ -39,8 +39,7 @@ def test_a_plan_keeps_its_promises(batch: list[DuePrompt]) -> None:
     plan = pace.plan(batch, NOW)
     assert sorted([prompt.id for prompt in plan.send] + list(plan.suppress)) == sorted(prompt.id for prompt in batch)
     assert all(prompt.is_open for prompt in plan.send)
-    first_asks = [prompt for prompt in plan.send if not prompt.attempt_count]
-    for prompt in first_asks:
+    for prompt in plan.send:
         assert prompt.owner_asked_at is None or NOW - prompt.owner_asked_at >= timedelta(hours=24)
         assert [other.owner_id for other in plan.send].count(prompt.owner_id) == 1
     # Nobody is left out without a reason.

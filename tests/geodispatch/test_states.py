@@ -44,5 +44,5 @@ def leaves(error: type[errors.GeodispatchError]) -> set[type[errors.GeodispatchE
     return set().union(*(leaves(child) for child in error.__subclasses__())) or {error}
 
 
-def test_every_error_has_a_status_and_prints() -> None:
+def test_every_error_has_a_status() -> None:
     assert set(STATUS) == leaves(errors.GeodispatchError)

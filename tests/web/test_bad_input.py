@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
+from structlog.testing import capture_logs
 
 from geodispatch.accounts import Role
 from geodispatch.web.errors import Problem
@@ -50,6 +52,13 @@ BAD_FENCES: dict[str, tuple[Any, str, str]] = {
     "no type": ({"coordinates": [SQUARE]}, "/fence", ""),
     "a point": ({"type": "Point", "coordinates": [WEST, SOUTH]}, "/fence", "Point"),
     "two points": (polygon([SQUARE[0], SQUARE[1], SQUARE[0], SQUARE[0]]), "/fence", ""),
+    "a Feature": (
+        {"type": "Feature", "geometry": street_fence(), "properties": {"suspect": "x"}},
+        "/fence/type",
+        "Feature",
+    ),
+    "a MultiPolygon": ({"type": "MultiPolygon", "coordinates": [[SQUARE]]}, "/fence/type", "MultiPolygon"),
+    "an unknown member of the fence": (street_fence() | {"crs": {}, "surprise": 1}, "/fence/surprise", "not permitted"),
     "too deep": ({"type": "Polygon", "coordinates": [[[[SQUARE]]]]}, "/fence", ""),
 }
 
@@ -92,6 +101,8 @@ BAD_MEMBERS: dict[str, tuple[dict[str, Any], str]] = {
     "a blank text": ({"text": " " * 100}, "/text"),
     "a control character": ({"text": "A hand cart was taken\u0000 from the yard."}, "/text"),
     "no case": ({"case_number": None}, "/case_number"),
+    "a case of two lines": ({"case_number": "A\nB"}, "/case_number"),
+    "a name of two lines": ({"contact": {"name": "A\tB", "email": "a@b.c"}}, "/contact/name"),
     "a contact without address": ({"contact": {"name": "Det. A. Rossi"}}, "/contact/email"),
     "an address that is none": ({"contact": {"name": "Det. A. Rossi", "email": "rossi"}}, "/contact/email"),
     "an unknown contact member": ({"contact": {"name": "A. R.", "email": "a@b.c", "rank": 1}}, "/contact/rank"),
@@ -121,16 +132,63 @@ async def test_all_broken_rules_at_once(town: Town) -> None:
     assert [fault["pointer"] for fault in reply.json["errors"]] == ["/window/end", "/window/start", "/fence"]
 
 
-async def test_many_vertices_are_counted_not_computed(town: Town) -> None:
-    ring = [[WEST + i * 1e-7, SOUTH] for i in range(9_000)]
-    fence = polygon([*ring, [WEST, SOUTH + 0.005], ring[0]])
-    body = json.dumps(submission(fence=fence)).encode()
-    assert len(body) < town.service.settings.body_limit_bytes * 2
-    reply = await town.call("POST", "preview", town.agency_key, {"fence": fence})
-    assert reply.status in (200, 413)
-    check_problem(await town.submit(fence=polygon([SQUARE[0]] * 10_002)), 422, "/fence", "10001 vertices")
+def comb(tooth_count: int) -> dict[str, Any]:
+    """A valid ring with as many teeth, hard to cut and to measure."""
+    ring = [[WEST + (i // 2) * 1e-6, SOUTH + 0.005 * (i % 2)] for i in range(2 * tooth_count)]
+    east = ring[-1][0] + 1e-6
+    return polygon([*ring, [east, SOUTH], [east, SOUTH - 0.001], [WEST, SOUTH - 0.001], ring[0]])
+
+
+async def test_too_many_vertices(town: Town) -> None:
+    reply = await town.call("POST", "preview", town.agency_key, {"fence": comb(100)})
+    assert reply.status == 200
+    assert any("203 vertices; the limit is 100" in fault["detail"] for fault in reply.json["violations"])
+    check_problem(await town.submit(fence=comb(100)), 422, "/fence", "203 vertices; the limit is 100")
+    for fence in (comb(2_500), polygon([SQUARE[0]] * 5_001)):
+        check_problem(await town.submit(fence=fence), 422, "/fence", "vertices; the limit is 500")
     million = b'{"fence": {"type": "Polygon", "coordinates": [[' + b"[1.5,2.5]," * 1_000_000 + b"[1.5,2.5]]]}}"
     check_problem(await town.call("POST", "preview", town.agency_key, million), 413, "")
+    await nothing_is_stored(town)
+
+
+async def test_a_body_that_is_encoded_or_breaks_off(town: Town) -> None:
+    body = json.dumps(submission()).encode()
+    for encoding in ("gzip", "deflate", "br", "nonsense"):
+        headers = {"Content_Encoding": encoding, "Idempotency_Key": "one"}
+        check_problem(await town.call("POST", "requests", town.agency_key, body, **headers), 415, "")
+    host, port = town.url.removeprefix("http://").split(":")
+    head = f"POST /api/v1/requests HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {town.agency_key}\r\n"
+    head += f"Idempotency-Key: one\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    with capture_logs() as logs:
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(head.encode() + body[:50])
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        assert (await town.call("GET", "offences")).status == 200
+    assert [line for line in logs if line["log_level"] == "error"] == []
+    await nothing_is_stored(town)
+
+
+@pytest.mark.parametrize(
+    "header", [b"Content-Type: text/\xff", b"Idempotency-Key: \xff", b"Authorization: Bearer \xff"]
+)
+async def test_bytes_in_a_header_that_are_no_text(town: Town, header: bytes) -> None:
+    name = header.split(b":")[0]
+    lines = {
+        b"Authorization": f"Authorization: Bearer {town.agency_key}".encode(),
+        b"Content-Type": b"Content-Type: application/json",
+        b"Idempotency-Key": b"Idempotency-Key: one",
+    } | {name: header}
+    host, port = town.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = [b"POST /api/v1/requests HTTP/1.1", b"Host: x", b"Connection: close", b"Content-Length: 2", *lines.values()]
+    writer.write(b"\r\n".join([*head, b"", b"{}"]))
+    answer = await reader.read()
+    writer.close()
+    status = {b"Content-Type": 415, b"Idempotency-Key": 422, b"Authorization": 401}[name]
+    assert answer.startswith(f"HTTP/1.1 {status}".encode()), answer
+    assert b"application/problem+json" in answer
     await nothing_is_stored(town)
 
 
@@ -212,7 +270,7 @@ async def test_another_agency_does_not_find_a_request(town: Town) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["0", "-1", "x", "1.5", "9" * 40, "%00", "%ff", "%ed%a0%80", "\u0661", "1;drop table request"]
+    "name", ["0", "-1", "x", "1.5", "9" * 40, "%00", "%ff", "%ed%a0%80", "\u0661", "1;drop table request", "9" * 5000]
 )
 async def test_a_name_that_is_none(town: Town, name: str) -> None:
     await town.token("owner-1")

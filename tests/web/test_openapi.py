@@ -7,6 +7,7 @@ from pathlib import Path
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from geodispatch.web import openapi
+from geodispatch.web.api import PREFIX, ROUTES
 from tests.services import Town
 
 CONTRACT = Path(openapi.__file__).with_name("openapi.json")
@@ -49,8 +50,22 @@ async def test_nothing_public_can_be_edited_or_deleted(town: Town) -> None:
     assert (await town.call("GET", "public/requests")).json["requests"] == [request]
 
 
-async def test_health_readiness_and_metrics(town: Town) -> None:
-    for path, text in (("healthz", "ok"), ("readyz", "ready"), ("metrics", "geodispatch_cameras 43.0")):
+async def test_health_and_readiness(town: Town) -> None:
+    for path, text in (("healthz", "ok"), ("readyz", "ready")):
         async with town.http.get(f"{town.url}/{path}") as response:
-            assert response.status == 200
-            assert text in await response.text()
+            assert (response.status, (await response.text()).strip()) == (200, text)
+
+
+async def test_only_the_operator_reads_the_counters(town: Town) -> None:
+    """Read before and after a request, they would tell an agency how many owners it reached."""
+    for key, status in ((None, 401), (town.agency_key, 403), (town.operator_key, 200)):
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        async with town.http.get(f"{town.url}/metrics", headers=headers) as response:
+            assert response.status == status
+            assert ("geodispatch_prompts_queued_total" in await response.text()) == (status == 200)
+
+
+def test_every_route_of_the_server_is_in_it() -> None:
+    documented = {(m.upper(), path) for path, item in openapi.document()["paths"].items() for m in item}
+    served = {(route.method, f"{PREFIX}/{route.path}") for route in ROUTES}
+    assert documented == served

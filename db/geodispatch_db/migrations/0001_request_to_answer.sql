@@ -126,7 +126,6 @@ create table request (
     constraint request_closed check (
         (state = 'closed') = (closed_at is not null) and (state = 'closed') = (close_reason is not null))
 );
-create index request_agency on request (agency_id, id);
 create index request_open on request (expires_at) where state = 'open';
 
 -- Public and final: once open, a request's words and fence never change, whoever holds the connection.

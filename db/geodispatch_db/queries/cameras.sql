@@ -28,9 +28,9 @@ select pg_snapshot_xmin(pg_current_snapshot())::text;
 select id, lon_e7, lat_e7 from camera where owner_id is not null order by id;
 
 -- name: changed_cameras
--- What changed from one feed position up to another; a removed camera has no place.
+-- What changed from one feed position up to another; a removed camera has the largest integer for a place.
 -- $1 first position, $2 position after the last
-select id, lon_e7, lat_e7 from camera
+select id, coalesce(lon_e7, 2147483647), coalesce(lat_e7, 2147483647) from camera
 where changed_in >= $1::text::xid8 and changed_in < $2::text::xid8
 order by id;
 

@@ -8,6 +8,7 @@ on conflict (external_id) do update set webhook_id = excluded.webhook_id
 where excluded.webhook_id is not null and owner.webhook_id is distinct from excluded.webhook_id;
 
 -- name: owner_by_external_id
+-- Find an owner.
 -- $1 external id
 select id from owner where external_id = $1;
 

@@ -9,10 +9,12 @@ on conflict (agency_id, idempotency_key) do nothing
 returning id;
 
 -- name: request_by_idempotency_key
+-- The request that an agency made under a key, and what it hashed to.
 -- $1 agency, $2 idempotency key
 select id, body_sha256 from request where agency_id = $1 and idempotency_key = $2;
 
 -- name: request_by_id
+-- One request, with its agency.
 -- $1 id
 select r.*, a.slug as agency_slug, a.name as agency_name
 from request r join agency a on a.id = r.agency_id
@@ -28,12 +30,14 @@ order by r.id desc
 limit $2;
 
 -- name: close_request
+-- End an open request; no row where the agency has none of this id that is open.
 -- $1 id, $2 agency, $3 now, $4 reason
 update request set state = 'closed', closed_at = $3, close_reason = $4
 where id = $1 and agency_id = $2 and state = 'open'
 returning id;
 
 -- name: close_expired_requests
+-- End all open requests whose time is over.
 -- $1 now
 update request set state = 'closed', closed_at = $1, close_reason = 'expired'
 where state = 'open' and expires_at <= $1

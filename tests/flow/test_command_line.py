@@ -1,0 +1,208 @@
+"""The command line as its users run it: real processes, an embedded PostgreSQL of their own, real signals."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from asyncio.subprocess import PIPE, Process
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from geodispatch.clock import utc_now
+from tests.services import Town, street_cameras, submission
+
+PROGRAM = str(Path(sys.executable).with_name("geodispatch"))
+
+
+@pytest.fixture
+def environment(empty_folder: Path) -> dict[str, str]:
+    """Return an environment in which the embedded server lives in a folder of the test's own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GEODISPATCH_")}
+    return kept | {"GEODISPATCH_DATA_DIR": str(empty_folder), "GEODISPATCH_PORT": "0", "COLUMNS": "200"}
+
+
+async def start(environment: dict[str, str], *arguments: str) -> Process:
+    return await asyncio.create_subprocess_exec(PROGRAM, *arguments, env=environment, stdout=PIPE, stderr=PIPE)
+
+
+async def run(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+    process = await start(environment, *arguments)
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+def test_help_does_not_wait_for_numba() -> None:
+    code = "import sys, geodispatch.cli; sys.exit('numba' in sys.modules or 'shapely' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+async def test_from_onboarding_to_an_answer(environment: dict[str, str], tmp_path: Path) -> None:
+    assert (await run(environment, "migrate"))[0] == 0
+    added = await run(environment, "agency", "add", "pd", "Springfield Police", "--kind", "municipal_police")
+    assert added[0] == 0, added
+    again = await run(environment, "agency", "add", "pd", "Another", "--kind", "municipal_police")
+    assert (again[0], again[2].strip()) == (1, "error: there is already an agency 'pd'")
+    refused = await run(environment, "agency", "add", "ice", "Immigration", "--kind", "immigration")
+    assert refused[0] == 2
+    assert "immigration" in refused[2]
+    agency_key = (await run(environment, "agency", "member", "pd", "Det. A. Rossi"))[1].strip()
+    assert re.fullmatch(r"gd_agency_\S{43}", agency_key)
+
+    file = tmp_path / "street.ndjson"
+    lines = [camera.model_dump_json() for _, camera in street_cameras()]
+    file.write_text("\n".join([*lines, '{"id": "x", "lon": 1, "lat": 95, "owner": "o"}']))
+    code, out, _ = await run(environment, "cameras", "import", str(file))
+    assert code == 0
+    assert "43 taken (43 new or changed), 1 refused" in out
+    assert "line 44: lat: Input should be less than or equal to 90" in out
+    assert "43 taken (0 new or changed), 1 refused" in (await run(environment, "cameras", "import", str(file)))[1]
+    owner_token = (await run(environment, "owner", "token", "owner-7"))[1].strip()
+
+    serving, sending = await start(environment, "serve"), await start(environment, "send")
+    try:
+        url = await first_match(serving, r"serving on (http://\S+)")
+        await first_match(sending, r"sending()")
+        async with aiohttp.ClientSession() as http:
+            body = recent_submission()
+            headers = {"Authorization": f"Bearer {agency_key}", "Idempotency-Key": "one"}
+            async with http.post(f"{url}/api/v1/requests", json=body, headers=headers) as response:
+                assert response.status == 201, await response.text()
+            prompt = await first_prompt(http, url, owner_token)
+            assert prompt["request"]["case_number"] == body["case_number"]
+            async with http.post(
+                f"{url}/api/v1/prompts/{prompt['id']}/answer",
+                json={"choice": "share"},
+                headers={"Authorization": f"Bearer {owner_token}"},
+            ) as response:
+                assert response.status == 200, await response.text()
+    finally:
+        for process, number in ((serving, signal.SIGTERM), (sending, signal.SIGINT)):
+            process.send_signal(number)
+        errors = [(await process.communicate())[1].decode() for process in (serving, sending)]
+    # `empty_folder` fails the test if a server is left behind.
+    assert [process.returncode for process in (serving, sending)] == [0, 0], errors
+    assert all("Traceback" not in text for text in errors), errors
+
+
+def recent_submission() -> dict[str, Any]:
+    """Return a submission whose window is recent for a server on the real clock."""
+    now = utc_now()
+    return submission(
+        window={"start": (now - timedelta(hours=2)).isoformat(), "end": (now - timedelta(hours=1)).isoformat()}
+    )
+
+
+async def first_match(process: Process, pattern: str) -> str:
+    """Read a process' output until the pattern stands in it."""
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        while line := (await process.stdout.readline()).decode():
+            if found := re.search(pattern, line):
+                return found[1]
+    raise AssertionError(f"the process ended without {pattern!r}")
+
+
+async def first_prompt(http: aiohttp.ClientSession, url: str, token: str) -> Any:
+    async with asyncio.timeout(60):
+        while True:
+            async with http.get(f"{url}/api/v1/prompts", headers={"Authorization": f"Bearer {token}"}) as response:
+                if found := json.loads(await response.text())["prompts"]:
+                    return found[0]
+            await asyncio.sleep(0.05)
+
+
+async def test_the_demonstration_plays_a_request_through_again_and_again(environment: dict[str, str]) -> None:
+    for _ in range(2):
+        code, out, err = await run(environment, "demo", "--once", "--cameras", "3000")
+        assert code == 0, err
+        assert "3,000 cameras ready" in out
+        assert "an owner chose 'share'" in out
+        assert "an owner chose 'decline'" in out
+
+
+async def test_a_database_that_is_none(environment: dict[str, str]) -> None:
+    url = {"GEODISPATCH_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
+    code, _, err = await run(environment | url, "migrate")
+    assert code == 1
+    assert "error: the database is unavailable" in err
+
+
+async def test_a_setting_that_is_none(environment: dict[str, str]) -> None:
+    code, _, err = await run(environment | {"GEODISPATCH_PORT": "many"}, "migrate")
+    assert code == 1
+    assert "GEODISPATCH_PORT" in err
+    assert "Traceback" not in err
+
+
+async def test_the_demonstration_leaves_a_real_database_alone(town: Town, environment: dict[str, str]) -> None:
+    url = {"GEODISPATCH_DATABASE_URL": town.service.database.dsn}
+    code, _, err = await run(environment | url, "demo", "--once", "--cameras", "1000")
+    assert (code, "no demonstration's" in err) == (1, True)
+    assert (await town.count("camera"), await town.count("agency")) == (len(street_cameras()), 1)
+
+
+async def test_ordinary_mistakes_are_one_line(environment: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "folder.ndjson"
+    folder.mkdir()
+    mistakes = {
+        ("agency", "add", "Bad Slug", "Police", "--kind", "fire"): "slug: ",
+        ("agency", "add", "good", "", "--kind", "fire"): "name: ",
+        ("agency", "member", "unknown", "Rossi"): "there is no agency 'unknown'",
+        ("webhook", "add", "nonsense"): "url: ",
+        ("owner", "token", "nobody"): "there is no owner 'nobody'",
+        ("revoke", "gd_agency_x"): "a valid key",
+        ("cameras", "import", str(folder)): "Is a directory",
+        ("cameras", "import", str(tmp_path / "none.csv")): "No such file",
+    }
+    for arguments, sentence in mistakes.items():
+        code, _, err = await run(environment, *arguments)
+        assert (code, sentence in err, "Traceback" in err, len(err.splitlines())) == (1, True, False, 1), err
+
+
+async def test_a_port_that_is_taken(environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = {"GEODISPATCH_PORT": str(taken.getsockname()[1])}
+        code, _, err = await run(environment | port, "serve")
+        assert (code, "address already in use" in err, "Traceback" in err) == (1, True, False), err
+        code, _, err = await run(environment, "demo", "--cameras", "1000", "--port", port["GEODISPATCH_PORT"])
+        assert (code, "address already in use" in err, "Traceback" in err) == (1, True, False), err
+
+
+async def test_owners_and_ids_that_a_file_leaves_out(environment: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "x.ndjson"
+    file.write_text('{"id": "a", "lon": 9, "lat": 45}\n{"id": "b", "lon": 9, "lat": 45, "owner": "o"}\n[]\n')
+    code, out, _ = await run(environment, "cameras", "import", str(file), "--owner", "me")
+    assert (code, "2 taken" in out, "line 3" in out) == (0, True, True), out
+    for owner in ("me", "o"):
+        assert (await run(environment, "owner", "token", owner))[0] == 0
+
+
+async def test_a_revoked_key_opens_nothing_and_an_interrupted_import_says_so(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    key = (await run(environment, "operator", "key"))[1].strip()
+    assert (await run(environment, "revoke", key))[0] == 0
+    assert (await run(environment, "revoke", key))[0] == 1
+    file = tmp_path / "many.ndjson"
+    with file.open("w") as lines:
+        for n in range(200_000):
+            lines.write(f'{{"id": "{n}", "lon": 9, "lat": 45, "owner": "o{n}"}}\n')
+    importing = await start(environment, "cameras", "import", str(file))
+    async with asyncio.timeout(60):
+        while not list(Path(environment["GEODISPATCH_DATA_DIR"]).glob("cluster/postmaster.pid")):
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(1.0)
+    importing.send_signal(signal.SIGTERM)
+    await importing.communicate()
+    assert importing.returncode == 128 + signal.SIGTERM
