@@ -1,5 +1,6 @@
 # make demo   set everything up and serve it on http://127.0.0.1:8080   (PORT=, CAMERAS=, ARGS=--once)
 # make test   set everything up and run all tests                       (ARGS=… goes to pytest)
+# make bench-report   compare with all other spatial indexes, write bench/README.md's tables and plot (ARGS=--help)
 
 PYTHON  ?= python3
 PORT    ?= 8080
@@ -7,11 +8,12 @@ CAMERAS ?= 1000000
 ARGS    ?=
 
 VENV := .venv
+BENCH_VENV := .venv-bench
 BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: demo test lint types bench lock openapi clean
+.PHONY: demo test lint types bench bench-peers bench-report lock openapi clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.run
@@ -31,13 +33,20 @@ types: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/geodispatch bench --benchmark-columns=min,median,rounds $(ARGS)
 
+# The other indexes live in an environment of their own: they are large, and nothing else needs them.
+bench-peers: $(BENCH_VENV)/.peers
+
+bench-report: $(BENCH_VENV)/.peers
+	$(BENCH_VENV)/bin/python -m bench.report $(ARGS)
+
 # The contract in git, written anew from the models.
 openapi: $(VENV)/.dev
 	$(BIN)/geodispatch openapi > geodispatch/web/openapi.json
 
 lock: $(VENV)/.dev
 	$(COMPILE) --extra demo --extra preview --group build pyproject.toml -o requirements.txt
-	$(COMPILE) --extra demo --extra preview --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	$(COMPILE) --extra arrow --extra demo --extra preview --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	$(COMPILE) --extra demo --group build --group peers -c requirements-dev.txt pyproject.toml -o requirements-bench.txt
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "geodispatch needs Python 3.11 or newer")'
@@ -52,5 +61,11 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	$(PIP) install --require-hashes -r requirements-dev.txt
 	touch $@
 
+$(BENCH_VENV)/.peers: requirements-bench.txt pyproject.toml
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip --disable-pip-version-check --no-input install --require-hashes -r requirements-bench.txt
+	$(BENCH_VENV)/bin/python -m pip --disable-pip-version-check --no-input install --no-deps --no-build-isolation -e .
+	touch $@
+
 clean:
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) $(BENCH_VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -1,43 +1,39 @@
-"""CameraIndex.match beside shapely's STRtree: same cameras, same fences, answers compared before anything is timed.
+"""CameraIndex beside the rivals that need nothing but shapely; answers are compared before anything is timed.
 
 A round is all fences of a class, one after the other, so every round does the same work; divide by `fences` for one.
+The whole comparison, with all peers and ten million cameras, is `make bench-report`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-import shapely
 from numpy.typing import NDArray
+from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.fences import Cameras, make_cameras, make_cities, make_small, make_states
-from geodispatch.index import CameraIndex
+from bench.cameras import Cameras, Cities, make_cameras, read_cities
+from bench.fences import FENCE_CLASSES, FenceClass
+from bench.peers.camera_index import CameraIndexPeer
+from bench.peers.grid import GridPeer
+from bench.peers.halved_grid import HalvedGridPeer
+from bench.peers.peer import BatchPeer, Peer
+from bench.peers.sorted_columns import SortedColumnsPeer
+from bench.peers.strtree import STRtreePeer
+from bench.questions import E7, FenceBytes, fence_bytes
 
 CAMERA_COUNT = int(os.environ.get("CAMERAS", "1000000"))
-FENCE_CLASSES = {
-    "a: 0.05-0.5 sq mi, 4-12 vertices": (make_small, 200),
-    "b: city, 100-500 vertices": (make_cities, 50),
-    "c: state, 5,000-50,000 vertices": (make_states, 8),
+PEERS: dict[str, Callable[[], Peer]] = {
+    "geodispatch": CameraIndexPeer,
+    "STRtree": STRtreePeer,
+    "x-sorted": SortedColumnsPeer,
+    "grid": GridPeer,
+    "halved grid": HalvedGridPeer,
 }
-RIVALS = ["match, from WKB", "count, from WKB", "STRtree, from WKB", "match, from shapely", "STRtree, from shapely"]
-
-Ask = Callable[[object], NDArray[np.uint64]]
-
-
-class Rival(NamedTuple):
-    """One way to answer: what it wants a fence as, and how it is asked."""
-
-    fence: Callable[[shapely.Geometry], object]
-    ask: Ask
-
-
-def on_grid(geometry: shapely.Geometry) -> shapely.Geometry:
-    """The E7 integers as float64, so that GEOS and the index judge the same numbers."""
-    return shapely.transform(geometry, lambda positions: np.rint(positions * 1e7))
+BATCH_PEERS = ("geodispatch", "STRtree")
+ROUNDS = 5
 
 
 @pytest.fixture(scope="module")
@@ -46,74 +42,108 @@ def cameras() -> Cameras:
 
 
 @pytest.fixture(scope="module")
-def sorted_points(cameras: Cameras) -> NDArray[np.object_]:
-    """Points in spatial order, without which an STRtree is three times slower to ask."""
-    order = np.lexsort((cameras.lat, np.floor(cameras.lon * 100)))
-    return _points(cameras, order)
+def cities() -> Cities:
+    return read_cities()
 
 
-def _points(cameras: Cameras, order: NDArray[np.int64]) -> NDArray[np.object_]:
-    return shapely.points(np.rint(cameras.lon[order] * 1e7), np.rint(cameras.lat[order] * 1e7))
+@pytest.fixture(scope="module", params=FENCE_CLASSES, ids=lambda kind: kind.letter)
+def fence_class(request: pytest.FixtureRequest) -> FenceClass:
+    kind: FenceClass = request.param
+    return kind
 
 
 @pytest.fixture(scope="module")
-def rivals(cameras: Cameras, sorted_points: NDArray[np.object_]) -> dict[str, Rival]:
-    index = CameraIndex.build(cameras.camera_id, cameras.lon, cameras.lat)
-    tree = shapely.STRtree(sorted_points)
-    camera_id = cameras.camera_id[np.lexsort((cameras.lat, np.floor(cameras.lon * 100)))]
-
-    def query(fence: object) -> NDArray[np.uint64]:
-        return camera_id[tree.query(fence, predicate="intersects")]
-
-    return {
-        "match, from WKB": Rival(shapely.to_wkb, index.match),
-        "count, from WKB": Rival(shapely.to_wkb, lambda fence: np.array([index.count(fence)], np.uint64)),
-        "STRtree, from WKB": Rival(lambda fence: on_grid(fence).wkb, lambda data: query(shapely.from_wkb(data))),
-        "match, from shapely": Rival(lambda fence: fence, index.match),
-        "STRtree, from shapely": Rival(on_grid, query),
-    }
+def fences(fence_class: FenceClass, cities: Cities) -> FenceBytes:
+    return fence_bytes(fence_class.make(cities, fence_class.fence_count))
 
 
-@pytest.mark.parametrize("fence_class", FENCE_CLASSES)
-@pytest.mark.parametrize("rival", RIVALS)
-def bench_match(benchmark, cameras: Cameras, rivals: dict[str, Rival], fence_class: str, rival: str) -> None:
-    make, count = FENCE_CLASSES[fence_class]
-    fences = make(cameras.city, count)
-    fence_as, ask = rivals[rival]
-    asked = [fence_as(fence) for fence in fences]
-    total = 0
-    for fence, question in zip(fences, asked, strict=True):
-        expected = rivals["STRtree, from shapely"].ask(on_grid(fence))
-        answer = ask(question)  # the warm-up, too
-        if rival.startswith("count"):
-            assert answer[0] == expected.size
-        else:
-            assert np.array_equal(np.sort(answer), np.sort(expected))
-        total += expected.size
-    benchmark.group = f"{fence_class}, {CAMERA_COUNT:,} cameras"
-    benchmark.extra_info.update(
-        fences=count, cameras=CAMERA_COUNT, found=total, vertices=int(shapely.get_num_coordinates(fences).sum())
-    )
+@pytest.fixture(scope="module")
+def peers(cameras: Cameras) -> Iterator[dict[str, Peer]]:
+    built = {title: make() for title, make in PEERS.items()}
+    for peer in built.values():
+        peer.build(*as_wanted(cameras, peer))
+    yield built
+    for peer in built.values():
+        peer.close()
+
+
+def as_wanted(cameras: Cameras, peer: Peer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The cameras in the unit that the peer wants."""
+    unit = E7 if peer.in_degrees else 1.0
+    return cameras.lon_e7 / unit, cameras.lat_e7 / unit
+
+
+def assert_answers_equal(peer: Peer, rival: Peer, fences: FenceBytes) -> int:
+    """Compare all answers, which also warms both up; return how many cameras were found."""
+    found = 0
+    for own, other in zip(fences.of(peer.in_degrees), fences.of(rival.in_degrees), strict=True):
+        ids = np.sort(peer.ids(own))
+        assert np.array_equal(ids, np.sort(rival.ids(other)))
+        found += ids.size
+    return found
+
+
+@pytest.mark.parametrize("title", PEERS)
+def bench_match(
+    benchmark: BenchmarkFixture, peers: dict[str, Peer], fence_class: FenceClass, fences: FenceBytes, title: str
+) -> None:
+    peer = peers[title]
+    found = assert_answers_equal(peer, peers["STRtree" if title == "geodispatch" else "geodispatch"], fences)
+    wkbs = fences.of(peer.in_degrees)
+    benchmark.group = f"match, class {fence_class.letter}: {fence_class.title}; {CAMERA_COUNT:,} cameras"
+    benchmark.extra_info.update(fences=len(wkbs), cameras=CAMERA_COUNT, found=found)
 
     def one_round() -> None:
-        for question in asked:
-            ask(question)
+        for wkb in wkbs:
+            peer.ids(wkb)
 
-    benchmark.pedantic(one_round, rounds=7, warmup_rounds=1)
+    benchmark.pedantic(one_round, rounds=ROUNDS)
 
 
-@pytest.mark.parametrize("rival", ["CameraIndex", "STRtree"])
-def bench_build(benchmark, cameras: Cameras, rival: str) -> None:
-    """From arrays of degrees to the first answer; the tree's point objects and its sort are part of it, as ours are."""
-    far = shapely.box(179.0, -89.0, 180.0, -88.0)
+def bench_count(
+    benchmark: BenchmarkFixture, peers: dict[str, Peer], fence_class: FenceClass, fences: FenceBytes
+) -> None:
+    index = peers["geodispatch"]
+    assert isinstance(index, CameraIndexPeer)
+    for wkb in fences.degrees:
+        assert index.count(wkb) == index.ids(wkb).size
+    benchmark.group = f"count, class {fence_class.letter}: {fence_class.title}; {CAMERA_COUNT:,} cameras"
+    benchmark.extra_info.update(fences=len(fences.degrees), cameras=CAMERA_COUNT)
 
-    def build_index() -> None:
-        CameraIndex.build(cameras.camera_id, cameras.lon, cameras.lat).count(far)
+    def one_round() -> None:
+        for wkb in fences.degrees:
+            index.count(wkb)
 
-    def build_tree() -> None:
-        order = np.lexsort((cameras.lat, np.floor(cameras.lon * 100)))
-        shapely.STRtree(_points(cameras, order)).query(on_grid(far))  # it is built by its first query
+    benchmark.pedantic(one_round, rounds=ROUNDS)
+
+
+@pytest.mark.parametrize("title", BATCH_PEERS)
+@pytest.mark.parametrize("fence_class", FENCE_CLASSES[:1], ids=lambda kind: kind.letter, indirect=True)
+def bench_batch(
+    benchmark: BenchmarkFixture, peers: dict[str, Peer], fence_class: FenceClass, fences: FenceBytes, title: str
+) -> None:
+    """All fences of a class in one call, with as many threads as the peer likes."""
+    peer = peers[title]
+    assert isinstance(peer, BatchPeer)
+    wkbs = fences.of(peer.in_degrees)
+    assert peer.ids_of_many(wkbs) == sum(peer.ids(wkb).size for wkb in wkbs)
+    benchmark.group = f"batch, class {fence_class.letter}: {fence_class.title}; {CAMERA_COUNT:,} cameras"
+    benchmark.extra_info.update(fences=len(wkbs), cameras=CAMERA_COUNT)
+    benchmark.pedantic(peer.ids_of_many, (wkbs,), rounds=ROUNDS)
+
+
+@pytest.mark.parametrize("title", PEERS)
+def bench_build(benchmark: BenchmarkFixture, cameras: Cameras, cities: Cities, title: str) -> None:
+    """From arrays of float64 to the first answer; sorting, and an STRtree's point objects, are part of it."""
+    peer = PEERS[title]()
+    lon, lat = as_wanted(cameras, peer)
+    (fence,) = fence_bytes(FENCE_CLASSES[0].make(cities, 1)).of(peer.in_degrees)
+
+    def build() -> None:
+        peer.build(lon, lat)
+        peer.ids(fence)
 
     benchmark.group = f"build, {CAMERA_COUNT:,} cameras"
     benchmark.extra_info.update(cameras=CAMERA_COUNT)
-    benchmark.pedantic(build_index if rival == "CameraIndex" else build_tree, rounds=3, warmup_rounds=1)
+    benchmark.pedantic(build, rounds=3, warmup_rounds=1)
+    peer.close()

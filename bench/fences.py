@@ -1,4 +1,7 @@
-"""Seeded cameras and fences for the benches: the same on every machine and in every run."""
+"""Seeded fences in four classes, from a few streets to a country, placed where cameras are.
+
+They do not depend on how many cameras there are, so that growth can be seen on the same fences.
+"""
 
 from __future__ import annotations
 
@@ -9,101 +12,122 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-SEED = 2024
-SQUARE_METRES_PER_SQUARE_MILE = 2_589_988.11
-METRES_PER_DEGREE = 111_195.0  # of latitude; of longitude at the equator
-CITY_COUNT = 400
+from bench.cameras import METRES_PER_DEGREE, SEED, Cities, choose_cities, scatter
+from bench.rough_ring import roughen
+
+_SQUARE_METRES_PER_SQUARE_MILE = 2_589_988.11
+_HOLE_SHARE = 1 / 3
+_SMALLEST_CITY_M = 3_000.0
+_LON_LIMIT, _LAT_LIMIT = 178.0, 70.0  # so far a star stays clear of the antimeridian and keeps its shape
+
+# Countries and the box of their mainland: west, south, east, north.
+_COUNTRIES = {
+    "US": (-128.0, 24.0, -66.0, 50.0),
+    "CN": (73.0, 18.0, 135.0, 54.0),
+    "IN": (68.0, 6.0, 98.0, 36.0),
+}
+_NATIONAL_VERTEX_COUNT = 120_000  # at least
 
 
-class Cameras(NamedTuple):
-    """Cameras clustered in made-up cities of Zipf-distributed size.
+class FenceClass(NamedTuple):
+    """A kind of fence: its letter, what it is, how many are asked, and who draws them."""
 
-    camera_id       (n,)    u8
-    lon, lat        (n,)    f8  degrees, multiples of 1e-7
-    city            (c, 2)  f8  longitude and latitude of each centre, largest city first
-    """
-
-    camera_id: NDArray[np.uint64]
-    lon: NDArray[np.float64]
-    lat: NDArray[np.float64]
-    city: NDArray[np.float64]
+    letter: str
+    title: str
+    fence_count: int
+    make: Callable[[Cities, int], list[shapely.Polygon]]
 
 
-def make_cameras(count: int) -> Cameras:
-    """Scatter cameras: nine in ten in cities, dense in the middle and thin outside, the rest anywhere."""
-    random = np.random.default_rng(SEED)
-    city = np.column_stack((random.uniform(-120, 140, CITY_COUNT), random.uniform(-35, 58, CITY_COUNT)))
-    weight = 1.0 / np.arange(1, CITY_COUNT + 1)
-    home = random.choice(CITY_COUNT, count, p=weight / weight.sum())
-    distance_m = random.exponential(1.0, count) * 9_000.0 * np.sqrt(weight[home] / weight[20])
-    angle = random.uniform(0, 2 * np.pi, count)
-    lat = city[home, 1] + distance_m * np.sin(angle) / METRES_PER_DEGREE
-    lon = city[home, 0] + distance_m * np.cos(angle) / (METRES_PER_DEGREE * np.cos(np.radians(lat)))
-    rural = random.random(count) < 0.1
-    lon[rural] = random.uniform(-125, 145, rural.sum())
-    lat[rural] = random.uniform(-40, 62, rural.sum())
-    return Cameras(np.arange(count, dtype=np.uint64), np.rint(lon * 1e7) / 1e7, np.rint(lat * 1e7) / 1e7, city)
+def _star(random: np.random.Generator, vertex_count: int, smallest_radius: float) -> NDArray[np.float64]:
+    """Draw a ring around the origin, of radii up to 1, that sees all its vertices from there."""
+    angle = (np.arange(vertex_count) + random.uniform(-0.3, 0.3, vertex_count)) * (2.0 * np.pi / vertex_count)
+    radius = random.uniform(smallest_radius, 1.0, vertex_count)
+    return np.column_stack((radius * np.cos(angle), radius * np.sin(angle)))
 
 
-def _star(
-    random: np.random.Generator, centre: NDArray[np.float64], radius_m: float, vertex_count: int, roughness: float
-) -> shapely.Polygon:
-    """A ring that looks out from its centre in every direction: simple, however rough."""
-    angle = np.sort(random.uniform(0, 2 * np.pi, vertex_count))
-    # Roughness at all scales, as coastlines have: a random walk of the radius, closed by taking out its drift.
-    walk = np.cumsum(random.normal(0, 1, vertex_count))
-    walk -= np.linspace(0, walk[-1], vertex_count)
-    walk /= max(np.abs(walk).max(), 1.0)
-    radius = radius_m / METRES_PER_DEGREE * (1 + roughness * walk)
-    lat = centre[1] + radius * np.sin(angle)
-    lon = centre[0] + radius * np.cos(angle) / np.cos(np.radians(centre[1]))
-    return shapely.Polygon(np.rint(np.column_stack((lon, lat)) * 1e7) / 1e7)
+def _place(ring: NDArray[np.float64], radius_m: float, lon: float, lat: float) -> NDArray[np.float64]:
+    """Lay a ring of the plane on the globe, in multiples of 1e-7 degrees."""
+    degrees = ring * (radius_m / METRES_PER_DEGREE) / (np.cos(np.radians(lat)), 1.0) + (lon, lat)
+    return np.rint(degrees * 1e7) / 1e7
 
 
-def _valid(draw: Callable[[], shapely.Polygon], count: int) -> list[shapely.Polygon]:
-    """Draw until there are so many valid ones; rounding to E7 may spoil a few."""
+def _draw(draw: Callable[[], shapely.Polygon], count: int) -> list[shapely.Polygon]:
+    """Draw until so many are valid and clear of the antimeridian."""
     fences: list[shapely.Polygon] = []
     while len(fences) < count:
         fence = draw()
-        if fence.is_valid:
+        west, south, east, north = fence.bounds
+        if max(-west, east) < _LON_LIMIT and max(-south, north) < _LAT_LIMIT and fence.is_valid:
             fences.append(fence)
     return fences
 
 
-def make_small(city: NDArray[np.float64], count: int) -> list[shapely.Polygon]:
-    """Fences of 0.05 to 0.5 square miles with 4 to 12 vertices, near city centres."""
+def make_small(cities: Cities, count: int) -> list[shapely.Polygon]:
+    """Draw what an agency would: 0.05 to 0.5 square miles, 4 to 12 vertices."""
     random = np.random.default_rng(SEED + 1)
+    places = zip(*scatter(random, cities, 2 * count), strict=True)  # some to spare
 
     def draw() -> shapely.Polygon:
-        centre = city[random.integers(0, 100)] + random.normal(0, 0.02, 2)
-        area_m2 = random.uniform(0.05, 0.5) * SQUARE_METRES_PER_SQUARE_MILE
-        return _star(random, centre, np.sqrt(area_m2 / 2.4), int(random.integers(4, 13)), 0.2)
+        lon, lat = next(places)
+        ring = _star(random, int(random.integers(4, 13)), 0.6)
+        area_m2 = random.uniform(0.05, 0.5) * _SQUARE_METRES_PER_SQUARE_MILE
+        return shapely.Polygon(_place(ring, np.sqrt(area_m2 / shapely.Polygon(ring).area), lon, lat))
 
-    return _valid(draw, count)
+    return _draw(draw, count)
 
 
-def make_cities(city: NDArray[np.float64], count: int) -> list[shapely.Polygon]:
-    """Fences of the size of a city with 100 to 500 vertices, every third with a hole."""
+def make_cities(cities: Cities, count: int) -> list[shapely.Polygon]:
+    """Draw city limits: 100 to 500 vertices, one in three with a hole of 32 to 64 more."""
     random = np.random.default_rng(SEED + 2)
 
     def draw() -> shapely.Polygon:
-        centre = city[random.integers(0, 100)] + random.normal(0, 0.02, 2)
-        radius_m = random.uniform(4_000, 15_000)
-        shell = _star(random, centre, radius_m, int(random.integers(100, 501)), 0.4)
-        if random.random() < 1 / 3:
-            hole = _star(random, centre, radius_m / 5, int(random.integers(20, 60)), 0.2)
-            return shapely.Polygon(shell.exterior, [hole.exterior])
-        return shell
+        (city,) = choose_cities(random, cities, 1)
+        radius_m = max(_SMALLEST_CITY_M, cities.scale_m[city] * random.uniform(2.0, 4.0))
+        where = (cities.lon[city], cities.lat[city])
+        shell = roughen(random, _star(random, int(random.integers(13, 63)), 0.8), 3)
+        holes = []
+        if random.random() < _HOLE_SHARE:
+            hole = roughen(random, _star(random, int(random.integers(8, 17)), 0.7), 2)
+            holes.append(_place(hole, radius_m / 4.0, *where))
+        return shapely.Polygon(_place(shell, radius_m, *where), holes)
 
-    return _valid(draw, count)
+    return _draw(draw, count)
 
 
-def make_states(city: NDArray[np.float64], count: int) -> list[shapely.Polygon]:
-    """Fences of the size of a state with 5,000 to 50,000 vertices and rough borders."""
+def make_states(cities: Cities, count: int) -> list[shapely.Polygon]:
+    """Draw counties and states: 30 to 300 km in radius, 5,000 to 50,000 vertices."""
     random = np.random.default_rng(SEED + 3)
 
     def draw() -> shapely.Polygon:
-        centre = city[random.integers(0, 40)]
-        return _star(random, centre, random.uniform(80_000, 300_000), int(random.integers(5_000, 50_001)), 0.5)
+        (city,) = choose_cities(random, cities, 1)
+        radius_m = np.exp(random.uniform(np.log(30_000.0), np.log(300_000.0)))
+        ring = roughen(random, _star(random, int(random.integers(20, 196)), 0.85), 8)
+        return shapely.Polygon(_place(ring, radius_m, cities.lon[city], cities.lat[city]))
 
-    return _valid(draw, count)
+    return _draw(draw, count)
+
+
+def make_nations(cities: Cities, count: int) -> list[shapely.Polygon]:
+    """Draw rough borders of over 100,000 vertices around all cities of a country's mainland."""
+    random = np.random.default_rng(SEED + 4)
+    country = iter(_COUNTRIES.items())
+
+    def draw_one() -> list[shapely.Polygon]:
+        code, (west, south, east, north) = next(country)
+        inside = (cities.country == code) & (cities.lon > west) & (cities.lon < east)
+        inside &= (cities.lat > south) & (cities.lat < north)
+        places = shapely.MultiPoint(np.column_stack((cities.lon[inside], cities.lat[inside])))
+        outline = shapely.concave_hull(places, ratio=0.3).buffer(0.6).simplify(0.3)
+        coarse = shapely.get_coordinates(shapely.segmentize(outline.exterior, 1.0))[:-1]
+        doublings = int(np.ceil(np.log2(_NATIONAL_VERTEX_COUNT / len(coarse))))
+        return _draw(lambda: shapely.Polygon(np.rint(roughen(random, coarse, doublings) * 1e7) / 1e7), 1)
+
+    return [fence for _ in range(count) for fence in draw_one()]
+
+
+FENCE_CLASSES = (
+    FenceClass("a", "0.05-0.5 sq mi, 4-12 vertices", 1_000, make_small),
+    FenceClass("b", "city, 100-500 vertices, one in three with a hole", 200, make_cities),
+    FenceClass("c", "county to state, 5,000-50,000 vertices", 20, make_states),
+    FenceClass("d", "country, over 100,000 vertices", 3, make_nations),
+)
