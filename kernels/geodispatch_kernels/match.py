@@ -59,9 +59,12 @@ OPEN_BLOCKS = 4
 # Differences below this have products below 2**52, which float64 holds exactly.
 NEAR = 2.0**26
 
-# Columns of the stack: the first of the 8 nodes side by side and which of them comes next, the list of chains handed
-# down, the parity of the corner with T of all these chains at that corner folded in, and the corner's longitude.
-FIRST_NODE, NEXT, LIST_START, LIST_STOP, PARITY, CORNER_X = range(6)
+# Columns of the stack: the first of the 8 nodes side by side and which of them are still to visit, the list of chains
+# handed down, the parity of the corner with T of all these chains at that corner folded in, and the corner's longitude.
+FIRST_NODE, TO_VISIT, LIST_START, LIST_STOP, PARITY, CORNER_X = range(6)
+
+# Where a walk stands: the depth of the stack, -1 at its end, and how much it has found.
+DEPTH, RANGE_COUNT, ROW_COUNT = range(3)
 
 # West of every camera: the corner above the root, from where everything is outside and no way is needed.
 NOWHERE_X = -(2**31)
@@ -101,13 +104,13 @@ class Scratch(NamedTuple):
     """All that the walk writes to and does not return; allocated once a fence.
 
     stack     (depths, 6)  i8  see FIRST_NODE
-    touching  (depths, 8)  u1  which of 8 nodes side by side touch the fence's box
+    at        (3,)         i8  see DEPTH
     listed    (…,)         i4  the lists of chains handed down, one after the other
     edges …                    see Leaf
     """
 
     stack: NDArray[np.int64]
-    touching: NDArray[np.uint8]
+    at: NDArray[np.int64]
     listed: NDArray[np.int32]
     edges: NDArray[np.int32]
     edge_touching: NDArray[np.uint8]
@@ -144,16 +147,17 @@ def _grown(array: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 @inlined
-def _children_touching(
-    box: NDArray[np.int32], first: int, west: int, south: int, east: int, north: int, touching: NDArray[np.uint8]
-) -> None:
-    """Write which of 8 nodes side by side touch a box."""
+def _children_touching(box: NDArray[np.int32], first: int, west: int, south: int, east: int, north: int) -> int:
+    """Return which of 8 nodes side by side touch a box: bit i for the i-th."""
     wests, souths = box[WEST, first : first + CHILDREN_PER_NODE], box[SOUTH, first : first + CHILDREN_PER_NODE]
     easts, norths = box[EAST, first : first + CHILDREN_PER_NODE], box[NORTH, first : first + CHILDREN_PER_NODE]
+    touching = 0
     for child in range(CHILDREN_PER_NODE):
-        touching[child] = (
-            (wests[child] <= east) & (easts[child] >= west) & (souths[child] <= north) & (norths[child] >= south)
+        touching |= (
+            int((wests[child] <= east) & (easts[child] >= west) & (souths[child] <= north) & (norths[child] >= south))
+            << child
         )
+    return touching
 
 
 @inlined
@@ -368,14 +372,44 @@ def _match_leaf_by_rows(
         leaf.odd[row] = int(odd | border)
 
 
+@inlined
+def _fence_box(chains: Chains) -> tuple[int, int, int, int]:
+    chain, blocks = chains.chain, block_count(chains)
+    west, south, east, north = chain[WEST, blocks], chain[SOUTH, blocks], chain[EAST, blocks], chain[NORTH, blocks]
+    for number in range(blocks + 1, chain.shape[1]):
+        west, south = min(west, chain[WEST, number]), min(south, chain[SOUTH, number])
+        east, north = max(east, chain[EAST, number]), max(north, chain[NORTH, number])
+    return int(west), int(south), int(east), int(north)
+
+
 @compiled
-def _walk(rows: Rows, chains: Chains, scratch: Scratch) -> Matched:
-    """As match_rows, on arrays that the caller holds."""
+def _start_walk(rows: Rows, chains: Chains, scratch: Scratch) -> None:
+    """Put the top of the tree on the stack."""
+    chains = Chains(borrowed(chains.edge), borrowed(chains.chain), borrowed(chains.chunk_start))
+    stack, listed = borrowed(scratch.stack), borrowed(scratch.listed)
+    west, south, east, north = _fence_box(chains)
+    list_stop = 0
+    for number in range(block_count(chains), chains.chain.shape[1]):
+        list_stop = _list_chain(chains, number, west, south, east, north, listed, list_stop)
+    stack[0, FIRST_NODE] = 0
+    stack[0, TO_VISIT] = _children_touching(
+        borrowed(rows.box), rows.level_start[rows.level_start.size - 2], west, south, east, north
+    )
+    stack[0, LIST_START], stack[0, LIST_STOP] = 0, list_stop
+    stack[0, PARITY], stack[0, CORNER_X] = 0, NOWHERE_X
+    scratch.at[:] = 0
+
+
+@compiled
+def _walk(rows: Rows, chains: Chains, scratch: Scratch, found: Matched) -> None:
+    """Walk on until the end, or until found may not hold what the next node has.
+
+    It returns to be given more room, rather than make it: an array that it owned would be counted at every node.
+    """
     lon_e7, lat_e7, box = borrowed(rows.lon_e7), borrowed(rows.lat_e7), borrowed(rows.box)
     level_start = borrowed(rows.level_start)
     chains = Chains(borrowed(chains.edge), borrowed(chains.chain), borrowed(chains.chunk_start))
-    chain = chains.chain
-    stack, touching, listed = borrowed(scratch.stack), borrowed(scratch.touching), borrowed(scratch.listed)
+    stack, at, listed = borrowed(scratch.stack), borrowed(scratch.at), borrowed(scratch.listed)
     leaf = Leaf(
         borrowed(scratch.edges),
         borrowed(scratch.edge_touching),
@@ -384,36 +418,19 @@ def _walk(rows: Rows, chains: Chains, scratch: Scratch) -> Matched:
         borrowed(scratch.odd),
         borrowed(scratch.near),
     )
-    range_start = np.empty(64, np.int64)
-    range_stop = np.empty(64, np.int64)
-    row = np.empty(1024, np.int64)
-    range_count = 0
-    row_count = 0
+    range_start, range_stop, row = borrowed(found.range_start), borrowed(found.range_stop), borrowed(found.row)
+    depth, range_count, row_count = at[DEPTH], at[RANGE_COUNT], at[ROW_COUNT]
     level_count = level_start.size - 1
-    blocks = block_count(chains)
-    chunk_count = chain.shape[1] - blocks
-    fence_west, fence_south, fence_east, fence_north = 0, 0, 0, 0
-    depth = -1
-    if (level_count > 0) & (chunk_count > 0):
-        depth = 0
-        fence_west, fence_south = int(chain[WEST, blocks:].min()), int(chain[SOUTH, blocks:].min())
-        fence_east, fence_north = int(chain[EAST, blocks:].max()), int(chain[NORTH, blocks:].max())
-        stack[0, FIRST_NODE], stack[0, NEXT], stack[0, LIST_START], stack[0, LIST_STOP] = 0, 0, 0, 0
-        stack[0, PARITY], stack[0, CORNER_X] = 0, NOWHERE_X
-        for number in range(blocks, chain.shape[1]):
-            stack[0, LIST_STOP] = _list_chain(
-                chains, number, fence_west, fence_south, fence_east, fence_north, listed, stack[0, LIST_STOP]
-            )
-        top = level_start[level_count - 1]
-        _children_touching(box, top, fence_west, fence_south, fence_east, fence_north, touching[0])
-    while depth >= 0:
-        child = stack[depth, NEXT]
-        if child == CHILDREN_PER_NODE:
+    fence_west, fence_south, fence_east, fence_north = _fence_box(chains)
+    while (depth >= 0) & (range_count < range_start.size) & (row_count <= row.size - ROWS_PER_LEAF):
+        to_visit = stack[depth, TO_VISIT]
+        if to_visit == 0:
             depth -= 1
             continue
-        stack[depth, NEXT] = child + 1
-        if touching[depth, child] == 0:
-            continue
+        stack[depth, TO_VISIT] = to_visit & (to_visit - 1)
+        child = 0
+        while (to_visit >> child) & 1 == 0:
+            child += 1
         node = stack[depth, FIRST_NODE] + child
         level = level_count - 1 - depth
         place = level_start[level] + node
@@ -433,7 +450,7 @@ def _walk(rows: Rows, chains: Chains, scratch: Scratch) -> Matched:
             list_stop = _list_chain(chains, int(listed[item]), west, south, east, north, listed, list_stop)
         if (list_stop == list_start) & (not odd_corner):
             continue
-        rows_per_node = ROWS_PER_LEAF * CHILDREN_PER_NODE**level
+        rows_per_node = ROWS_PER_LEAF << (3 * level)
         start = node * rows_per_node
         stop = min(start + rows_per_node, lon_e7.size)
         near_count = 0
@@ -455,11 +472,13 @@ def _walk(rows: Rows, chains: Chains, scratch: Scratch) -> Matched:
             odd_handed_down = _odd_at(chains, listed, list_start, list_stop, odd_corner, west, west, south)
             if level > 0:
                 depth += 1
-                stack[depth, FIRST_NODE], stack[depth, NEXT] = node * CHILDREN_PER_NODE, 0
+                stack[depth, FIRST_NODE] = node * CHILDREN_PER_NODE
                 stack[depth, LIST_START], stack[depth, LIST_STOP] = list_start, list_stop
                 stack[depth, PARITY], stack[depth, CORNER_X] = int(odd_handed_down), west
                 first = level_start[level - 1] + node * CHILDREN_PER_NODE
-                _children_touching(box, first, fence_west, fence_south, fence_east, fence_north, touching[depth])
+                stack[depth, TO_VISIT] = _children_touching(
+                    box, first, fence_west, fence_south, fence_east, fence_north
+                )
                 continue
             _match_leaf_by_rows(
                 leaf_lon_e7, leaf_lat_e7, chains, listed, list_start, list_stop, west, odd_handed_down, near_count, leaf
@@ -473,17 +492,13 @@ def _walk(rows: Rows, chains: Chains, scratch: Scratch) -> Matched:
             if (range_count > 0) and (range_stop[range_count - 1] == start):
                 range_stop[range_count - 1] = stop
             else:
-                if range_count == range_start.size:
-                    range_start, range_stop = _grown(range_start), _grown(range_stop)
                 range_start[range_count], range_stop[range_count] = start, stop
                 range_count += 1
         elif inside_count > 0:
-            if row_count + ROWS_PER_LEAF > row.size:
-                row = _grown(row)
             for offset in range(stop - start):
                 row[row_count] = start + offset
                 row_count += leaf.odd[offset]
-    return Matched(range_start[:range_count], range_stop[:range_count], row[:row_count])
+    at[DEPTH], at[RANGE_COUNT], at[ROW_COUNT] = depth, range_count, row_count
 
 
 @compiled
@@ -504,7 +519,7 @@ def match_rows(rows: Rows, chains: Chains) -> Matched:
     chunks = chains.chunk_start.size - 1
     scratch = Scratch(
         np.empty((depths, 6), np.int64),
-        np.empty((depths, CHILDREN_PER_NODE), np.uint8),
+        np.empty(3, np.int64),
         np.empty((depths + 1) * chunks * OPEN_BLOCKS, np.int32),
         np.empty(EDGES_PER_LEAF, np.int32),
         np.empty(EDGES_PER_BLOCK, np.uint8),
@@ -513,4 +528,13 @@ def match_rows(rows: Rows, chains: Chains) -> Matched:
         np.empty(ROWS_PER_LEAF, np.int64),
         np.empty(ROWS_PER_LEAF, np.int64),
     )
-    return _walk(rows, chains, scratch)
+    range_start, range_stop, row = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(1024, np.int64)
+    scratch.at[DEPTH], scratch.at[RANGE_COUNT], scratch.at[ROW_COUNT] = -1, 0, 0
+    if (depths > 1) & (chunks > 0):
+        _start_walk(rows, chains, scratch)
+        _walk(rows, chains, scratch, Matched(range_start, range_stop, row))
+    while scratch.at[DEPTH] >= 0:
+        range_start, range_stop, row = _grown(range_start), _grown(range_stop), _grown(row)
+        _walk(rows, chains, scratch, Matched(range_start, range_stop, row))
+    range_count, row_count = scratch.at[RANGE_COUNT], scratch.at[ROW_COUNT]
+    return Matched(range_start[:range_count], range_stop[:range_count], row[:row_count])

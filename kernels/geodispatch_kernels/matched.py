@@ -162,35 +162,82 @@ def take_inside_both(base: Cameras, delta: Cameras, data: NDArray[np.uint8]) -> 
     return True, taken
 
 
+class Found(NamedTuple):
+    """What was matched for many fences, end to end; two entries for each, of the base and of the delta.
+
+    matched                the ranges and rows of all entries
+    range_first  (2m+1,)   i8  at which range each entry starts
+    row_first    (2m+1,)   i8  at which row
+    """
+
+    matched: Matched
+    range_first: NDArray[np.int64]
+    row_first: NDArray[np.int64]
+
+
 @compiled
-def take_inside_many(
+def _with_room(array: NDArray[np.int64], size: int, more: int) -> NDArray[np.int64]:
+    if size + more <= array.size:
+        return array
+    larger = np.empty(max(2 * array.size, size + more), np.int64)
+    larger[:size] = array[:size]
+    return larger
+
+
+@compiled
+def find_inside_many(
     base: Cameras, delta: Cameras, data: NDArray[np.uint8], data_start: NDArray[np.int64], count: NDArray[np.int64]
-) -> NDArray[np.uint64]:
-    """Collect the ids inside each of many fences.
+) -> Found:
+    """Find the rows inside each of many fences, and count the living.
 
     data        (b,)    u1  WKB of the fences, end to end
     data_start  (m+1,)  i8  byte at which each starts; they need not start at 0 nor end at b
-    count       (m,)    i8  how many ids each fence has; -1 where rings_of_wkb has something to say; written
-    returns     (k,)    u8  the ids, fence after fence
+    count       (m,)    i8  how many cameras each fence holds; -1 where rings_of_wkb has something to say; written
 
-    Cost:   as m calls of take_inside_both without their calls; the ids are copied twice at most.
+    Cost:   as m calls of count_inside_both without their calls.
     """
-    taken = np.empty(1024, np.uint64)
-    total = 0
+    range_start, range_stop, row = np.empty(1024, np.int64), np.empty(1024, np.int64), np.empty(4096, np.int64)
+    range_first, row_first = np.zeros(2 * count.size + 1, np.int64), np.zeros(2 * count.size + 1, np.int64)
+    entry, ranges, rows = 0, 0, 0
     for number in range(count.size):
         fine, rings = rings_of_wkb(data[data_start[number] : data_start[number + 1]])
-        if not fine:
-            count[number] = -1
-            continue
-        chains = chain_rings(rings)
-        in_base, in_delta = match_rows(base.rows, chains), match_rows(delta.rows, chains)
-        base_count = count_matched(in_base, base.dead_row)
-        count[number] = base_count + count_matched(in_delta, delta.dead_row)
-        if total + count[number] > taken.size:
-            larger = np.empty(max(2 * taken.size, total + count[number]), np.uint64)
-            larger[:total] = taken[:total]
-            taken = larger
-        _write_matched(in_base, base.camera_id, base.dead_row, taken, total)
-        _write_matched(in_delta, delta.camera_id, delta.dead_row, taken, total + base_count)
-        total += count[number]
-    return taken[:total]
+        count[number] = 0 if fine else -1
+        if fine:
+            chains = chain_rings(rings)
+            for cameras in (base, delta):
+                matched = match_rows(cameras.rows, chains)
+                count[number] += count_matched(matched, cameras.dead_row)
+                range_count, row_count = matched.range_start.size, matched.row.size
+                range_start = _with_room(range_start, ranges, range_count)
+                range_stop = _with_room(range_stop, ranges, range_count)
+                row = _with_room(row, rows, row_count)
+                range_start[ranges : ranges + range_count] = matched.range_start
+                range_stop[ranges : ranges + range_count] = matched.range_stop
+                row[rows : rows + row_count] = matched.row
+                ranges, rows, entry = ranges + range_count, rows + row_count, entry + 1
+                range_first[entry], row_first[entry] = ranges, rows
+        else:
+            entry += 2
+            range_first[entry - 1 : entry + 1], row_first[entry - 1 : entry + 1] = ranges, rows
+    return Found(Matched(range_start, range_stop, row), range_first, row_first)
+
+
+@compiled
+def take_found(base: Cameras, delta: Cameras, found: Found, taken: NDArray[np.uint64]) -> None:
+    """Write the ids of what find_inside_many found, fence after fence.
+
+    taken   (k,)  u8  k is the sum of its counts; written
+
+    Edges:  room for the answers is made by the caller, once for all threads: touching new memory can cost more than
+            the match.
+    Cost:   O(k).
+    """
+    position = 0
+    for entry in range(found.row_first.size - 1):
+        ranges = slice(found.range_first[entry], found.range_first[entry + 1])
+        rows = slice(found.row_first[entry], found.row_first[entry + 1])
+        matched = Matched(found.matched.range_start[ranges], found.matched.range_stop[ranges], found.matched.row[rows])
+        if entry % 2 == 0:
+            position = _write_matched(matched, base.camera_id, base.dead_row, taken, position)
+        else:
+            position = _write_matched(matched, delta.camera_id, delta.dead_row, taken, position)

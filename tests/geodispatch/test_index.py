@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import h3.api.basic_int as h3
 import hypothesis.stateful as stateful
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from geodispatch import index as index_module
+from geodispatch.camera_rows import CameraRows
 from geodispatch.errors import InvalidCameras, UnsupportedGeometry
 from geodispatch.geofence import Geofence
 from geodispatch.index import CameraIndex
+from geodispatch_kernels.row_order import ORDER_RESOLUTION
 
 TOWN = shapely.box(9.0, 45.0, 9.5, 45.5)
 HOLED = shapely.Point(9.2, 45.2).buffer(0.2).difference(shapely.Point(9.2, 45.2).buffer(0.1))
@@ -93,6 +96,25 @@ def test_a_bad_fence_is_refused_by_each_question():
             ask(shapely.Point(1, 2))
 
 
+def test_rows_of_a_cell_are_one_range():
+    camera_id, lon, lat = random_cameras(5000)
+    cameras = CameraRows.build(
+        camera_id, np.rint(lon * 1e7).astype(np.int32), (lat * 1e7).astype(np.int32), thread_count=1
+    )
+    for resolution in range(ORDER_RESOLUTION + 1):
+        ids: list[int] = []
+        for cell in {h3.cell_to_parent(cell, resolution) for cell in cameras.cell.tolist()}:
+            rows = cameras.rows_of_cell(cell)
+            places = zip(cameras.rows.lat_e7[rows].tolist(), cameras.rows.lon_e7[rows].tolist(), strict=True)
+            assert {h3.latlng_to_cell(y / 1e7, x / 1e7, ORDER_RESOLUTION) for y, x in places} == {
+                one for one in cameras.cell.tolist() if h3.cell_to_parent(one, resolution) == cell
+            }
+            ids += cameras.camera_id[rows].tolist()
+        assert sorted(ids) == sorted(camera_id.tolist())
+    nowhere = cameras.rows_of_cell(h3.latlng_to_cell(-60.0, -120.0, ORDER_RESOLUTION))
+    assert cameras.camera_id[nowhere].size == 0
+
+
 def test_build_reports_its_progress():
     seen: list[tuple[int, int, str]] = []
     CameraIndex.build(*random_cameras(600_000), progress=lambda *step: seen.append(step))
@@ -165,6 +187,18 @@ class TestChange:
         assert sorted(index.match(FENCES[-1]).tolist()) == sorted(moved_id.tolist())
         assert len(index) == 20_000
 
+    def test_what_changes_while_a_thread_merges_is_kept(self):
+        camera_id, lon, lat = random_cameras(400_000)
+        index = CameraIndex.build(camera_id, lon, lat)
+        index.upsert(camera_id[:5000], np.full(5000, 50.5), np.full(5000, 50.5))  # enough for a merge to begin
+        index.remove(camera_id[:1000])
+        index.upsert(camera_id[1000:1500], np.full(500, 60.5), np.full(500, 60.5))
+        for _ in range(2):
+            assert sorted(index.match(shapely.box(60, 60, 61, 61)).tolist()) == sorted(camera_id[1000:1500].tolist())
+            assert sorted(index.match(shapely.box(50, 50, 51, 51)).tolist()) == sorted(camera_id[1500:5000].tolist())
+            assert len(index) == 399_000
+            index.merge()
+
     def test_the_arrays_of_the_caller_stay_the_callers(self):
         camera_id, lon, lat = random_cameras(200)
         index = CameraIndex.build(camera_id, lon, lat)
@@ -203,6 +237,10 @@ class ChangesEqualRebuilding(stateful.RuleBasedStateMachine):
         expected = [number for number, (px, py) in self.place.items() if fence.intersects(shapely.Point(px, py))]
         assert sorted(self.index.match(fence).tolist()) == sorted(expected)
         assert self.index.count(fence) == len(expected)
+
+    @stateful.rule()
+    def merge(self):
+        self.index.merge()
 
     @stateful.invariant()
     def has_all_cameras(self):
