@@ -11,7 +11,7 @@ from geodispatch_kernels.cells import fill_cells
 
 
 def warm() -> None:
-    """Call each kind of operation once on a few cameras, which compiles or loads all kernels beneath.
+    """Call each operation that the service uses once, which compiles or loads all kernels beneath.
 
     Cost: some 40 s the first time, about a second from then on.
     """
