@@ -6,6 +6,7 @@ It has a database of its own, one for each number of cameras, so that it never m
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,7 +32,6 @@ from geodispatch.registry import Registry
 from geodispatch.send import open_sender, run_sender
 from geodispatch.service import Service, open_service
 from geodispatch.settings import Settings
-from geodispatch.warm import warm
 from geodispatch.web.app import serve
 from geodispatch_db import prompts
 from geodispatch_db.server_folder import default_folder
@@ -62,14 +62,15 @@ async def run_demo(console: Console, *, port: int, camera_count: int, once: bool
         folder = default_folder().parent / f"demo-{camera_count}"
         settings = settings.model_copy(update={"data_dir": folder})
     started = perf_counter()
-    with console.status("compiling the kernels"):
-        await asyncio.to_thread(warm)
+    compiling = asyncio.create_task(_compile())
     with console.status("placing cameras in cities"):
         towns = await asyncio.to_thread(make_towns, camera_count)
     async with AsyncExitStack() as stack:
         with console.status("starting PostgreSQL"):
             database = await stack.enter_async_context(open_database(settings))
         keys = await _set_up(console, settings, Registry(database, utc_now), towns)
+        with console.status("compiling the kernels"):
+            await compiling
         with console.status(f"indexing {camera_count:,} cameras"):
             service = await stack.enter_async_context(open_service(settings))
         console.print(f"{len(service.index):,} cameras ready after {perf_counter() - started:.1f} s")
@@ -81,6 +82,16 @@ async def run_demo(console: Console, *, port: int, camera_count: int, once: bool
         finally:
             for key in (keys.agency, keys.operator):
                 await service.registry.revoke(key)
+
+
+async def _compile() -> None:
+    """Fill Numba's cache in a process of its own: the first time it takes as long as filling the database does."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", "from geodispatch.warm import warm; warm()")
+    try:
+        await process.wait()  # if it fails, the kernels are compiled at their first use
+    finally:
+        if process.returncode is None:
+            process.kill()
 
 
 async def _set_up(console: Console, settings: Settings, registry: Registry, towns: Towns) -> Keys:
