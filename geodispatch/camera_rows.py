@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from geodispatch_kernels.box_tree import Rows, fill_boxes, level_starts
+from geodispatch_kernels.box_tree import ROWS_PER_LEAF, SIDES, Rows, fill_boxes, level_starts, padded_count
 from geodispatch_kernels.cells import calls_libh3, fill_cells_along, parent_cells
 from geodispatch_kernels.hilbert import KEY_BITS, fill_hilbert_keys
 from geodispatch_kernels.radix import BITS_PER_DIGIT, DIGITS, count_digits, move_by_digit, places
@@ -26,7 +26,7 @@ _ROWS_PER_STEP = 1 << 18  # some 10 ms: a progress bar moves, a thread pool bala
 class CameraRows:
     """Cameras in index order; all arrays are read-only, and may be memory-mapped.
 
-    rows        columns lon_e7, lat_e7 and the box tree
+    rows        columns lon_e7 and lat_e7, filled up to whole leaves, and the box tree
     camera_id   (n,)    u8
     cell        (c,)    u8  H3 cells of ORDER_RESOLUTION that have cameras, in the order of the rows
     cell_start  (c+1,)  i8  row at which each starts; cell_start[c] == n
@@ -40,11 +40,33 @@ class CameraRows:
 
     def __post_init__(self) -> None:
         # Arrays of one type are one compiled kernel.
-        for column in (*self.rows, self.camera_id, self.cell, self.cell_start):
+        for column in (*self.rows[:-1], self.camera_id, self.cell, self.cell_start):
             column.flags.writeable = False
 
     def __len__(self) -> int:
         return int(self.camera_id.size)
+
+    @property
+    def lon_e7(self) -> NDArray[np.int32]:
+        """The longitudes, (n,), degrees x 1e7."""
+        return self.rows.lon_e7[: len(self)]
+
+    @property
+    def lat_e7(self) -> NDArray[np.int32]:
+        """The latitudes, (n,), degrees x 1e7."""
+        return self.rows.lat_e7[: len(self)]
+
+    @property
+    def leaf_count(self) -> int:
+        """How many leaves the rows fill, the last perhaps not wholly."""
+        return self.rows.lon_e7.size // ROWS_PER_LEAF
+
+    @classmethod
+    def empty(cls) -> CameraRows:
+        """No cameras."""
+        nowhere = np.empty(0, np.int32)
+        rows = Rows(nowhere, nowhere.copy(), nowhere.copy(), level_starts(0), 0)
+        return cls(rows, np.empty(0, np.uint64), np.empty(0, np.uint64), np.zeros(1, np.int64))
 
     @classmethod
     def build(
@@ -69,7 +91,7 @@ class CameraRows:
         """
         row_count = camera_id.size
         if not row_count:
-            return cls.sort_few(camera_id, lon_e7, lat_e7)
+            return cls.empty()
         with _Steps(row_count, thread_count, progress) as steps:
             row = _sort_along_curve(lon_e7, lat_e7, steps)
             lon_along, lat_along, source, stretch_cell = _stretches(lon_e7, lat_e7, row, steps)
@@ -78,28 +100,22 @@ class CameraRows:
             place = np.concatenate((np.zeros(1, np.int64), np.cumsum(size[order])))
             first = np.flatnonzero(np.concatenate(([True], rank[1:] != rank[:-1])))
             source = source[order]
-            columns = np.empty(row_count, np.int32), np.empty(row_count, np.int32), np.empty(row_count, np.uint64)
+            columns = (
+                np.zeros(padded_count(row_count), np.int32),
+                np.zeros(padded_count(row_count), np.int32),
+                np.empty(row_count, np.uint64),
+            )
 
             def move(step: slice) -> None:
                 move_stretches(step.start, step.stop, place, source, lon_along, lat_along, row, camera_id, *columns)
 
             steps.run(move, "rows")
             return cls(
-                _tree(columns[0], columns[1], steps),
+                _tree(columns[0], columns[1], row_count, steps),
                 columns[2],
                 stretch_cell[order][first],
                 np.append(place[first], row_count),
             )
-
-    @classmethod
-    def sort_few(
-        cls, camera_id: NDArray[np.uint64], lon_e7: NDArray[np.int32], lat_e7: NDArray[np.int32]
-    ) -> CameraRows:
-        """Sort cameras along the curve only, which takes a third of the time; their cells are not told."""
-        with _Steps(camera_id.size, 1, None) as steps:
-            row = _sort_along_curve(lon_e7, lat_e7, steps)
-            rows = _tree(lon_e7[row], lat_e7[row], steps)
-        return cls(rows, camera_id[row], np.empty(0, np.uint64), np.zeros(1, np.int64))
 
     def find(self, camera_id: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Return the rows of the cameras with these ids, ascending; unknown ids are left out.
@@ -216,9 +232,9 @@ def _stretches(
     return lon_along, lat_along, start, cell[start]
 
 
-def _tree(lon_e7: NDArray[np.int32], lat_e7: NDArray[np.int32], steps: _Steps) -> Rows:
-    level_start = level_starts(lon_e7.size)
-    box = np.empty((4, level_start[-1]), np.int32)
-    fill_boxes(lon_e7, lat_e7, level_start, box)
-    steps.report(lon_e7.size, "boxes")
-    return Rows(lon_e7, lat_e7, box, level_start)
+def _tree(lon_e7: NDArray[np.int32], lat_e7: NDArray[np.int32], row_count: int, steps: _Steps) -> Rows:
+    level_start = level_starts(row_count)
+    rows = Rows(lon_e7, lat_e7, np.empty(SIDES * level_start[-1], np.int32), level_start, row_count)
+    fill_boxes(*rows)
+    steps.report(row_count, "boxes")
+    return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import antimeridian
 import numpy as np
@@ -39,6 +39,11 @@ def joined(polygons: list[Any]) -> Polygonal:
 def in_degrees(geometry_e7: Polygonal) -> Polygonal:
     """Scale a geometry from E7 to degrees; rounding it again gives the same integers."""
     return shapely.transform(geometry_e7, lambda positions: positions / 1e7)
+
+
+def wkb_of(rings: Rings) -> bytes:
+    """Write rings as little-endian WKB in degrees; reading it again gives the same integers."""
+    return cast(bytes, shapely.to_wkb(in_degrees(joined(polygons_e7(rings))), byte_order=1))
 
 
 def rings_of(geometry: Polygonal) -> tuple[Rings, bool]:

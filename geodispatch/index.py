@@ -2,202 +2,27 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
 import os
 import threading
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from geodispatch.camera_rows import CameraRows, Progress
 from geodispatch.errors import InvalidCameras
-from geodispatch.fence_reader import read_fence
-from geodispatch.geofence import Geofence
 from geodispatch.index_file import open_index_file, write_index_file
+from geodispatch.index_version import IndexVersion, core_count
 from geodispatch_kernels.degrees import round_to_e7
-from geodispatch_kernels.matched import (
-    Cameras,
-    Found,
-    count_inside,
-    count_inside_both,
-    count_inside_wkb,
-    find_inside_many,
-    take_found,
-    take_inside,
-    take_inside_both,
-    take_inside_wkb,
-)
-from geodispatch_kernels.rings import Rings
 
 # So many changes are kept beside the sorted rows before a thread begins to merge them: a match feels a hundredth of the
 # rows little, a write sorts them again, and a floor keeps a small index from being merged at every change.
 _CHANGES_FLOOR = 4096
 _ROWS_PER_CHANGE = 100
 
-_NO_ROWS = np.empty(0, np.int64)
-_NO_ROWS.flags.writeable = False
-_NO_BYTES = np.empty(0, np.uint8)
 _NO_IDS = np.empty(0, np.uint64)
-
-# A batch goes to threads from so many fences on, in so many parts: a thread starts in some 50 us, and fences differ.
-_FENCES_PER_PART = 32
-_PARTS_PER_CORE = 4
-
-
-class _Version:
-    """One state of the index, never changed after it is published: a base, the base's dead rows, and the cameras
-    since.
-    """
-
-    def __init__(
-        self,
-        base: CameraRows,
-        dead_row: NDArray[np.int64] = _NO_ROWS,
-        delta_id: NDArray[np.uint64] | None = None,
-        delta_lon_e7: NDArray[np.int32] | None = None,
-        delta_lat_e7: NDArray[np.int32] | None = None,
-    ) -> None:
-        self.base = base
-        self.dead_row = dead_row
-        self.delta_id = np.empty(0, np.uint64) if delta_id is None else delta_id
-        self.delta_lon_e7 = np.empty(0, np.int32) if delta_lon_e7 is None else delta_lon_e7
-        self.delta_lat_e7 = np.empty(0, np.int32) if delta_lat_e7 is None else delta_lat_e7
-        dead_row.flags.writeable = False
-
-    def __len__(self) -> int:
-        return len(self.base) - int(self.dead_row.size) + int(self.delta_id.size)
-
-    @functools.cached_property
-    def delta(self) -> CameraRows:
-        """The cameras since, sorted; asked for by the writer before it publishes, so that no reader waits for it."""
-        return CameraRows.sort_few(self.delta_id, self.delta_lon_e7, self.delta_lat_e7)
-
-    @property
-    def change_count(self) -> int:
-        return int(self.dead_row.size) + int(self.delta_id.size)
-
-    def without(self, camera_id: NDArray[np.uint64]) -> _Version:
-        dead_row = np.union1d(self.dead_row, self.base.find(camera_id))
-        kept = ~np.isin(self.delta_id, camera_id)
-        return _Version(self.base, dead_row, self.delta_id[kept], self.delta_lon_e7[kept], self.delta_lat_e7[kept])
-
-    def including(
-        self, camera_id: NDArray[np.uint64], lon_e7: NDArray[np.int32], lat_e7: NDArray[np.int32]
-    ) -> _Version:
-        return _Version(
-            self.base,
-            self.dead_row,
-            np.concatenate((self.delta_id, camera_id)),
-            np.concatenate((self.delta_lon_e7, lon_e7)),
-            np.concatenate((self.delta_lat_e7, lat_e7)),
-        )
-
-    def merged(self, thread_count: int) -> _Version:
-        if not self.change_count:
-            return self
-        alive = np.ones(len(self.base), np.bool_)
-        alive[self.dead_row] = False
-        columns = (
-            np.concatenate((self.base.camera_id[alive], self.delta_id)),
-            np.concatenate((self.base.rows.lon_e7[alive], self.delta_lon_e7)),
-            np.concatenate((self.base.rows.lat_e7[alive], self.delta_lat_e7)),
-        )
-        return _Version(CameraRows.build(*columns, thread_count=thread_count))
-
-    def rebased(self, merged: _Version, changed_id: NDArray[np.uint64]) -> _Version:
-        """Put what has changed since a version was merged on top of the merged one.
-
-        Of the changed cameras those that are still there are in the delta, where every upsert goes.
-        """
-        changed = np.isin(self.delta_id, changed_id)
-        columns = (self.delta_id[changed], self.delta_lon_e7[changed], self.delta_lat_e7[changed])
-        version = merged.without(changed_id).including(*columns) if changed_id.size else merged
-        _ = version.delta
-        return version
-
-    @functools.cached_property
-    def _base_cameras(self) -> Cameras:
-        return Cameras(self.base.rows, self.base.camera_id, self.dead_row)
-
-    @functools.cached_property
-    def _delta_cameras(self) -> Cameras:
-        return Cameras(self.delta.rows, self.delta.camera_id, _NO_ROWS)
-
-    def count(self, fence: object) -> int:
-        data = _wkb(fence)
-        if data is not None:
-            if self.delta_id.size:
-                count = count_inside_both(self._base_cameras, self._delta_cameras, data)
-            else:
-                count = count_inside_wkb(self._base_cameras, data)
-            if count >= 0:
-                return count
-        rings = _rings(fence)
-        count = count_inside(self._base_cameras, rings)
-        return count + count_inside(self._delta_cameras, rings) if self.delta_id.size else count
-
-    def match(self, fence: object) -> NDArray[np.uint64]:
-        data = _wkb(fence)
-        if data is not None:
-            if self.delta_id.size:
-                fine, taken = take_inside_both(self._base_cameras, self._delta_cameras, data)
-            else:
-                fine, taken = take_inside_wkb(self._base_cameras, data)
-            if fine:
-                return taken
-        rings = _rings(fence)
-        taken = take_inside(self._base_cameras, rings)
-        return np.concatenate((taken, take_inside(self._delta_cameras, rings))) if self.delta_id.size else taken
-
-    def match_many(self, fences: list[object]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-        data = [_wkb(fence) for fence in fences]
-        data_start = np.zeros(len(fences) + 1, np.int64)
-        np.cumsum([0 if one is None else one.size for one in data], out=data_start[1:])
-        together = np.concatenate([_NO_BYTES, *(one for one in data if one is not None)])
-        together.flags.writeable = False
-        count = np.empty(len(fences), np.int64)
-
-        def find(part: slice) -> Found:
-            starts = data_start[part.start : part.stop + 1]
-            return find_inside_many(self._base_cameras, self._delta_cameras, together, starts, count[part])
-
-        part_count = min(_PARTS_PER_CORE * _cores(), len(fences) // _FENCES_PER_PART) or 1
-        bound = [len(fences) * number // part_count for number in range(part_count + 1)]
-        parts = [slice(start, stop) for start, stop in itertools.pairwise(bound)]
-        start = np.zeros(len(fences) + 1, np.int64)
-        with ThreadPoolExecutor(_cores() if part_count > 1 else 1) as pool:
-            over_parts = pool.map if part_count > 1 else map
-            found = list(over_parts(find, parts))
-            others = {number: self.match(fences[number]) for number in np.flatnonzero(count < 0).tolist()}
-            left = np.maximum(count, 0)
-            np.cumsum(left, out=start[1:])
-            taken = np.empty(start[-1], np.uint64)
-
-            def take(part: slice, found_in_part: Found) -> None:
-                ids = taken[start[part.start] : start[part.stop]]
-                take_found(self._base_cameras, self._delta_cameras, found_in_part, ids)
-
-            list(over_parts(take, parts, found))
-        return _with_others(start, taken, others) if others else (start, taken)
-
-
-def _with_others(
-    start: NDArray[np.int64], camera_id: NDArray[np.uint64], others: dict[int, NDArray[np.uint64]]
-) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-    """Put the answers of fences that the batch kernel left between those of the rest."""
-    bound = start.tolist()
-    answers = [camera_id[bound[number] : bound[number + 1]] for number in range(len(bound) - 1)]
-    for number, answer in others.items():
-        answers[number] = answer
-    together = np.zeros_like(start)
-    np.cumsum([answer.size for answer in answers], out=together[1:])
-    return together, np.concatenate(answers)
 
 
 class CameraIndex:
@@ -212,8 +37,7 @@ class CameraIndex:
 
     def __init__(self) -> None:
         """Make an empty index."""
-        empty = CameraRows.sort_few(np.empty(0, np.uint64), np.empty(0, np.int32), np.empty(0, np.int32))
-        self._version = _Version(empty)
+        self._version = IndexVersion(CameraRows.empty())
         self._writing = threading.Lock()
         self._merging: threading.Thread | None = None
         self._changed_since: list[NDArray[np.uint64]] = []  # ids, while a thread merges
@@ -221,7 +45,7 @@ class CameraIndex:
     @classmethod
     def _of(cls, cameras: CameraRows) -> CameraIndex:
         index = cls()
-        index._version = _Version(cameras)
+        index._version = IndexVersion(cameras)
         return index
 
     @classmethod
@@ -243,7 +67,7 @@ class CameraIndex:
             _, first_row = np.unique(ids, return_index=True)
             row = int(np.setdiff1d(np.arange(ids.size), first_row)[0])
             raise InvalidCameras(row, f"camera_id {ids[row]} is there twice")
-        return cls._of(CameraRows.build(ids, lon_e7, lat_e7, progress, thread_count=_cores()))
+        return cls._of(CameraRows.build(ids, lon_e7, lat_e7, progress, thread_count=core_count()))
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, verify: bool = False) -> CameraIndex:
@@ -265,7 +89,7 @@ class CameraIndex:
         """
         self.merge()
         with self._writing:
-            cameras = self._version.merged(_cores()).base
+            cameras = self._version.merged(core_count()).base
         write_index_file(Path(path), cameras)
 
     def __len__(self) -> int:
@@ -335,11 +159,10 @@ class CameraIndex:
             merging.join()
         with self._writing:
             if self._merging is None:
-                self._version = self._version.merged(_cores())
+                self._version = self._version.merged(core_count())
 
-    def _publish(self, version: _Version, changed_id: NDArray[np.uint64]) -> None:
+    def _publish(self, version: IndexVersion, changed_id: NDArray[np.uint64]) -> None:
         """Let readers have a version in which some cameras have changed; wants the lock."""
-        _ = version.delta
         self._version = version
         if self._merging is not None:
             self._changed_since.append(changed_id)
@@ -348,7 +171,7 @@ class CameraIndex:
             self._merging = threading.Thread(target=self._merge_beside, args=(version,), name="geodispatch-merge")
             self._merging.start()
 
-    def _merge_beside(self, version: _Version) -> None:
+    def _merge_beside(self, version: IndexVersion) -> None:
         """Merge a version on one core while others read and write, then take over what has changed since."""
         merged = None
         try:
@@ -362,24 +185,9 @@ class CameraIndex:
                 self._merging = None
 
 
-def _cores() -> int:
-    return os.cpu_count() or 1
-
-
 def _has_twins(camera_id: NDArray[np.uint64]) -> bool:
     ordered = np.sort(camera_id)
     return bool((ordered[1:] == ordered[:-1]).any())
-
-
-def _wkb(fence: object) -> NDArray[np.uint8] | None:
-    """Return the bytes of a fence that has them at hand, for one kernel to read and match: small fences feel it."""
-    if isinstance(fence, shapely.Geometry):
-        fence = shapely.to_wkb(fence, output_dimension=2)
-    return np.frombuffer(fence, np.uint8) if isinstance(fence, bytes) and fence else None
-
-
-def _rings(fence: object) -> Rings:
-    return fence.rings if isinstance(fence, Geofence) else read_fence(fence)
 
 
 def _ids(camera_id: ArrayLike) -> NDArray[np.uint64]:

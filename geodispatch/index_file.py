@@ -1,8 +1,8 @@
 """Index file: camera rows on disk, laid out so that opening is mapping.
 
     0       header   68 bytes   magic, version, counts, layout, checksums (see _HEADER), little-endian
-    4096    lon_e7   4 n        each column starts on a page
-            lat_e7   4 n
+    4096    lon_e7   64 l       each column starts on a page; l leaves of 16 rows, the last filled up
+            lat_e7   64 l
             box      16 m
             camera_id 8 n
             cell     8 c
@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 
 from geodispatch.camera_rows import CameraRows
 from geodispatch.errors import InvalidIndexFile
-from geodispatch_kernels.box_tree import CHILDREN_PER_NODE, ROWS_PER_LEAF, Rows, level_starts
+from geodispatch_kernels.box_tree import CHILDREN_PER_NODE, ROWS_PER_LEAF, SIDES, Rows, level_starts, padded_count
 
 _MAGIC = b"GEODISPX"
-_VERSION = 2
+_VERSION = 3
 _PAGE_BYTES = 4096
 _HEADER = struct.Struct("<8sIIIIQQ6II")
 _COLUMN_NAMES = ("lon_e7", "lat_e7", "box", "camera_id", "cell", "cell_start")
@@ -39,7 +39,7 @@ _COLUMN_NAMES = ("lon_e7", "lat_e7", "box", "camera_id", "cell", "cell_start")
 
 class _Column(NamedTuple):
     dtype: str
-    shape: tuple[int, ...]
+    item_count: int
     offset: int
     byte_count: int
 
@@ -49,16 +49,16 @@ def _layout(row_count: int, cell_count: int) -> tuple[list[_Column], int]:
     node_count = int(level_starts(row_count)[-1])
     columns = []
     offset = _PAGE_BYTES
-    for dtype, shape in (
-        ("<i4", (row_count,)),
-        ("<i4", (row_count,)),
-        ("<i4", (4, node_count)),
-        ("<u8", (row_count,)),
-        ("<u8", (cell_count,)),
-        ("<i8", (cell_count + 1,)),
+    for dtype, count in (
+        ("<i4", padded_count(row_count)),
+        ("<i4", padded_count(row_count)),
+        ("<i4", SIDES * node_count),
+        ("<u8", row_count),
+        ("<u8", cell_count),
+        ("<i8", cell_count + 1),
     ):
-        byte_count = int(np.prod(shape)) * int(dtype[2])
-        columns.append(_Column(dtype, shape, offset, byte_count))
+        byte_count = count * int(dtype[2])
+        columns.append(_Column(dtype, count, offset, byte_count))
         offset += -(-byte_count // _PAGE_BYTES) * _PAGE_BYTES
     return columns, offset
 
@@ -130,14 +130,13 @@ def open_index_file(path: Path, *, verify: bool) -> CameraRows:
         raise InvalidIndexFile(str(path), error.strerror or str(error)) from error
     arrays: list[NDArray[np.generic]] = []
     for name, column, expected in zip(_COLUMN_NAMES, _layout(row_count, cell_count)[0], crc32, strict=True):
-        count = int(np.prod(column.shape))
-        array = np.frombuffer(mapped, column.dtype, count, column.offset).reshape(column.shape)
-        if verify and count and zlib.crc32(array.data.cast("B")) != expected:
+        array = np.frombuffer(mapped, column.dtype, column.item_count, column.offset)
+        if verify and column.item_count and zlib.crc32(array.data.cast("B")) != expected:
             raise InvalidIndexFile(str(path), f"damaged: the checksum of {name} is wrong")
         arrays.append(array)
     lon_e7, lat_e7, box, camera_id, cell, cell_start = arrays
     return CameraRows(
-        Rows(lon_e7.view(np.int32), lat_e7.view(np.int32), box.view(np.int32), level_starts(row_count)),
+        Rows(lon_e7.view(np.int32), lat_e7.view(np.int32), box.view(np.int32), level_starts(row_count), row_count),
         camera_id.view(np.uint64),
         cell.view(np.uint64),
         cell_start.view(np.int64),

@@ -1,4 +1,4 @@
-"""The box tree: rows sorted along a space-filling order, a box over every 64 of them, a box over every 8 boxes, and so
+"""The box tree: rows sorted along a space-filling order, a box over every 16 of them, a box over every 8 boxes, and so
 on.
 
 Boxes are computed from the rows, never from the cells that sorted them: a parent's box holds its children's by
@@ -12,13 +12,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geodispatch_kernels.compile import compiled
+from geodispatch_kernels.compile import compiled, inlined
+from geodispatch_kernels.lanes import BOXES, LANES
 
-ROWS_PER_LEAF = 64
-CHILDREN_PER_NODE = 8
+ROWS_PER_LEAF = LANES
+CHILDREN_PER_NODE = BOXES
 
-# Rows of Rows.box; the same four come first in Chains.chain.
+# Sides of a box, in the order in which they stand wherever boxes stand in columns.
 WEST, SOUTH, EAST, NORTH = range(4)
+SIDES = 4
 
 # The box of a node without rows: its west is east of everything, and so on.
 NOWHERE_MIN, NOWHERE_MAX = -(2**31), 2**31 - 1
@@ -27,18 +29,32 @@ NOWHERE_MIN, NOWHERE_MAX = -(2**31), 2**31 - 1
 class Rows(NamedTuple):
     """Sorted points and the tree of boxes over them.
 
-    lon_e7, lat_e7  (n,)    i4  degrees x 1e7
-    box             (4, m)  i4  WEST, SOUTH, EAST, NORTH of each node, degrees x 1e7; leaves first, the top level last
-    level_start     (l+1,)  i8  node at which each level starts; level_start[l] == m; 8 nodes at the top
+    lon_e7, lat_e7  (16 l,)  i4  degrees x 1e7; l leaves, the last of which is filled up with anything
+    box             (4 m,)   i4  degrees x 1e7; of each 8 nodes side by side first the wests, then souths, easts, norths
+    level_start     (t+1,)   i8  node at which each of t levels starts, leaves first; level_start[t] == m; 8 at the top
+    row_count                    how many of the points there are
 
-    A level is filled up to a multiple of 8 nodes with boxes that nothing touches: the children of a node are 8 columns
-    side by side, which a machine compares at once.
+    The children of a node are 8 boxes side by side, two lines of memory, which a machine compares at once; a level is
+    filled up to a multiple of 8 with boxes that nothing touches.
     """
 
     lon_e7: NDArray[np.int32]
     lat_e7: NDArray[np.int32]
     box: NDArray[np.int32]
     level_start: NDArray[np.int64]
+    row_count: int
+
+
+def padded_count(row_count: int) -> int:
+    """Return how many rows fill whole leaves."""
+    return -(-row_count // ROWS_PER_LEAF) * ROWS_PER_LEAF
+
+
+def padded(column: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return a copy of a column that fills whole leaves."""
+    copy = np.zeros(padded_count(column.size), np.int32)
+    copy[: column.size] = column
+    return copy
 
 
 def level_starts(row_count: int) -> NDArray[np.int64]:
@@ -52,15 +68,23 @@ def level_starts(row_count: int) -> NDArray[np.int64]:
     return np.array(starts, np.int64)
 
 
+@inlined
+def west_of(node: int) -> int:
+    """Return where in Rows.box the west side of a node stands; the others follow, CHILDREN_PER_NODE apart."""
+    return node // CHILDREN_PER_NODE * (SIDES * CHILDREN_PER_NODE) + node % CHILDREN_PER_NODE
+
+
 @compiled
 def fill_boxes(
-    lon_e7: NDArray[np.int32], lat_e7: NDArray[np.int32], level_start: NDArray[np.int64], box: NDArray[np.int32]
+    lon_e7: NDArray[np.int32],
+    lat_e7: NDArray[np.int32],
+    box: NDArray[np.int32],
+    level_start: NDArray[np.int64],
+    row_count: int,
 ) -> None:
     """Compute the boxes of all nodes, leaves first.
 
-    lon_e7, lat_e7  (n,)    i4  degrees x 1e7, sorted
-    level_start     (l+1,)  i8  as level_starts(n) gives it
-    box             (4, m)  i4  written
+    lon_e7 … row_count  as in Rows; the box is written
 
     Edges:  the last node of a level may hold fewer rows or children than the others; no box touches
             a node without any.
@@ -71,12 +95,16 @@ def fill_boxes(
         for node in range(level_start[level], level_start[level + 1]):
             west, south, east, north = NOWHERE_MAX, NOWHERE_MAX, NOWHERE_MIN, NOWHERE_MIN
             if level == 0:
-                for row in range(node * ROWS_PER_LEAF, min((node + 1) * ROWS_PER_LEAF, lon_e7.size)):
+                for row in range(node * ROWS_PER_LEAF, min((node + 1) * ROWS_PER_LEAF, row_count)):
                     west, east = min(west, int(lon_e7[row])), max(east, int(lon_e7[row]))
                     south, north = min(south, int(lat_e7[row])), max(north, int(lat_e7[row]))
             else:
                 first = level_start[level - 1] + (node - level_start[level]) * CHILDREN_PER_NODE
                 for child in range(first, min(first + CHILDREN_PER_NODE, level_start[level])):
-                    west, east = min(west, int(box[WEST, child])), max(east, int(box[EAST, child]))
-                    south, north = min(south, int(box[SOUTH, child])), max(north, int(box[NORTH, child]))
-            box[WEST, node], box[SOUTH, node], box[EAST, node], box[NORTH, node] = west, south, east, north
+                    at = west_of(child)
+                    west, south = min(west, int(box[at])), min(south, int(box[at + CHILDREN_PER_NODE]))
+                    east = max(east, int(box[at + EAST * CHILDREN_PER_NODE]))
+                    north = max(north, int(box[at + NORTH * CHILDREN_PER_NODE]))
+            at = west_of(node)
+            box[at], box[at + CHILDREN_PER_NODE] = west, south
+            box[at + EAST * CHILDREN_PER_NODE], box[at + NORTH * CHILDREN_PER_NODE] = east, north

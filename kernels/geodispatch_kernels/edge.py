@@ -1,4 +1,4 @@
-"""One edge and one point or box: the exact predicates on which every answer stands.
+"""One edge and one point: the exact predicates on which every answer stands.
 
 Coordinates are E7 integers, so |difference of longitudes| <= 3.6e9 and |difference of latitudes| <= 1.8e9. The sign of
 the cross product (b - a) x (p - a) is the comparison of two products of such differences, each at most 6.5e18 < 2**63:
@@ -14,21 +14,6 @@ from geodispatch_kernels.compile import inlined
 
 
 @inlined
-def orientation(ax: int, ay: int, bx: int, by: int, px: int, py: int) -> int:
-    """Return 1 when p is left of the line from a to b, -1 when right, 0 when on it.
-
-    ax, ay, bx, by, px, py    degrees x 1e7, |x| <= 1.8e9, |y| <= 0.9e9
-
-    Edges:  0 for every p when a == b.
-    Cost:   O(1), exact.
-    Source: Shewchuk 1997 for the predicate; the magnitudes above for why integers suffice.
-    """
-    forward = (bx - ax) * (py - ay)
-    across = (by - ay) * (px - ax)
-    return int(forward > across) - int(forward < across)
-
-
-@inlined
 def crosses_west_ray(ax: int, ay: int, bx: int, by: int, px: int, py: int) -> bool:
     """Tell whether the edge from a up to b crosses the ray that runs from p+ to the west.
 
@@ -37,6 +22,7 @@ def crosses_west_ray(ax: int, ay: int, bx: int, by: int, px: int, py: int) -> bo
     Wants:  ay <= by.
     Edges:  a horizontal or degenerate edge never does; an edge through p does.
     Cost:   O(1), exact.
+    Source: Shewchuk 1997 for the predicate; the magnitudes above for why integers suffice.
     """
     return (ay <= py) & (by > py) & ((bx - ax) * (py - ay) <= (by - ay) * (px - ax))
 
@@ -58,26 +44,3 @@ def holds_point(ax: int, ay: int, bx: int, by: int, px: int, py: int) -> bool:
         & (min(ax, bx) <= px)
         & (px <= max(ax, bx))
     )
-
-
-@inlined
-def touches_box(ax: int, ay: int, bx: int, by: int, west: int, south: int, east: int, north: int) -> bool:
-    """Tell whether the closed edge from a up to b and the closed box share a point.
-
-    ax … north    degrees x 1e7
-
-    Wants:  ay <= by, west <= east, south <= north.
-    Edges:  touching in one point is touching; a degenerate edge is its point.
-    Cost:   O(1), exact.
-    Source: separating axes: the two of the box, then the edge's normal.
-    """
-    if (max(ax, bx) < west) | (min(ax, bx) > east) | (by < south) | (ay > north):
-        return False
-    # Of the four corners only two can be the farthest to either side of an edge that leans this way.
-    if bx >= ax:
-        left = orientation(ax, ay, bx, by, west, north)
-        right = orientation(ax, ay, bx, by, east, south)
-    else:
-        left = orientation(ax, ay, bx, by, west, south)
-        right = orientation(ax, ay, bx, by, east, north)
-    return (left >= 0) & (right <= 0)

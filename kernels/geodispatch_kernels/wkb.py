@@ -12,8 +12,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geodispatch_kernels.compile import compiled
-from geodispatch_kernels.rings import RING_FINE, Rings, close_rings
+from geodispatch_kernels.block import round_block, round_few
+from geodispatch_kernels.chains import (
+    Chains,
+    blocks_of_ring,
+    chain_stride,
+    close_levels,
+    close_ring,
+    room_for_chains,
+)
+from geodispatch_kernels.compile import compiled, inlined
+from geodispatch_kernels.degrees import LON_LIMIT_E7
+from geodispatch_kernels.lanes import EDGES, LANES
 
 POLYGON, MULTI_POLYGON = 3, 6
 
@@ -109,6 +119,60 @@ def _copy_positions(
         lat[row] = numbers[row * dimensions + 1]
 
 
+class Survey(NamedTuple):
+    """What a first pass over the counts of a polygon or multipolygon finds, and proves to fit the bytes."""
+
+    fault: WkbFault
+    outer: Header
+    polygon_count: int
+    ring_count: int
+    position_count: int
+    first_polygon: int
+
+
+@inlined
+def _survey(data: NDArray[np.uint8]) -> Survey:
+    outer = _header(data, 0)
+    fault = outer.fault
+    if (fault.kind == WKB_FINE) & (outer.kind != POLYGON) & (outer.kind != MULTI_POLYGON):
+        fault = WkbFault(WKB_OTHER_KIND, outer.kind)
+    polygon_count, ring_count, position_count = 1, 0, 0
+    at = outer.stop
+    if (fault.kind == WKB_FINE) & (outer.kind == MULTI_POLYGON):
+        if at + 4 > data.size:
+            fault = WkbFault(WKB_TRUNCATED, data.size)
+        else:
+            polygon_count = _uint32(data, at, outer.little_endian)
+            at += 4
+    first_polygon = at
+    polygon = 0
+    while (fault.kind == WKB_FINE) & (polygon < polygon_count):
+        polygon += 1
+        header = _header(data, at) if outer.kind == MULTI_POLYGON else outer
+        fault = header.fault
+        if (fault.kind == WKB_FINE) & (header.kind != POLYGON):
+            fault = WkbFault(WKB_NOT_WKB, at)
+        at = header.stop
+        if (fault.kind == WKB_FINE) & (at + 4 > data.size):
+            fault = WkbFault(WKB_TRUNCATED, data.size)
+        if fault.kind != WKB_FINE:
+            break
+        rings_here = _uint32(data, at, header.little_endian)
+        at += 4
+        ring = 0
+        while (fault.kind == WKB_FINE) & (ring < rings_here):
+            ring += 1
+            size = _uint32(data, at, header.little_endian) if at + 4 <= data.size else 0
+            at += 4 + size * header.position_bytes
+            if at > data.size:
+                fault = WkbFault(WKB_TRUNCATED, data.size)
+            position_count += size
+        ring_count += rings_here
+    if (fault.kind == WKB_FINE) & (at < data.size):
+        fault = WkbFault(WKB_TRAILING, at)
+    return Survey(fault, outer, polygon_count, ring_count, position_count, first_polygon)
+
+
 @compiled
 def read_wkb(data: NDArray[np.uint8], vertex_limit: int) -> tuple[WkbFault, Positions]:
     """Read one polygon or multipolygon.
@@ -122,54 +186,20 @@ def read_wkb(data: NDArray[np.uint8], vertex_limit: int) -> tuple[WkbFault, Posi
     Source: OGC 06-103r4 section 8; PostGIS, "EWKB".
     """
     nothing = Positions(np.empty(0), np.empty(0), np.zeros(1, np.int64), np.zeros(1, np.int64))
-    outer = _header(data, 0)
-    if outer.fault.kind != WKB_FINE:
-        return outer.fault, nothing
-    if (outer.kind != POLYGON) & (outer.kind != MULTI_POLYGON):
-        return WkbFault(WKB_OTHER_KIND, outer.kind), nothing
-    # First pass: count parts and rings, and prove that all counts fit the bytes.
-    polygon_count = 1
-    at = outer.stop
-    if outer.kind == MULTI_POLYGON:
-        if at + 4 > data.size:
-            return WkbFault(WKB_TRUNCATED, data.size), nothing
-        polygon_count = _uint32(data, at, outer.little_endian)
-        at += 4
-    first_polygon = at
-    ring_count = 0
-    position_count = 0
-    for _ in range(polygon_count):
-        header = _header(data, at) if outer.kind == MULTI_POLYGON else outer
-        if header.fault.kind != WKB_FINE:
-            return header.fault, nothing
-        if header.kind != POLYGON:
-            return WkbFault(WKB_NOT_WKB, at), nothing
-        at = header.stop
-        if at + 4 > data.size:
-            return WkbFault(WKB_TRUNCATED, data.size), nothing
-        rings_here = _uint32(data, at, header.little_endian)
-        at += 4
-        for _ in range(rings_here):
-            if at + 4 > data.size:
-                return WkbFault(WKB_TRUNCATED, data.size), nothing
-            size = _uint32(data, at, header.little_endian)
-            at += 4 + size * header.position_bytes
-            if at > data.size:
-                return WkbFault(WKB_TRUNCATED, data.size), nothing
-            position_count += size
-        ring_count += rings_here
-    if at < data.size:
-        return WkbFault(WKB_TRAILING, at), nothing
-    if position_count - ring_count > vertex_limit:
-        return WkbFault(WKB_TOO_MANY, position_count - ring_count), nothing
-    # Second pass: copy.
-    lon = np.empty(position_count)
-    lat = np.empty(position_count)
-    ring_start = np.empty(ring_count + 1, np.int64)
-    part_start = np.empty(polygon_count + 1, np.int64)
-    at = first_polygon
+    survey = _survey(data)
+    if survey.fault.kind != WKB_FINE:
+        return survey.fault, nothing
+    vertex_count = survey.position_count - survey.ring_count
+    if vertex_count > vertex_limit:
+        return WkbFault(WKB_TOO_MANY, vertex_count), nothing
+    outer = survey.outer
+    lon = np.empty(survey.position_count)
+    lat = np.empty(survey.position_count)
+    ring_start = np.empty(survey.ring_count + 1, np.int64)
+    part_start = np.empty(survey.polygon_count + 1, np.int64)
+    at = survey.first_polygon
     ring, position = 0, 0
-    for part in range(polygon_count):
+    for part in range(survey.polygon_count):
         header = _header(data, at) if outer.kind == MULTI_POLYGON else outer
         rings_here = _uint32(data, header.stop, header.little_endian)
         at = header.stop + 4
@@ -181,22 +211,89 @@ def read_wkb(data: NDArray[np.uint8], vertex_limit: int) -> tuple[WkbFault, Posi
             _copy_positions(data, at + 4, header, lon[position : position + size], lat[position : position + size])
             at += 4 + size * header.position_bytes
             position += size
-    ring_start[ring_count] = position
-    part_start[polygon_count] = ring
+    ring_start[ring] = position
+    part_start[survey.polygon_count] = ring
     return WkbFault(WKB_FINE, outer.kind), Positions(lon, lat, ring_start, part_start)
 
 
+_POSITION_BYTES = 16  # two float64
+
+
+@inlined
+def _chain_ring(data: NDArray[np.uint8], at: int, size: int, chains: Chains, first: int) -> bool:
+    """Round the positions of a ring into blocks from the first on; tell whether there is nothing to say about it."""
+    stop = first + blocks_of_ring(size - 1)
+    good = True
+    for number in range(first, stop):
+        start, position = number * LANES, (number - first) * EDGES
+        if position + LANES <= size:
+            good &= round_block(data, at + position * _POSITION_BYTES, chains.x, chains.y, start) == (1 << LANES) - 1
+            continue
+        count = size - position
+        few = round_few(data, at + position * _POSITION_BYTES, chains.x, chains.y, start, count)
+        good &= few == (1 << LANES) - 1
+        x, y = chains.x[start + count - 1], chains.y[start + count - 1]
+        for filling in range(start + count, start + LANES):
+            chains.x[filling], chains.y[filling] = x, y
+    last = at + (size - 1) * _POSITION_BYTES
+    for byte in range(_POSITION_BYTES):
+        good &= data[at + byte] == data[last + byte]
+    return good
+
+
+@inlined
+def _crosses_antimeridian(chains: Chains, block: int) -> bool:
+    """As close_rings tells it, for the edges of a block that is more than half the Earth wide."""
+    crosses = False
+    for number in range(block * LANES, block * LANES + EDGES):
+        span = abs(int(chains.x[number + 1]) - int(chains.x[number]))
+        crosses |= (span > LON_LIMIT_E7) & (span < 2 * LON_LIMIT_E7)
+    return crosses
+
+
 @compiled
-def rings_of_wkb(data: NDArray[np.uint8]) -> tuple[bool, Rings]:
-    """Read, round and close the rings of one polygon or multipolygon; tell whether there is nothing to say about them.
+def chains_of_wkb(data: NDArray[np.uint8]) -> tuple[bool, Chains]:
+    """Read, round and lay out one polygon or multipolygon; tell whether there is nothing to say about it.
 
     data    (b,)  u1
 
-    Edges:  False for all that read_wkb or close_rings refuse, for no rings at all, and for a fence that crosses the
-            antimeridian; whoever gets False calls those two, which say what and where.
-    Cost:   O(b); 1 us for a small fence.
+    Edges:  False for all that read_wkb or close_rings refuse, for no rings at all, for a fence that crosses the
+            antimeridian, and for what is rarely met: heights, measures, the other byte order. Whoever gets False calls
+            those two, which say what and where, or read it.
+    Cost:   O(b); 0.1 us for a small fence, 2 ns a vertex.
     """
-    wkb_fault, positions = read_wkb(data, 2**62)
-    ring_fault, rings, crosses = close_rings(*positions)
-    fine = (wkb_fault.kind == WKB_FINE) & (ring_fault.kind == RING_FINE)
-    return fine & (not crosses) & (rings.lon_e7.size > 0), rings
+    survey = _survey(data)
+    fine = (survey.fault.kind == WKB_FINE) & (survey.ring_count > 0)
+    block_count = blocks_of_ring(survey.position_count) + survey.ring_count if fine else 0
+    chains, ring_block = room_for_chains(block_count, survey.ring_count if fine else 0)
+    ring_block[0] = 0
+    at = survey.first_polygon
+    ring = 0
+    part = 0
+    while fine & (part < survey.polygon_count):
+        part += 1
+        header = _header(data, at) if survey.outer.kind == MULTI_POLYGON else survey.outer
+        fine = (header.position_bytes == _POSITION_BYTES) & (header.little_endian == _LITTLE_ENDIAN_MACHINE)
+        rings_here = _uint32(data, header.stop, header.little_endian)
+        at = header.stop + 4
+        left = rings_here
+        while fine & (left > 0):
+            left -= 1
+            size = _uint32(data, at, header.little_endian)
+            if size < 4:
+                fine = False
+                break
+            first = int(ring_block[ring])
+            stop = first + blocks_of_ring(size - 1)
+            fine = _chain_ring(data, at + 4, size, chains, first)
+            close_ring(chains, first, stop)
+            stride = chain_stride(chains)
+            for block in range(first, stop):
+                if int(chains.chain[block + 2 * stride]) - int(chains.chain[block]) > LON_LIMIT_E7:
+                    fine &= not _crosses_antimeridian(chains, block)
+            ring += 1
+            ring_block[ring] = stop
+            at += 4 + size * _POSITION_BYTES
+    if fine:
+        close_levels(chains, ring_block)
+    return fine, chains

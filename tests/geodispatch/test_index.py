@@ -105,7 +105,7 @@ def test_rows_of_a_cell_are_one_range():
         ids: list[int] = []
         for cell in {h3.cell_to_parent(cell, resolution) for cell in cameras.cell.tolist()}:
             rows = cameras.rows_of_cell(cell)
-            places = zip(cameras.rows.lat_e7[rows].tolist(), cameras.rows.lon_e7[rows].tolist(), strict=True)
+            places = zip(cameras.lat_e7[rows].tolist(), cameras.lon_e7[rows].tolist(), strict=True)
             assert {h3.latlng_to_cell(y / 1e7, x / 1e7, ORDER_RESOLUTION) for y, x in places} == {
                 one for one in cameras.cell.tolist() if h3.cell_to_parent(one, resolution) == cell
             }

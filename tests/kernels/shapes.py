@@ -8,15 +8,15 @@ import numpy as np
 import shapely
 from hypothesis import strategies as st
 
-from geodispatch_kernels.box_tree import Rows, fill_boxes, level_starts
+from geodispatch_kernels.box_tree import ROWS_PER_LEAF, SIDES, Rows, fill_boxes, level_starts, padded
 from geodispatch_kernels.chains import chain_rings
 from geodispatch_kernels.match import match_rows
-from geodispatch_kernels.matched import count_matched, take_matched
+from geodispatch_kernels.matched import Cameras, count_matched, take_matched
 from geodispatch_kernels.rings import Rings, points_in_rings
 from tests.kernels import naive
 
 JIT_IS_OFF = os.environ.get("NUMBA_DISABLE_JIT") == "1"
-NO_ROWS = np.empty(0, np.int64)
+NONE_DEAD = np.empty(0, np.uint16)
 
 
 def as_rings(rings: list[naive.Ring]) -> Rings:
@@ -34,13 +34,13 @@ def as_rings(rings: list[naive.Ring]) -> Rings:
 def as_rows(points: list[naive.Point]) -> Rows:
     """Put a tree over points in the order given: any order is right, only a sorted one is fast."""
     columns = np.array(points, np.int32).reshape(-1, 2)
-    lon_e7, lat_e7 = np.ascontiguousarray(columns[:, 0]), np.ascontiguousarray(columns[:, 1])
     level_start = level_starts(len(points))
-    box = np.empty((4, level_start[-1]), np.int32)
-    fill_boxes(lon_e7, lat_e7, level_start, box)
-    for array in (lon_e7, lat_e7, box):
+    box = np.empty(SIDES * level_start[-1], np.int32)
+    rows = Rows(padded(columns[:, 0]), padded(columns[:, 1]), box, level_start, len(points))
+    fill_boxes(*rows)
+    for array in rows[:-1]:
         array.flags.writeable = False
-    return Rows(lon_e7, lat_e7, box, level_start)
+    return rows
 
 
 def polygon(rings: list[naive.Ring]) -> shapely.Polygon:
@@ -67,12 +67,15 @@ def inside_one_by_one(rings: list[naive.Ring], points: list[naive.Point]) -> set
 
 def inside_by_tree(rings: list[naive.Ring], points: list[naive.Point]) -> set[int]:
     """Ask the kernel that walks the tree; its answer must not name a row twice."""
-    matched = match_rows(as_rows(points), chain_rings(as_rings(rings)))
-    taken = take_matched(matched, np.arange(len(points), dtype=np.uint64), NO_ROWS)
-    assert len(set(taken.tolist())) == taken.size == count_matched(matched, NO_ROWS)
-    assert (np.diff(matched.row) > 0).all()
-    assert (matched.range_start < matched.range_stop).all()
-    assert (matched.range_stop[:-1] < matched.range_start[1:]).all()
+    rows = as_rows(points)
+    matched = match_rows(rows, chain_rings(as_rings(rings)))
+    taken = take_matched(matched, Cameras(rows, np.arange(len(points), dtype=np.uint64), NONE_DEAD))
+    assert len(set(taken.tolist())) == taken.size == count_matched(matched, NONE_DEAD)
+    start, stop = np.sort(matched.ranges, axis=0).T
+    assert (start < stop).all()
+    assert (stop[:-1] < start[1:]).all()
+    assert (start % ROWS_PER_LEAF == 0).all()
+    assert (matched.leaves[:, 1] != 0).all()
     return set(taken.tolist())
 
 

@@ -10,13 +10,16 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geodispatch_kernels.chains import BLOCKS_PER_CHUNK, EDGES_PER_BLOCK, chain_rings
-from geodispatch_kernels.match import EDGES_PER_LEAF, match_rows
-from geodispatch_kernels.matched import Cameras, count_inside, count_matched, take_inside, take_matched
+from geodispatch_kernels.box_tree import ROWS_PER_LEAF
+from geodispatch_kernels.chains import CHAINS_PER_CHAIN, chain_rings
+from geodispatch_kernels.lanes import EDGES
+from geodispatch_kernels.match import match_rows
+from geodispatch_kernels.matched import Cameras, count_inside, count_matched, table_of, take_inside, take_matched
+from geodispatch_kernels.walk import EDGES_PER_LEAF
 from tests.kernels import naive
 from tests.kernels.shapes import (
     JIT_IS_OFF,
-    NO_ROWS,
+    NONE_DEAD,
     as_rings,
     as_rows,
     assert_all_agree,
@@ -199,9 +202,7 @@ class TestHoles:
 class TestWidePieces:
     """Leaves so wide that a fence's whole length passes through one."""
 
-    @pytest.mark.parametrize(
-        "vertex_count", [EDGES_PER_LEAF - 1, EDGES_PER_LEAF + 1, EDGES_PER_BLOCK * BLOCKS_PER_CHUNK, 1000]
-    )
+    @pytest.mark.parametrize("vertex_count", [EDGES_PER_LEAF - 1, EDGES_PER_LEAF + 1, EDGES * CHAINS_PER_CHAIN, 1000])
     def test_a_zigzag_through_one_leaf(self, vertex_count):
         zigzag = [(x, 10 * (x % 2) + 20) for x in range(vertex_count)]
         ring = [*zigzag, (vertex_count, 60), (-1, 60)]
@@ -223,7 +224,7 @@ class TestRanges:
         matched = match_rows(
             as_rows(grid(0, 0, 99, 99)), chain_rings(as_rings([[(-1, -1), (100, -1), (100, 100), (-1, 100)]]))
         )
-        assert (matched.range_start.tolist(), matched.range_stop.tolist(), matched.row.size) == ([0], [10_000], 0)
+        assert (matched.ranges.tolist(), matched.leaves.size) == ([[0, 10_000]], 0)
 
     def test_more_ranges_than_were_made_room_for(self):
         points = [(x, y) for x in range(300) for y in range(64)]  # each leaf a column
@@ -237,13 +238,58 @@ class TestDeadRows:
     @given(st.sets(st.integers(0, 899)), st.tuples(small, small, small))
     def test_dead_rows_are_left_out(self, dead, triangle):
         points = grid(0, 0, 29, 29)
-        rows, rings = as_rows(points), as_rings([[(3 * x, 2 * y) for x, y in triangle]])
-        dead_row = np.array(sorted(dead), np.int64)
-        ids = np.arange(900, dtype=np.uint64)
-        matched = match_rows(rows, chain_rings(rings))
-        alive = set(take_matched(matched, ids, NO_ROWS).tolist()) - dead
-        taken = take_matched(matched, ids, dead_row)
+        rows, ids = as_rows(points), np.arange(900, dtype=np.uint64)
+        ring = [(3 * x, 2 * y) for x, y in triangle]
+        bits = np.zeros(rows.lon_e7.size, np.uint8)
+        bits[list(dead)] = 1
+        living = Cameras(rows, ids, np.packbits(bits, bitorder="little").view(np.uint16))
+        matched = match_rows(rows, chain_rings(as_rings([ring])))
+        alive = set(take_matched(matched, Cameras(rows, ids, NONE_DEAD)).tolist()) - dead
+        taken = take_matched(matched, living)
         assert set(taken.tolist()) == alive
-        assert taken.size == len(alive) == count_matched(matched, dead_row)
-        assert count_inside(Cameras(rows, ids, dead_row), rings) == len(alive)
-        assert sorted(take_inside(Cameras(rows, ids, dead_row), rings).tolist()) == sorted(taken.tolist())
+        assert taken.size == len(alive) == count_matched(matched, living.dead)
+        others = Cameras(as_rows([]), ids[:0], NONE_DEAD)
+        table = table_of(living, others)
+        wkb = shapely.to_wkb(shapely.Polygon([(x / 1e7, y / 1e7) for x, y in ring]))
+        assert count_inside(int(table.ctypes.data), wkb) == len(alive)
+        assert sorted(take_inside(int(table.ctypes.data), wkb).tolist()) == sorted(alive)
+
+
+class TestManyRings:
+    """Chains take no notice of rings: each shares its box and its ends with rings before and after."""
+
+    @pytest.mark.parametrize("ring_size", [3, 14, 15, 16, 100, 241])
+    def test_rings_in_any_place_of_a_chain(self, ring_size):
+        random = np.random.default_rng(ring_size)
+        ring_count = 5 if JIT_IS_OFF else 60
+        rings = []
+        for _ in range(ring_count):
+            size = int(random.integers(3, ring_size + 1))
+            center = random.integers(0, 400, 2)
+            angle = np.sort(random.uniform(0, 2 * np.pi, size))
+            rings.append(
+                [
+                    (int(center[0] + x), int(center[1] + y))
+                    for x, y in zip(np.rint(90 * np.cos(angle)), np.rint(60 * np.sin(angle)), strict=True)
+                ]
+            )
+        points = sorted(map(tuple, random.integers(-100, 500, (60 if JIT_IS_OFF else 1200, 2)).tolist()))
+        assert 0 < len(assert_all_agree(rings, points)) < len(points)
+
+    def test_a_fence_of_three_levels(self):
+        vertex_count = 5000 if JIT_IS_OFF else 60_000
+        angle = np.arange(vertex_count) * 2 * np.pi / vertex_count
+        radius = 400_000 + 90_000 * np.sin(701 * angle)
+        ring = np.rint(np.column_stack((radius * np.cos(angle), radius * np.sin(angle)))).astype(int).tolist()
+        random = np.random.default_rng(seed=3)
+        points = random.integers(-500_000, 500_001, (40 if JIT_IS_OFF else 20_000, 2))
+        points = points[np.argsort(points[:, 0])].tolist() + ring[:: vertex_count // 50]
+        rings = [list(map(tuple, ring))]
+        assert inside_by_tree(rings, list(map(tuple, points))) == inside_by_shapely(shapely.Polygon(ring), points)
+
+
+class TestLeaves:
+    @pytest.mark.parametrize("row_count", [1, ROWS_PER_LEAF - 1, ROWS_PER_LEAF, ROWS_PER_LEAF + 1])
+    def test_the_rows_that_fill_up_the_last_leaf_are_nowhere(self, row_count):
+        points = [(0, 0)] * row_count  # as is what fills up
+        assert inside_by_tree([[(-5, -5), (5, -5), (0, 5)]], points) == set(range(row_count))
