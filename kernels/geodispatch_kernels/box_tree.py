@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geodispatch_kernels.compile import compiled, inlined
+from geodispatch_kernels.compile import borrowed, compiled, inlined
 from geodispatch_kernels.lanes import BOXES, LANES
 
 ROWS_PER_LEAF = LANES
@@ -66,6 +66,14 @@ def level_starts(row_count: int) -> NDArray[np.int64]:
         starts.append(starts[-1] + group_count * CHILDREN_PER_NODE)
         node_count = group_count if group_count > 1 else 0
     return np.array(starts, np.int64)
+
+
+@inlined
+def borrowed_rows(rows: Rows) -> Rows:
+    """Return rows whose arrays count no references, for the kernel that they were handed to."""
+    return Rows(
+        borrowed(rows.lon_e7), borrowed(rows.lat_e7), borrowed(rows.box), borrowed(rows.level_start), rows.row_count
+    )
 
 
 @inlined

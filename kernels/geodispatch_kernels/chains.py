@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from geodispatch_kernels.block import close_block
 from geodispatch_kernels.box_tree import NOWHERE_MAX, NOWHERE_MIN
-from geodispatch_kernels.compile import compiled, inlined
+from geodispatch_kernels.compile import borrowed, compiled, inlined
 from geodispatch_kernels.edge import crosses_west_ray, holds_point
 from geodispatch_kernels.lanes import BOXES, CHAIN_FIELDS, EDGES, LANES, boxes_touching, chains_west_of, edges_west_of
 from geodispatch_kernels.machine import count_bits, lowest_bit
@@ -48,6 +48,12 @@ class Chains(NamedTuple):
     y: NDArray[np.int32]
     chain: NDArray[np.int32]
     level_start: NDArray[np.int32]
+
+
+@inlined
+def borrowed_chains(chains: Chains) -> Chains:
+    """Return chains whose arrays count no references, for the kernel that they were handed to."""
+    return Chains(borrowed(chains.x), borrowed(chains.y), borrowed(chains.chain), borrowed(chains.level_start))
 
 
 @inlined
@@ -301,6 +307,7 @@ def _runs_at(chains: Chains, first: int, px: int, py: int) -> int:
 @compiled
 def _point_among_many(chains: Chains, px: int, py: int) -> int:
     """As point_at, for a fence of more blocks than fit one level."""
+    chains = borrowed_chains(chains)
     found = 0
     for first in range(top_start(chains), chain_stride(chains), CHAINS_PER_CHAIN):
         is_chunk = chains.level_start.size == 3

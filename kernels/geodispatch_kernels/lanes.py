@@ -25,27 +25,30 @@ CHAIN_FIELDS = 8  # of a chain: west, south, east, north, and the latitudes of t
 DOUBT = 2.0**14
 
 
-@emitted
-def _boxes_touching(
-    _typing: Any, column: Any, start: Any, stride: Any, west: Any, south: Any, east: Any, north: Any
-) -> Any:
-    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        v = Vectors(context, builder, signature.args)
-        column, start, stride, *bounds = values
-        wests, souths, easts, norths = (
-            v.load(0, column, builder.add(start, builder.mul(stride, I64(number))), BOXES) for number in range(4)
-        )
-        west, south, east, north = (v.i32(bound, BOXES) for bound in bounds)
-        return v.bits(
-            v.every(
-                builder.icmp_signed("<=", wests, east),
-                builder.icmp_signed("<=", souths, north),
-                builder.icmp_signed(">=", easts, west),
-                builder.icmp_signed(">=", norths, south),
-            )
-        )
+def _compare_boxes(*tests: tuple[str, int]) -> Any:
+    """Make what compares west, south, east and north of 8 boxes, each with one side of a box as its test says."""
 
-    return types.int64(column, *(types.int64,) * 6), emit
+    @emitted
+    def compare(
+        _typing: Any, column: Any, start: Any, stride: Any, west: Any, south: Any, east: Any, north: Any
+    ) -> Any:
+        def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            v = Vectors(context, builder, signature.args)
+            column, start, stride, *bounds = values
+            lanes = []
+            for field, (test, side) in enumerate(tests):
+                sides = v.load(0, column, builder.add(start, builder.mul(stride, I64(field))), BOXES)
+                lanes.append(builder.icmp_signed(test, sides, v.i32(bounds[side], BOXES)))
+            return v.bits(v.every(*lanes))
+
+        return types.int64(column, *(types.int64,) * 6), emit
+
+    return compare
+
+
+_WEST, _SOUTH, _EAST, _NORTH = range(4)
+_boxes_touching = _compare_boxes(("<=", _EAST), ("<=", _NORTH), (">=", _WEST), (">=", _SOUTH))
+_boxes_within = _compare_boxes((">=", _WEST), (">=", _SOUTH), ("<=", _EAST), ("<=", _NORTH))
 
 
 @vectorized(
@@ -76,6 +79,35 @@ def boxes_touching(
             << number
         )
     return touching
+
+
+@vectorized(
+    lambda column, start, stride, west, south, east, north: (
+        lambda column, start, stride, west, south, east, north: _boxes_within(
+            column, start, stride, west, south, east, north
+        )
+    )
+)
+def boxes_within(
+    column: NDArray[np.int32], start: int, stride: int, west: int, south: int, east: int, north: int
+) -> int:
+    """As boxes_touching: return which of 8 boxes lie in a box.
+
+    Edges:  a box nowhere, whose west is east of its east, may lie in any.
+    """
+    within = 0
+    for number in range(BOXES):
+        at = start + number
+        within |= (
+            int(
+                (column[at] >= west)
+                & (column[at + stride] >= south)
+                & (column[at + 2 * stride] <= east)
+                & (column[at + 3 * stride] <= north)
+            )
+            << number
+        )
+    return within
 
 
 @emitted

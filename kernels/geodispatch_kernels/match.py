@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geodispatch_kernels.box_tree import ROWS_PER_LEAF, Rows
-from geodispatch_kernels.chains import ODD, Chains, point_at
+from geodispatch_kernels.box_tree import ROWS_PER_LEAF, Rows, borrowed_rows
+from geodispatch_kernels.chains import ODD, Chains, borrowed_chains, point_at
 from geodispatch_kernels.compile import borrowed, compiled, inlined
 from geodispatch_kernels.edge import crosses_west_ray, holds_point
 from geodispatch_kernels.lanes import LANES, rows_east_of
@@ -33,6 +33,7 @@ from geodispatch_kernels.walk import (
     QUEUE_COUNT,
     QUEUED_LEAVES,
     Scratch,
+    borrowed_scratch,
     room_for_walk,
     start_walk,
     walk,
@@ -99,6 +100,8 @@ def _rows_inside_one_by_one(rows: Rows, chains: Chains, leaf: int) -> int:
 @compiled
 def _look_into_leaves(rows: Rows, chains: Chains, scratch: Scratch, leaves: NDArray[np.int32], leaf_count: int) -> int:
     """Append the queued leaves that have rows inside, and empty the queue; return the new count."""
+    rows, chains, scratch = borrowed_rows(rows), borrowed_chains(chains), borrowed_scratch(scratch)
+    leaves = borrowed(leaves)
     start = 0
     for queued in range(scratch.at[QUEUE_COUNT]):
         leaf, stop = int(scratch.leaf[queued]), int(scratch.edge_stop[queued])
@@ -155,10 +158,6 @@ def find_rows(rows: Rows, chains: Chains, found: Found) -> Found:
     """
     if (rows.row_count == 0) | (chains.level_start.size == 1):
         return found
-    rows = Rows(
-        borrowed(rows.lon_e7), borrowed(rows.lat_e7), borrowed(rows.box), borrowed(rows.level_start), rows.row_count
-    )
-    chains = Chains(borrowed(chains.x), borrowed(chains.y), borrowed(chains.chain), borrowed(chains.level_start))
     scratch = room_for_walk(rows, chains)
     ranges, leaves = found.matched
     range_count, leaf_count = found.range_count, found.leaf_count

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from geodispatch_kernels.address import int32s_at, int64s_at, uint16s_at, uint64s_at, write_table
 from geodispatch_kernels.box_tree import ROWS_PER_LEAF, Rows
-from geodispatch_kernels.compile import compiled, inlined
-from geodispatch_kernels.machine import count_bits, lowest_bit
+from geodispatch_kernels.compile import borrowed, compiled, inlined
+from geodispatch_kernels.machine import count_bits, fetch, lowest_bit
 from geodispatch_kernels.match import Matched, find_rows, match_rows, nothing_found
 from geodispatch_kernels.wkb import chains_of_wkb
 
-_ALL_ROWS = (1 << ROWS_PER_LEAF) - 1
+# While ids of one leaf are written, the memory of those of so many leaves on is fetched.
+_LEAVES_AHEAD = 16
 
 
 class Cameras(NamedTuple):
@@ -71,17 +72,18 @@ def count_matched(matched: Matched, dead: NDArray[np.uint16]) -> int:
 
     Cost:   O(ranges + leaves), and O(rows / 16) more where there are dead ones.
     """
+    ranges, leaves, dead = borrowed(matched.ranges), borrowed(matched.leaves), borrowed(dead)
     count = 0
-    for number in range(matched.ranges.shape[0]):
-        start, stop = matched.ranges[number, 0], matched.ranges[number, 1]
+    for number in range(ranges.shape[0]):
+        start, stop = ranges[number, 0], ranges[number, 1]
         count += stop - start
         if dead.size > 0:
             for leaf in range(start // ROWS_PER_LEAF, (stop + ROWS_PER_LEAF - 1) // ROWS_PER_LEAF):
                 count -= count_bits(int(dead[leaf]))
-    for number in range(matched.leaves.shape[0]):
-        inside = int(matched.leaves[number, 1])
+    for number in range(leaves.shape[0]):
+        inside = int(leaves[number, 1])
         if dead.size > 0:
-            inside &= ~int(dead[matched.leaves[number, 0]])
+            inside &= ~int(dead[leaves[number, 0]])
         count += count_bits(inside)
     return int(count)
 
@@ -99,9 +101,13 @@ def _write_leaf(camera_id: NDArray[np.uint64], leaf: int, inside: int, taken: ND
 @compiled
 def _write_matched(matched: Matched, cameras: Cameras, taken: NDArray[np.uint64], position: int) -> int:
     """Write the ids of the matched rows that live from a position on; return the position after them."""
-    camera_id, dead = cameras.camera_id, cameras.dead
-    for number in range(matched.ranges.shape[0]):
-        start, stop = matched.ranges[number, 0], matched.ranges[number, 1]
+    ranges, leaves = borrowed(matched.ranges), borrowed(matched.leaves)
+    camera_id, dead, taken = borrowed(cameras.camera_id), borrowed(cameras.dead), borrowed(taken)
+    for number in range(min(leaves.shape[0], _LEAVES_AHEAD)):
+        fetch(camera_id, int(leaves[number, 0]) * ROWS_PER_LEAF)
+        fetch(camera_id, int(leaves[number, 0]) * ROWS_PER_LEAF + ROWS_PER_LEAF // 2)
+    for number in range(ranges.shape[0]):
+        start, stop = ranges[number, 0], ranges[number, 1]
         if dead.size == 0:
             taken[position : position + stop - start] = camera_id[start:stop]
             position += stop - start
@@ -115,8 +121,12 @@ def _write_matched(matched: Matched, cameras: Cameras, taken: NDArray[np.uint64]
             else:
                 alive = ((1 << row_count) - 1) & ~int(dead[leaf])
                 position = _write_leaf(camera_id, leaf, alive, taken, position)
-    for number in range(matched.leaves.shape[0]):
-        leaf, inside = int(matched.leaves[number, 0]), int(matched.leaves[number, 1])
+    for number in range(leaves.shape[0]):
+        if number + _LEAVES_AHEAD < leaves.shape[0]:
+            ahead = int(leaves[number + _LEAVES_AHEAD, 0]) * ROWS_PER_LEAF
+            fetch(camera_id, ahead)
+            fetch(camera_id, ahead + ROWS_PER_LEAF // 2)
+        leaf, inside = int(leaves[number, 0]), int(leaves[number, 1])
         if dead.size > 0:
             inside &= ~int(dead[leaf])
         position = _write_leaf(camera_id, leaf, inside, taken, position)

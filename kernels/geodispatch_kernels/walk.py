@@ -8,7 +8,10 @@ A list may hold an edge too many, never one too few. A chain that lies in the no
 those parts that touch the box, if they are few, and a block only if one of its edges does. So a fence of four vertices
 is answered in whole nodes as one of a hundred thousand is.
 
-Leaves on the border are not looked into on the way: they are queued, and the memory of their rows is fetched meanwhile.
+Most of the way down leads from one node to one or two of its children, larger than the fence. That part goes level by
+level, by the fence's box alone, and so does all of it for a fence of a few streets; the rest begins at the nodes where
+it ends. Leaves on the border are not looked into on the way: they are queued. The memory of what comes next, boxes or
+rows, is fetched meanwhile.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from geodispatch_kernels.box_tree import (
     ROWS_PER_LEAF,
     SIDES,
     Rows,
+    borrowed_rows,
     west_of,
 )
 from geodispatch_kernels.chains import (
@@ -33,6 +37,7 @@ from geodispatch_kernels.chains import (
     MOST_LEVELS,
     ODD,
     Chains,
+    borrowed_chains,
     chain_stride,
     children_of,
     children_touching,
@@ -41,8 +46,8 @@ from geodispatch_kernels.chains import (
     point_at,
     top_start,
 )
-from geodispatch_kernels.compile import compiled, inlined
-from geodispatch_kernels.lanes import EDGES, LANES, boxes_touching, edges_touching
+from geodispatch_kernels.compile import borrowed, compiled, inlined
+from geodispatch_kernels.lanes import EDGES, LANES, boxes_touching, boxes_within, edges_touching
 from geodispatch_kernels.machine import count_bits, fetch, lowest_bit
 
 # A chain of which no more parts than this touch a box is handed on as these parts.
@@ -50,27 +55,33 @@ OPEN_PARTS = 4
 
 # Leaves in the queue, and the edges that touch one; a leaf with more asks the whole fence for each of its rows.
 QUEUED_LEAVES = 32
-EDGES_PER_LEAF = 60
+EDGES_PER_LEAF = 64
 _QUEUED_EDGES = 1024
 
+# Nodes at which a walk begins; more are not looked for.
+ENTRIES = 16
+
 # Columns of the stack: the first of the 8 nodes side by side, which of them are still to visit, which of them are
-# touched by a chain of the list, and the list that was handed down.
-FIRST_NODE, TO_VISIT, TOUCHED, LIST_START, LIST_STOP = range(5)
-_FRAME = 5
+# touched by a chain of the list, the list that was handed down, and a point of the parent whose parity is known: its
+# longitude, latitude and parity.
+FIRST_NODE, TO_VISIT, TOUCHED, LIST_START, LIST_STOP, KNOWN_X, KNOWN_Y, KNOWN = range(8)
+_FRAME = 8
 
-# Where a walk stands: the depth of the stack, -1 at its end; the level of its first frame; leaves and edges in the
-# queue.
-DEPTH, TOP_LEVEL, QUEUE_COUNT, EDGE_COUNT = range(4)
+# Where a walk stands: the depth of the stack, -1 at its end; the level of its first frame; the next entry and how many
+# there are; leaves and edges in the queue.
+DEPTH, TOP_LEVEL, ENTRY, ENTRY_COUNT, QUEUE_COUNT, EDGE_COUNT = range(6)
 
-# Instead of edges, of a leaf that has too many.
+# Instead of edges, of a leaf that has too many; instead of a parity.
 ALL_EDGES = -1
+_UNKNOWN = -1
 
 
 class Scratch(NamedTuple):
     """All that the walk writes to and does not return.
 
-    at          (4,)   i4  see DEPTH
-    stack       (5 t,) i4  see FIRST_NODE
+    at          (6,)   i4  see DEPTH
+    entry       (32,)  i4  first of 8 nodes side by side, not begun with yet; and as many for the next level
+    stack       (8 t,) i4  see FIRST_NODE
     listed      (…,)   i4  the lists of chains handed down, one after the other:
     touching    (…,)   i4  which of the 8 nodes each of these touches
     leaf        (…,)   i4  the queue
@@ -79,12 +90,28 @@ class Scratch(NamedTuple):
     """
 
     at: NDArray[np.int32]
+    entry: NDArray[np.int32]
     stack: NDArray[np.int32]
     listed: NDArray[np.int32]
     touching: NDArray[np.int32]
     leaf: NDArray[np.int32]
     edge_stop: NDArray[np.int32]
     edge: NDArray[np.int32]
+
+
+@inlined
+def borrowed_scratch(scratch: Scratch) -> Scratch:
+    """Return scratch whose arrays count no references, for the kernel that it was handed to."""
+    return Scratch(
+        borrowed(scratch.at),
+        borrowed(scratch.entry),
+        borrowed(scratch.stack),
+        borrowed(scratch.listed),
+        borrowed(scratch.touching),
+        borrowed(scratch.leaf),
+        borrowed(scratch.edge_stop),
+        borrowed(scratch.edge),
+    )
 
 
 @inlined
@@ -96,15 +123,17 @@ def room_for_walk(rows: Rows, chains: Chains) -> Scratch:
     for _ in range(chains.level_start.size - 2):
         most_listed *= OPEN_PARTS
     most_listed += MOST_LEVELS * CHAINS_PER_CHAIN
-    at_listed = 4 + depths * _FRAME
+    at_stack = 6 + 2 * ENTRIES
+    at_listed = at_stack + depths * _FRAME
     at_touching = at_listed + most_listed
     at_leaf = at_touching + most_listed
     at_stop = at_leaf + QUEUED_LEAVES
     at_edge = at_stop + QUEUED_LEAVES
     room = np.empty(at_edge + _QUEUED_EDGES, np.int32)
     return Scratch(
-        room[:4],
-        room[4:at_listed],
+        room[:6],
+        room[6:at_stack],
+        room[at_stack:at_listed],
         room[at_listed:at_touching],
         room[at_touching:at_leaf],
         room[at_leaf:at_stop],
@@ -211,6 +240,7 @@ def _push(
         touched |= bits
     to_visit = boxes_touching(rows.box, column, CHILDREN_PER_NODE, fence[0], fence[1], fence[2], fence[3])
     stack[frame + FIRST_NODE], stack[frame + TO_VISIT], stack[frame + TOUCHED] = first, to_visit, touched
+    stack[frame + KNOWN] = _UNKNOWN
     touched &= to_visit
     if level > 0:
         below = int(rows.level_start[level - 1])
@@ -227,28 +257,72 @@ def _push(
             touched &= touched - 1
 
 
+@inlined
+def _is_odd(chains: Chains, scratch: Scratch, frame: int, px: int, py: int) -> bool:
+    """Tell the parity of a point of a frame's parent: that of the last one, where no listed chain is between the two.
+
+    Whatever crosses the way between them touches the parent's box, so it is listed.
+    """
+    stack, chain, stride = scratch.stack, chains.chain, chain_stride(chains)
+    known_x, known_y, known = int(stack[frame + KNOWN_X]), int(stack[frame + KNOWN_Y]), int(stack[frame + KNOWN])
+    if known != _UNKNOWN:
+        west, east = min(px, known_x), max(px, known_x)
+        south, north = min(py, known_y), max(py, known_y)
+        between = False
+        for item in range(stack[frame + LIST_START], stack[frame + LIST_STOP]):
+            box = _box_of(chain, int(scratch.listed[item]), stride)
+            between |= (box[0] <= east) & (box[1] <= north) & (box[2] >= west) & (box[3] >= south)
+        if not between:
+            return known == ODD
+    known = point_at(chains, px, py) & ODD
+    stack[frame + KNOWN_X], stack[frame + KNOWN_Y], stack[frame + KNOWN] = px, py, known
+    return known == ODD
+
+
+@inlined
+def _find_entries(rows: Rows, fence: tuple[int, int, int, int], entry: NDArray[np.int32]) -> tuple[int, int]:
+    """Go down by the fence's box alone while no node lies in it and they are few; return the level and how many.
+
+    Such a node cannot be wholly inside, so nothing is missed; that it may be wholly outside is found out later.
+    """
+    level, count = rows.level_start.size - 2, 1
+    entry[0] = 0
+    while level > 0:
+        start, below = int(rows.level_start[level]), int(rows.level_start[level - 1])
+        next_count = 0
+        for number in range(count):
+            first = int(entry[number])
+            column = (start + first) * SIDES
+            bits = boxes_touching(rows.box, column, CHILDREN_PER_NODE, fence[0], fence[1], fence[2], fence[3])
+            within = boxes_within(rows.box, column, CHILDREN_PER_NODE, fence[0], fence[1], fence[2], fence[3])
+            if (bits & within != 0) | (next_count + count_bits(bits) > ENTRIES):
+                return level, count
+            while bits:
+                child = (first + lowest_bit(bits)) * CHILDREN_PER_NODE
+                bits &= bits - 1
+                entry[ENTRIES + next_count] = child
+                next_count += 1
+                fetch(rows.box, (below + child) * SIDES)
+                fetch(rows.box, (below + child) * SIDES + 2 * CHILDREN_PER_NODE)
+        for number in range(next_count):
+            entry[number] = entry[ENTRIES + number]
+        level, count = level - 1, next_count
+    return level, count
+
+
 @compiled
 def start_walk(rows: Rows, chains: Chains, scratch: Scratch) -> None:
-    """Put the top of the tree on the stack, or what of it the fence is in."""
+    """Find where to begin; the list is the whole fence."""
+    rows, chains, scratch = borrowed_rows(rows), borrowed_chains(chains), borrowed_scratch(scratch)
     at, stack, listed = scratch.at, scratch.stack, scratch.listed
-    fence = fence_box(chains)
-    level, node = rows.level_start.size - 2, 0
-    while level > 0:
-        column = (int(rows.level_start[level]) + node) * SIDES
-        bits = boxes_touching(rows.box, column, CHILDREN_PER_NODE, fence[0], fence[1], fence[2], fence[3])
-        if bits & (bits - 1) != 0:
-            break
-        if bits == 0:
-            at[DEPTH] = -1
-            return
-        level, node = level - 1, (node + lowest_bit(bits)) * CHILDREN_PER_NODE
+    level, count = _find_entries(rows, fence_box(chains), scratch.entry)
     stop = 0
     for number in range(top_start(chains), chain_stride(chains)):
         listed[stop] = number
         stop += int(chains.chain[number] != NOWHERE_MAX)
-    stack[LIST_START], stack[LIST_STOP] = 0, stop
-    at[DEPTH], at[TOP_LEVEL], at[QUEUE_COUNT], at[EDGE_COUNT] = 0, level, 0, 0
-    _push(rows, chains, scratch, fence, 0, level, node)
+    stack[LIST_START], stack[LIST_STOP], stack[TO_VISIT] = 0, stop, 0
+    at[DEPTH], at[TOP_LEVEL], at[ENTRY], at[ENTRY_COUNT] = 0, level, 0, count
+    at[QUEUE_COUNT], at[EDGE_COUNT] = 0, 0
 
 
 @compiled
@@ -262,9 +336,11 @@ def walk(
                              `range_count` on, and at the one before if that is this fence's
     first_range              this fence's first
     """
+    rows, chains, scratch = borrowed_rows(rows), borrowed_chains(chains), borrowed_scratch(scratch)
+    ranges = borrowed(ranges)
     at, stack, listed, touching = scratch.at, scratch.stack, scratch.listed, scratch.touching
     depth, top = int(at[DEPTH]), int(at[TOP_LEVEL])
-    queue_count, edge_count = int(at[QUEUE_COUNT]), int(at[EDGE_COUNT])
+    entry, queue_count, edge_count = int(at[ENTRY]), int(at[QUEUE_COUNT]), int(at[EDGE_COUNT])
     fence = fence_box(chains)
     while (
         (depth >= 0)
@@ -275,7 +351,11 @@ def walk(
         frame = depth * _FRAME
         to_visit = int(stack[frame + TO_VISIT])
         if to_visit == 0:
-            depth -= 1
+            if (depth == 0) & (entry < at[ENTRY_COUNT]):
+                _push(rows, chains, scratch, fence, 0, top, int(scratch.entry[entry]))
+                entry += 1
+            else:
+                depth -= 1
             continue
         stack[frame + TO_VISIT] = to_visit & (to_visit - 1)
         child = lowest_bit(to_visit)
@@ -309,7 +389,7 @@ def walk(
                     stack[frame + LIST_START], stack[frame + LIST_STOP] = list_stop, stop
                     _push(rows, chains, scratch, fence, depth, level - 1, node * CHILDREN_PER_NODE)
                     continue
-        if point_at(chains, box[0], box[1]) & ODD != 0:
+        if _is_odd(chains, scratch, frame, box[0], box[1]):
             rows_per_node = ROWS_PER_LEAF << (3 * level)
             start = node * rows_per_node
             stop = min(start + rows_per_node, rows.row_count)
@@ -318,5 +398,5 @@ def walk(
             else:
                 ranges[range_count, 0], ranges[range_count, 1] = start, stop
                 range_count += 1
-    at[DEPTH], at[QUEUE_COUNT], at[EDGE_COUNT] = depth, queue_count, edge_count
+    at[DEPTH], at[ENTRY], at[QUEUE_COUNT], at[EDGE_COUNT] = depth, entry, queue_count, edge_count
     return range_count

@@ -16,12 +16,13 @@ from geodispatch_kernels.block import round_block, round_few
 from geodispatch_kernels.chains import (
     Chains,
     blocks_of_ring,
+    borrowed_chains,
     chain_stride,
     close_levels,
     close_ring,
     room_for_chains,
 )
-from geodispatch_kernels.compile import compiled, inlined
+from geodispatch_kernels.compile import borrowed, compiled, inlined
 from geodispatch_kernels.degrees import LON_LIMIT_E7
 from geodispatch_kernels.lanes import EDGES, LANES
 
@@ -252,6 +253,40 @@ def _crosses_antimeridian(chains: Chains, block: int) -> bool:
 
 
 @compiled
+def _lay_out(data: NDArray[np.uint8], survey: Survey, chains: Chains, ring_block: NDArray[np.int32]) -> bool:
+    """Fill in chains, and the first block of each ring; tell whether there is nothing to say about any ring."""
+    data, chains, ring_block = borrowed(data), borrowed_chains(chains), borrowed(ring_block)
+    stride = chain_stride(chains)
+    ring_block[0] = 0
+    ring = 0
+    at = survey.first_polygon
+    for _ in range(survey.polygon_count):
+        header = _header(data, at) if survey.outer.kind == MULTI_POLYGON else survey.outer
+        if (header.position_bytes != _POSITION_BYTES) | (header.little_endian != _LITTLE_ENDIAN_MACHINE):
+            return False
+        rings_here = _uint32(data, header.stop, header.little_endian)
+        at = header.stop + 4
+        for _ in range(rings_here):
+            size = _uint32(data, at, header.little_endian)
+            if size < 4:
+                return False
+            first = int(ring_block[ring])
+            stop = first + blocks_of_ring(size - 1)
+            if not _chain_ring(data, at + 4, size, chains, first):
+                return False
+            close_ring(chains, first, stop)
+            for block in range(first, stop):
+                is_wide = int(chains.chain[block + 2 * stride]) - int(chains.chain[block]) > LON_LIMIT_E7
+                if is_wide and _crosses_antimeridian(chains, block):
+                    return False
+            ring += 1
+            ring_block[ring] = stop
+            at += 4 + size * _POSITION_BYTES
+    close_levels(chains, ring_block)
+    return True
+
+
+@compiled
 def chains_of_wkb(data: NDArray[np.uint8]) -> tuple[bool, Chains]:
     """Read, round and lay out one polygon or multipolygon; tell whether there is nothing to say about it.
 
@@ -260,40 +295,12 @@ def chains_of_wkb(data: NDArray[np.uint8]) -> tuple[bool, Chains]:
     Edges:  False for all that read_wkb or close_rings refuse, for no rings at all, for a fence that crosses the
             antimeridian, and for what is rarely met: heights, measures, the other byte order. Whoever gets False calls
             those two, which say what and where, or read it.
-    Cost:   O(b); 0.1 us for a small fence, 2 ns a vertex.
+    Cost:   O(b); 0.2 us for a small fence, 1.5 ns a vertex.
     """
     survey = _survey(data)
-    fine = (survey.fault.kind == WKB_FINE) & (survey.ring_count > 0)
-    block_count = blocks_of_ring(survey.position_count) + survey.ring_count if fine else 0
-    chains, ring_block = room_for_chains(block_count, survey.ring_count if fine else 0)
-    ring_block[0] = 0
-    at = survey.first_polygon
-    ring = 0
-    part = 0
-    while fine & (part < survey.polygon_count):
-        part += 1
-        header = _header(data, at) if survey.outer.kind == MULTI_POLYGON else survey.outer
-        fine = (header.position_bytes == _POSITION_BYTES) & (header.little_endian == _LITTLE_ENDIAN_MACHINE)
-        rings_here = _uint32(data, header.stop, header.little_endian)
-        at = header.stop + 4
-        left = rings_here
-        while fine & (left > 0):
-            left -= 1
-            size = _uint32(data, at, header.little_endian)
-            if size < 4:
-                fine = False
-                break
-            first = int(ring_block[ring])
-            stop = first + blocks_of_ring(size - 1)
-            fine = _chain_ring(data, at + 4, size, chains, first)
-            close_ring(chains, first, stop)
-            stride = chain_stride(chains)
-            for block in range(first, stop):
-                if int(chains.chain[block + 2 * stride]) - int(chains.chain[block]) > LON_LIMIT_E7:
-                    fine &= not _crosses_antimeridian(chains, block)
-            ring += 1
-            ring_block[ring] = stop
-            at += 4 + size * _POSITION_BYTES
-    if fine:
-        close_levels(chains, ring_block)
-    return fine, chains
+    if (survey.fault.kind != WKB_FINE) | (survey.ring_count == 0):
+        return False, room_for_chains(0, 0)[0]
+    # Rings as they come may need fewer blocks, never more.
+    block_count = (survey.position_count - survey.ring_count) // EDGES + survey.ring_count
+    chains, ring_block = room_for_chains(block_count, survey.ring_count)
+    return _lay_out(data, survey, chains, ring_block), chains
