@@ -58,6 +58,8 @@ class PeerResult:
     is_stored: bool = False  # the bytes are those of files, else of memory
     batch_s: float | None = None  # a fence of class a, with all asked at once
     open_s: float | None = None
+    changed: dict[str, float] = field(default_factory=dict)  # as the classes' median of ids, with changes
+    change_s: float | None = None  # the first change of many cameras
     classes: dict[str, ClassResult] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 

@@ -84,6 +84,9 @@ class Run:
                 if kind is _BATCH_CLASS:
                     self._try_batch(process, result)
             if process.is_alive():
+                self._on_step(f"{entry.title}: with changes")
+                if changed := process.call("measure_changed", _ROUNDS, self._clock_limit_s, limit_s=_CLASS_LIMIT_S):
+                    result.change_s, result.changed = changed
                 self._on_step(f"{entry.title}: open")
                 result.open_s = process.call("measure_open", limit_s=_CLASS_LIMIT_S)
         return result

@@ -17,6 +17,7 @@ def render(report: Report) -> str:
     parts = [_provenance(report)]
     parts += [part for size in report.sizes for part in _size(report, size)]
     parts += _growth(report)
+    parts += _changes(report)
     return "\n\n".join(parts) + "\n"
 
 
@@ -146,6 +147,19 @@ def _growth(report: Report) -> Iterable[str]:
         for peer in (small, large)
         if peer.open_s is not None
     )
+
+
+def _changes(report: Report) -> Iterable[str]:
+    rows = []
+    for size in report.sizes:
+        ours = _ours(report.of_size(size))
+        if ours.change_s is None:
+            continue
+        times = [f"{ours.changed[letter] / ours.classes[letter].ids.median_s:.2f}x" for letter in LETTERS]
+        rows.append([f"{size:,}", f"{size // 100:,} in {duration(ours.change_s)}", *times])
+    if rows:
+        yield "### With one camera in a hundred moved, changes not yet merged, against a clean index"
+        yield _table(["cameras", "moved at once, the first time", *LETTERS], rows)
 
 
 def duration(seconds: float) -> str:

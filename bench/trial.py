@@ -12,8 +12,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.cameras import SEED
 from bench.measurement import ClassResult, Spread
-from bench.peers.peer import BatchPeer, CountsPeer, Peer, SavedPeer, ServedPeer, StoredPeer
+from bench.peers.peer import BatchPeer, ChangingPeer, CountsPeer, Peer, SavedPeer, ServedPeer, StoredPeer
 from bench.peers.roster import OURS, Entry, load_peer
 from bench.questions import Questions
 
@@ -21,6 +22,8 @@ Q = TypeVar("Q")
 
 _WARM_UP_CAMERAS = 5_000
 _OPENINGS = 11
+_ROWS_PER_MOVE = 100
+_MOVE_DEGREES = 0.005
 _BYTES_OF_ID = 8
 
 
@@ -116,6 +119,28 @@ class Trial:
             peer.ids(fence)
             seconds.append(time.perf_counter() - start)
         return float(np.median(seconds))
+
+    def measure_changed(self, rounds: int, clock_limit_s: float) -> tuple[float, dict[str, float]] | None:
+        """Move one camera in a hundred some streets on, then time all classes: seconds of the change, and of the median
+        fence of each; None where cameras cannot move.
+        """
+        peer = self._built()
+        if not isinstance(peer, ChangingPeer):
+            return None
+        lon, lat = self._questions.cameras(peer.in_degrees)
+        random = np.random.default_rng(SEED + 20)
+        row = random.choice(lon.size, lon.size // _ROWS_PER_MOVE, replace=False)
+        step = random.normal(0.0, _MOVE_DEGREES, (2, row.size))
+        start = time.perf_counter()
+        peer.move(row, np.clip(lon[row] + step[0], -180.0, 180.0), np.clip(lat[row] + step[1], -90.0, 90.0))
+        change_s = time.perf_counter() - start
+        medians = {}
+        for letter, fences in self._fences.items():
+            wkbs = fences.of(peer.in_degrees)
+            for wkb in wkbs:
+                peer.ids(wkb)
+            medians[letter] = Spread.of(_time_each(peer.ids, wkbs, rounds, clock_limit_s)).median_s
+        return change_s, medians
 
     def close(self) -> None:
         if self._peer:

@@ -87,7 +87,7 @@ class CameraRows:
 
         Wants:  fewer than 2**32 cameras.
         Cost:   O(n); 0.2 us a camera, most of it spread over the threads; 35 bytes a camera at most,
-            of which 16.3 stay.
+            of which 17.2 stay.
         """
         row_count = camera_id.size
         if not row_count:
@@ -120,12 +120,12 @@ class CameraRows:
     def find(self, camera_id: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Return the rows of the cameras with these ids, ascending; unknown ids are left out.
 
-        Cost:   O(k log n); the first call sorts all ids, 0.1 us a camera, and keeps 4 bytes for each.
+        Cost:   O(k log n); the first call sorts all ids, 0.03 us a camera, and keeps 4 bytes for each.
         """
         if not len(self) or not camera_id.size:
             return np.empty(0, np.int64)
         if not self._by_id:
-            self._by_id.append(np.argsort(self.camera_id, kind="stable").astype(np.uint32))
+            self._by_id.append(_sort_by_id(self.camera_id))
         by_id = self._by_id[0]
         position = np.minimum(np.searchsorted(self.camera_id, camera_id, sorter=by_id), len(self) - 1)
         row = by_id[position].astype(np.int64)
@@ -183,14 +183,30 @@ def _sort_along_curve(lon_e7: NDArray[np.int32], lat_e7: NDArray[np.int32], step
     """Return the rows in the order of the Hilbert curve."""
     key = np.empty(lon_e7.size, np.int64)
     steps.run(lambda step: fill_hilbert_keys(lon_e7[step], lat_e7[step], key[step]), "keys")
-    if len(steps.slices) <= 1:
-        return np.argsort(key, kind="stable").astype(np.uint32)
+    return _sort_by_digits(key, KEY_BITS, steps)
+
+
+def _sort_by_id(camera_id: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """Return the rows in the order of their ids, on the caller's thread.
+
+    Digits that all ids have in common are left out: ids that count up differ in a few.
+    """
+    differing_bits = (int(camera_id.max()) ^ int(camera_id.min())).bit_length()
+    with _Steps(camera_id.size, 1, None) as steps:
+        return _sort_by_digits(camera_id.view(np.int64).copy(), differing_bits, steps)
+
+
+def _sort_by_digits(key: NDArray[np.int64], bit_count: int, steps: _Steps) -> NDArray[np.uint32]:
+    """Return the rows in the order of the lowest bits of their keys, which are overwritten.
+
+    Of a negative key the bits are taken as they are, so that it is one of the largest, as a uint64 would be.
+    """
     keyed = key, np.arange(key.size, dtype=np.uint32)
     spare = np.empty_like(keyed[0]), np.empty_like(keyed[1])
-    for shift in range(0, KEY_BITS, BITS_PER_DIGIT):
+    for shift in range(0, bit_count, BITS_PER_DIGIT):
         _sort_by_digit(*keyed, shift, *spare, steps)
         keyed, spare = spare, keyed
-        steps.report(key.size * (shift + BITS_PER_DIGIT) // KEY_BITS, "sort")
+        steps.report(key.size * min(shift + BITS_PER_DIGIT, bit_count) // bit_count, "sort")
     return keyed[1]
 
 

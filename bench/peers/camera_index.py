@@ -30,6 +30,9 @@ class CameraIndexPeer:
     def ids_of_many(self, wkbs: Sequence[bytes]) -> int:
         return self._index.match_many(wkbs)[1].size
 
+    def move(self, row: NDArray[np.int64], lon: NDArray[np.float64], lat: NDArray[np.float64]) -> None:
+        self._index.upsert(row, lon, lat)
+
     def save(self, path: Path) -> None:
         self._index.save(path)
 

@@ -75,6 +75,14 @@ class SavedPeer(Protocol):
 
 
 @runtime_checkable
+class ChangingPeer(Protocol):
+    """A peer whose cameras can move without building anew."""
+
+    def move(self, row: NDArray[np.int64], lon: NDArray[np.float64], lat: NDArray[np.float64]) -> None:
+        """Move cameras, and leave the changes beside the index."""
+
+
+@runtime_checkable
 class ServedPeer(Protocol):
     """A peer that runs elsewhere, so that only it can tell its version."""
 

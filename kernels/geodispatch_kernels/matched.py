@@ -112,15 +112,18 @@ def _write_matched(matched: Matched, cameras: Cameras, taken: NDArray[np.uint64]
             taken[position : position + stop - start] = camera_id[start:stop]
             position += stop - start
             continue
-        for leaf in range(start // ROWS_PER_LEAF, (stop + ROWS_PER_LEAF - 1) // ROWS_PER_LEAF):
-            row_count = min(ROWS_PER_LEAF, stop - leaf * ROWS_PER_LEAF)
-            if dead[leaf] == 0:
-                for row in range(leaf * ROWS_PER_LEAF, leaf * ROWS_PER_LEAF + row_count):
-                    taken[position] = camera_id[row]
-                    position += 1
-            else:
-                alive = ((1 << row_count) - 1) & ~int(dead[leaf])
-                position = _write_leaf(camera_id, leaf, alive, taken, position)
+        first, last = start // ROWS_PER_LEAF, (stop + ROWS_PER_LEAF - 1) // ROWS_PER_LEAF
+        while first < last:
+            leaf = first
+            while (leaf < last) and (dead[leaf] == 0):
+                leaf += 1
+            rows = min(leaf * ROWS_PER_LEAF, stop) - first * ROWS_PER_LEAF
+            taken[position : position + rows] = camera_id[first * ROWS_PER_LEAF : first * ROWS_PER_LEAF + rows]
+            position += rows
+            if leaf < last:
+                there = (1 << min(ROWS_PER_LEAF, stop - leaf * ROWS_PER_LEAF)) - 1
+                position = _write_leaf(camera_id, leaf, there & ~int(dead[leaf]), taken, position)
+            first = leaf + 1
     for number in range(leaves.shape[0]):
         if number + _LEAVES_AHEAD < leaves.shape[0]:
             ahead = int(leaves[number + _LEAVES_AHEAD, 0]) * ROWS_PER_LEAF

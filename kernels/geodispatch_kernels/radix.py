@@ -19,7 +19,7 @@ DIGITS = 1 << BITS_PER_DIGIT
 def count_digits(key: NDArray[np.int64], shift: int, count: NDArray[np.int64]) -> None:
     """Count the keys of each digit.
 
-    key    (n,)       i8  not negative
+    key    (n,)       i8
     shift                 the digit's lowest bit
     count  (DIGITS,)  i8  written
 

@@ -299,3 +299,14 @@ def test_readers_see_whole_versions_while_writers_write():
         thread.join()
     assert wrong == []
     assert len(index) == group.size
+
+
+@pytest.mark.parametrize("step", [1, 2**40 + 1], ids=["ids that count up", "ids of 64 bits"])
+def test_rows_are_found_by_id(step):
+    random = np.random.default_rng(seed=11)
+    camera_id = random.permutation(3000).astype(np.uint64) * np.uint64(step) + np.uint64(2**63 - 1500)
+    place = np.zeros(3000, np.int32)
+    cameras = CameraRows.build(camera_id, place, place, thread_count=1)
+    row = cameras.find(np.concatenate((camera_id[:100], np.array([3, 5], np.uint64))))
+    assert (np.diff(row) > 0).all()
+    assert set(cameras.camera_id[row].tolist()) == set(camera_id[:100].tolist())
