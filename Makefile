@@ -13,7 +13,7 @@ BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: demo test lint types bench bench-peers bench-report lock openapi clean
+.PHONY: demo test lint types bench bench-peers bench-report bench-large lock openapi clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.run
@@ -35,6 +35,10 @@ bench: $(VENV)/.dev
 
 # The other indexes live in an environment of their own: they are large, and nothing else needs them.
 bench-peers: $(BENCH_VENV)/.peers
+
+# 100 million cameras; asks for 12 GiB of memory and 2 GB of disk.
+bench-large: $(VENV)/.dev
+	$(BIN)/python -m bench.large_build $(ARGS)
 
 bench-report: $(BENCH_VENV)/.peers
 	$(BENCH_VENV)/bin/python -m bench.report $(ARGS)
