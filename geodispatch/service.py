@@ -40,6 +40,7 @@ from geodispatch.errors import (
     UnknownKey,
 )
 from geodispatch.geofence import Geofence
+from geodispatch.inbox_feed import InboxFeed
 from geodispatch.index import CameraIndex
 from geodispatch.metrics import MATCH_DURATION, PROMPTS_QUEUED
 from geodispatch.policy import Rules, check_fence, check_submission
@@ -48,7 +49,7 @@ from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
 from geodispatch.registry import Registry
 from geodispatch.request import CloseReason, Request, Submission, request_of_row
 from geodispatch.settings import Settings
-from geodispatch_db import accounts, cameras, density, owners, prompts, requests
+from geodispatch_db import accounts, cameras, density, inboxes, owners, prompts, requests
 from geodispatch_db.notice import Notice
 
 _INBOX_COUNT = 200
@@ -65,6 +66,7 @@ class Service:
     database: Database
     registry: Registry
     feed: CameraFeed
+    inboxes: InboxFeed
     clock: Callable[[], datetime]
     rules: Rules = field(default_factory=Rules)
 
@@ -187,6 +189,7 @@ class Service:
             if not await requests.close(connection, request_id, caller.agency_id, self.clock(), reason):
                 raise RequestNotOpen(request_id)
             await prompts.close(connection, [request_id])
+            await inboxes.notify(connection)
         return await self.find_request(caller, request_id)
 
     # ---- owners
@@ -229,6 +232,7 @@ class Service:
             if PromptState.ANSWERED not in TRANSITIONS[PromptState(state)]:
                 raise NotFound("prompt", str(prompt_key))  # taken back just now, to be sent again later
             await prompts.answer(connection, prompt_id, choice, now)
+            await inboxes.notify(connection)
         return Answer(choice=choice, answered_at=now)
 
     async def _band(self, fence: Geofence) -> tuple[str | None, str | None]:
@@ -296,7 +300,12 @@ async def open_service(
         stack.push_async_callback(notice.close)
         follower = asyncio.create_task(feed.follow(notice), name="camera feed")
         stack.push_async_callback(_cancel, follower)
-        yield Service(settings, database, Registry(database, clock), feed, clock)
+        inbox_feed = InboxFeed(database, limit=settings.inbox_streams_max)
+        inbox_notice = Notice(database.dsn, inboxes.CHANNEL)
+        stack.push_async_callback(inbox_notice.close)
+        watcher = asyncio.create_task(inbox_feed.run(inbox_notice), name="inbox feed")
+        stack.push_async_callback(_cancel, watcher)
+        yield Service(settings, database, Registry(database, clock), feed, inbox_feed, clock)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, IPvAnyNetwork, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from geodispatch.errors import InvalidSettings
 
 _PREFIX = "GEODISPATCH_"
+
+
+def _split(value: object) -> object:
+    """Read a list as operators write one, with commas."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -38,8 +43,45 @@ class Settings(BaseSettings):
     send_batch_count: Annotated[int, Field(ge=1, le=10_000)] = 500
     send_lease_s: Annotated[float, Field(ge=1, description="a sender silent for so long loses its claim")] = 120
     send_poll_s: Annotated[float, Field(gt=0)] = 1.0
+    channels: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(description="what `send` delivers by beside the inbox: webhook, push, mail"),
+    ] = ("webhook",)
+    allowed_networks: Annotated[
+        tuple[IPvAnyNetwork, ...],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(description="networks inside (10.0.0.0/8, …) that webhooks and push services may be in"),
+    ] = ()
     webhook_timeout_s: Annotated[float, Field(gt=0)] = 10.0
-    webhook_connections: Annotated[int, Field(ge=1)] = 32
+    webhook_connections: Annotated[int, Field(ge=1, description="to all endpoints together")] = 256
+    webhook_batch_count: Annotated[int, Field(ge=1, le=1000, description="prompts in one POST")] = 100
+    webhook_concurrency: Annotated[int, Field(ge=1, description="POSTs to one endpoint at a time")] = 4
+
+    public_url: str | None = Field(None, description="https:// address of `serve`, for links in mails")
+    link_secret: SecretStr | None = Field(None, description="signs those links; 32 characters or more")
+
+    mail_host: str | None = None
+    mail_port: Annotated[int, Field(ge=1, le=65535)] = 587
+    mail_tls: Literal["starttls", "tls", "none"] = "starttls"
+    mail_ca_file: Path | None = Field(
+        None, description="who vouches for the mail server, if not the system's authorities"
+    )
+    mail_user: str | None = None
+    mail_password: SecretStr | None = None
+    mail_from: str | None = Field(None, description='such as "Camera requests <requests@city.example>"')
+    mail_timeout_s: Annotated[float, Field(gt=0, description="for one step; a batch has three times as long")] = 20.0
+    mail_connections: Annotated[int, Field(ge=1)] = 4
+    mail_batch_count: Annotated[int, Field(ge=1, le=1000, description="mails over one connection")] = 50
+
+    vapid_key_file: Path | None = Field(None, description="PEM, of `geodispatch push-key`")
+    vapid_contact: str | None = Field(None, description="mail address for push services")
+    push_timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    push_connections: Annotated[int, Field(ge=1)] = 64
+
+    inbox_streams_max: Annotated[int, Field(ge=1, description="owners' pages that may listen to one `serve`")] = 10_000
 
     @classmethod
     def read(cls) -> Self:

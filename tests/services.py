@@ -152,6 +152,7 @@ def street_cameras() -> list[tuple[Place, CameraInput]]:
 async def running_town(database: str, clock: Callable[[], datetime], **settings: Any) -> AsyncIterator[Town]:
     """Fill a database with the town and serve it."""
     async with contextlib.AsyncExitStack() as stack:
+        settings = {"allowed_networks": "127.0.0.0/8"} | settings  # where the tests' receivers are
         service = await stack.enter_async_context(
             open_service(Settings(database_url=database, pool_size=8, **settings), clock=clock)
         )

@@ -91,6 +91,11 @@ async def mark_sending(
     await connection.execute(_SQL["mark_sending"], *_columns(ids), now, lease_until)
 
 
+async def delay(connection: asyncpg.Connection, due_at: dict[PromptId, datetime]) -> None:
+    """Put locked prompts back in line, each at its time."""
+    await connection.execute(_SQL["delay"], *_columns(due_at), list(due_at.values()))
+
+
 async def suppress(connection: asyncpg.Connection, reason_by_id: dict[PromptId, str]) -> None:
     """Give up locked prompts, each for its reason."""
     await connection.execute(_SQL["suppress"], *_columns(reason_by_id), list(reason_by_id.values()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -51,6 +52,12 @@ async def find_by_idempotency_key(
 async def find(connection: asyncpg.Connection, request_id: int) -> asyncpg.Record | None:
     """Return a request with its agency's slug and name."""
     return await connection.fetchrow(_SQL["request_by_id"], request_id)
+
+
+async def find_many(connection: asyncpg.Connection, request_ids: Sequence[int]) -> list[asyncpg.Record]:
+    """Return requests with their agencies' slugs and names."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["requests_by_ids"], request_ids)
+    return rows
 
 
 async def list_public(connection: asyncpg.Connection, before: int | None, limit: int) -> list[asyncpg.Record]:

@@ -25,6 +25,7 @@ from geodispatch.preview import Preview, PreviewInput
 from geodispatch.prompt import AnswerInput, Choice, Prompt
 from geodispatch.request import CloseReason, Offence, Request, Submission
 from geodispatch.web.call import Call, Reply, Route
+from geodispatch.web.events import EVENT_STREAM, inbox_stream
 
 PREFIX = "/api/v1"
 
@@ -133,6 +134,11 @@ async def list_prompts(call: Call) -> Reply:
     return Reply(PromptList(prompts=await call.service.list_prompts(call.caller)))
 
 
+async def listen(call: Call) -> Reply:
+    """Stream an event `inbox` now and whenever the owner's prompts change; `Last-Event-ID` leaves out the known."""
+    return Reply(None, stream=inbox_stream(call.service, call.caller))
+
+
 async def answer(call: Call) -> Reply:
     """Share or decline; nobody learns of a prompt that is left alone."""
     try:
@@ -198,6 +204,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "public/requests", list_public_requests, query=PageQuery, reply=RequestPage, errors=(InvalidInput,)),
     Route("GET", "offences", list_offences, reply=OffenceList),
     Route("GET", "prompts", list_prompts, OwnerCaller, reply=PromptList),
+    Route("GET", "prompts/events", listen, OwnerCaller, stream_type=EVENT_STREAM),
     Route(
         "POST",
         "prompts/{id}/answer",

@@ -27,6 +27,7 @@ def create_app(service: Service) -> web.Application:
     """Make the application over an open service; who runs it also closes the service."""
     app = web.Application(middlewares=[_observe, _translate])
     app[SERVICE] = service
+    app.on_shutdown.append(_end_streams)
     for route in ROUTES:
         app.router.add_route(route.method, f"{PREFIX}/{route.path}", route.respond)
     app.router.add_get("/openapi.json", _openapi)
@@ -85,6 +86,10 @@ async def _translate(request: web.Request, handler: Handle) -> web.StreamRespons
     except Exception:
         log.exception("unexpected error", method=request.method, path=request.path)
         return unexpected_problem()
+
+
+async def _end_streams(app: web.Application) -> None:
+    app[SERVICE].inboxes.close()
 
 
 async def _openapi(_: web.Request) -> web.Response:

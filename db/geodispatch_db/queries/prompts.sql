@@ -37,6 +37,13 @@ update prompt p set state = 'suppressed', suppressed_for = due.reason, due_at = 
 from unnest($1::bigint[], $2::bigint[], $3::suppression[]) as due (request_id, owner_id, reason)
 where p.request_id = due.request_id and p.owner_id = due.owner_id and p.state in ('queued', 'sending');
 
+-- name: delay
+-- Put locked prompts back in line, each at its time.
+-- $1 request ids, $2 owner ids, $3 when due: one array a column
+update prompt p set due_at = held.due_at
+from unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) as held (request_id, owner_id, due_at)
+where p.request_id = held.request_id and p.owner_id = held.owner_id and p.state in ('queued', 'sending');
+
 -- name: mark_delivered
 -- Only while the lease is still ours: attempt_count counts claims, so a later claim has another number.
 -- $1 request ids, $2 owner ids, $3 attempt numbers, $4 now

@@ -20,6 +20,13 @@ select r.*, a.slug as agency_slug, a.name as agency_name
 from request r join agency a on a.id = r.agency_id
 where r.id = $1;
 
+-- name: requests_by_ids
+-- These requests, with their agencies.
+-- $1 ids
+select r.*, a.slug as agency_slug, a.name as agency_name
+from request r join agency a on a.id = r.agency_id
+where r.id = any($1::bigint[]);
+
 -- name: public_requests
 -- The newest requests that were ever opened.
 -- $1 only those before this id, or null; $2 how many
