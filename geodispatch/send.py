@@ -16,14 +16,16 @@ import structlog
 
 from geodispatch import pace
 from geodispatch.channel_set import open_channels
+from geodispatch.channels import Channel, ChannelName
 from geodispatch.channels.callback import Deliver
+from geodispatch.channels.webhook import secret_fault
 from geodispatch.courier import Admission, Courier, Errand, Parcel, Result
 from geodispatch.database import Database
-from geodispatch.errors import Unavailable
+from geodispatch.errors import InvalidSettings, Unavailable
 from geodispatch.metrics import PROMPTS_SETTLED
 from geodispatch.replay import Replayer
 from geodispatch.settings import Settings
-from geodispatch_db import dead_letters, inboxes, prompts, requests
+from geodispatch_db import addresses, dead_letters, inboxes, prompts, requests
 from geodispatch_db.dead_letters import DeadLetter
 from geodispatch_db.notice import Notice
 from geodispatch_db.prompts import Attempt, DuePrompt, PromptId
@@ -247,6 +249,17 @@ def _sender(database: Database, settings: Settings, clock: Callable[[], datetime
     return Sender(database, courier, clock, batch_count=settings.send_batch_count, lease_s=settings.send_lease_s)
 
 
+async def _check_secrets(database: Database, channels: Sequence[Channel]) -> None:
+    if all(channel.name != ChannelName.WEBHOOK for channel in channels):
+        return
+    async with database.connection() as connection:
+        webhooks = await addresses.list_webhooks(connection)
+    for webhook in webhooks:
+        if webhook["disabled_at"] is None and (fault := secret_fault(webhook["secret"])) is not None:
+            reason = f"its secret signs nothing ({fault}); `geodispatch webhook add {webhook['url']}` draws a new one"
+            raise InvalidSettings(f"webhook {webhook['id']}", reason)
+
+
 async def run_sender(
     database: Database,
     settings: Settings,
@@ -257,11 +270,12 @@ async def run_sender(
 ) -> None:
     """Deliver prompts, and replay what was given up, until cancelled; `started` is called once all channels are open.
 
-    Errors: those of `open_channels`.
+    Errors: those of `open_channels`; InvalidSettings for a webhook's secret that signs nothing.
     """
     notice = Notice(database.dsn, prompts.CHANNEL)
     try:
         async with open_channels(settings, clock, callback) as channels, asyncio.TaskGroup() as group:
+            await _check_secrets(database, channels)
             courier = Courier(channels, clock)
             started()
             group.create_task(_sender(database, settings, clock, courier).run(notice, settings.send_poll_s))

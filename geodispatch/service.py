@@ -46,10 +46,11 @@ from geodispatch.metrics import MATCH_DURATION, PROMPTS_QUEUED
 from geodispatch.policy import Rules, check_fence, check_submission
 from geodispatch.preview import Preview, Violation
 from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
+from geodispatch.reach import Reach
 from geodispatch.registry import Registry
 from geodispatch.request import CloseReason, Request, Submission, request_of_row
 from geodispatch.settings import Settings
-from geodispatch_db import accounts, cameras, density, inboxes, owners, prompts, requests
+from geodispatch_db import accounts, addresses, cameras, density, inboxes, owners, prompts, requests
 from geodispatch_db.notice import Notice
 
 _INBOX_COUNT = 200
@@ -67,6 +68,7 @@ class Service:
     registry: Registry
     feed: CameraFeed
     inboxes: InboxFeed
+    reach: Reach
     clock: Callable[[], datetime]
     rules: Rules = field(default_factory=Rules)
 
@@ -235,6 +237,15 @@ class Service:
             await inboxes.notify(connection)
         return Answer(choice=choice, answered_at=now)
 
+    async def unsubscribe(self, token: str) -> None:
+        """Stop all asking of the owner who holds a mail with this link; it is in force when this returns.
+
+        Errors: NotFound.
+        """
+        owner_id = await self.reach.find_unsubscriber(token)
+        async with self.database.transaction() as connection:
+            await addresses.unsubscribe(connection, owner_id, self.clock())
+
     async def _band(self, fence: Geofence) -> tuple[str | None, str | None]:
         if not previews.can_draw():
             return None, previews.NO_OPENDP
@@ -290,11 +301,12 @@ async def open_service(
 ) -> AsyncIterator[Service]:
     """Start what the settings name and give the service over it; all of it ends with the block.
 
-    Errors: those of `open_database`.
+    Errors: those of `open_database`; InvalidSettings for a key or a secret that is none.
     """
     settings = settings or Settings.read()
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
+        reach = Reach.of_settings(database, clock, settings)
         feed = await CameraFeed.load(database)
         notice = Notice(database.dsn, cameras.CHANNEL)
         stack.push_async_callback(notice.close)
@@ -305,7 +317,7 @@ async def open_service(
         stack.push_async_callback(inbox_notice.close)
         watcher = asyncio.create_task(inbox_feed.run(inbox_notice), name="inbox feed")
         stack.push_async_callback(_cancel, watcher)
-        yield Service(settings, database, Registry(database, clock), feed, inbox_feed, clock)
+        yield Service(settings, database, Registry(database, clock), feed, inbox_feed, reach, clock)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -64,6 +64,11 @@ async def find_owner_of_mail_key(connection: asyncpg.Connection, key: UUID) -> i
     return found
 
 
+async def unsubscribe(connection: asyncpg.Connection, owner_id: int, now: datetime) -> None:
+    """Send an owner no mail any more."""
+    await connection.execute(_SQL["unsubscribe"], owner_id, now)
+
+
 async def refuse_mail_addresses(
     connection: asyncpg.Connection, reason_by_address: dict[tuple[int, str], str], now: datetime
 ) -> None:

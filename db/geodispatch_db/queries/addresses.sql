@@ -28,6 +28,11 @@ delete from mail_address where owner_id = $1 returning owner_id;
 -- $1 key
 select owner_id from mail_address where key = $1;
 
+-- name: unsubscribe
+-- Send an owner no mail any more.
+-- $1 owner id, $2 now
+update mail_address set refused_at = $2, refused_for = 'unsubscribed' where owner_id = $1 and refused_at is null;
+
 -- name: refuse_mail_addresses
 -- Use addresses no more that their servers refused for good, unless the owner has another by now.
 -- $1 owner ids, $2 addresses, $3 why, $4 now
