@@ -15,3 +15,9 @@ MATCH_DURATION = Histogram(
 CAMERAS = Gauge("geodispatch_cameras", "Cameras in this process's index.")
 PROMPTS_QUEUED = Counter("geodispatch_prompts_queued_total", "Prompts queued by submitted requests.")
 PROMPTS_SETTLED = Counter("geodispatch_prompts_settled_total", "Prompts by how their turn ended.", ["outcome"])
+PROMPTS_DELAYED = Counter("geodispatch_prompts_delayed_total", "Prompts put back in line.", ["channel", "reason"])
+PROMPTS_SUPPRESSED = Counter("geodispatch_prompts_suppressed_total", "Prompts given up.", ["channel", "reason"])
+QUEUE = Gauge("geodispatch_queue_prompts", "Prompts in line, when last measured.", ["channel", "state"])
+QUEUE_AGE = Gauge(
+    "geodispatch_queue_oldest_seconds", "How long the first prompt that is due has been waiting.", ["channel"]
+)
