@@ -1,58 +1,49 @@
 """Between a claim and its settling: which endpoint a prompt goes to, and taking it there.
 
-Each endpoint has its own lane: so many batches at a time, so many messages under way, and the rest is put off. One that
-is slow or dead fills its lane and nobody else's; its breaker then keeps even that empty.
+Each endpoint has its own lane: so many batches at a time, so many messages under way, and the rest is put off until
+about its turn. One that is slow or dead fills its lane and nobody else's; its breaker then keeps even that empty.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from uuid import UUID
+from time import monotonic
 
 import asyncpg
 import structlog
 
 from geodispatch import breaker as breaking
+from geodispatch import pace
 from geodispatch.channels import Channel, ChannelName, Delivery, Message
+from geodispatch.lane import Lanes
 from geodispatch.metrics import DELIVERIES, DELIVERY_DURATION
+from geodispatch.prompt import Delay
 from geodispatch.request import Request, request_of_row
-from geodispatch.route import INBOX, Way, choose, hold_until, is_down_for_good
+from geodispatch.route import INBOX, choose, hold_until, is_down_for_good
 from geodispatch_db import addresses, breakers, requests
 from geodispatch_db.addresses import Address
 from geodispatch_db.breakers import Breaker, Endpoint
 from geodispatch_db.dead_letters import DeadLetter
-from geodispatch_db.prompts import PromptId
+from geodispatch_db.prompts import DuePrompt, Place, PromptId
 
 log = structlog.get_logger()
 
-_LANE_BATCHES = 10  # for each place of a lane: a claim's worth for a fast endpoint, a few seconds' for a slow one
-_FULL_S = 5.0  # when a full lane is looked at again
 _PROBE_GRACE_S = 10.0
+_CHECK_AFTER_S = 0.05  # a batch that begins later after its claim asks once more whether it still may
 _REQUESTS_KEPT_COUNT = 1000
 
 
 @dataclass(frozen=True)
-class Errand:
-    """A locked prompt that may go out now."""
-
-    id: PromptId
-    key: UUID
-    owner: str
-    is_given_up: bool
-    """Its tries are used up: only the inbox is left."""
-    preferred: str | None = None
-    language: str | None = None
-
-
-@dataclass(frozen=True)
 class Parcel:
-    """An errand's message and the endpoint that it goes to."""
+    """A claimed prompt's message and the endpoint that it goes to; `number` is its try's, `queue` where it waited."""
 
     id: PromptId
+    number: int
+    queue: str
     endpoint: Endpoint
     message: Message
 
@@ -67,68 +58,87 @@ class Result:
 
 @dataclass
 class Admission:
-    """What of a claim goes out, what waits for its endpoint, and what its endpoint will not get any more."""
+    """What of a batch goes out, what waits for its endpoint, and what goes another way or will never go this one."""
 
+    send: list[DuePrompt] = field(default_factory=list)
     parcels: list[Parcel] = field(default_factory=list)
-    held: dict[PromptId, datetime] = field(default_factory=dict)
+    held: dict[Place, datetime] = field(default_factory=dict)
+    held_for: Counter[Delay] = field(default_factory=Counter)
+    rerouted: dict[Place, str] = field(default_factory=dict)
     dead: list[DeadLetter] = field(default_factory=list)
 
 
 Settle = Callable[[Sequence[Result]], Awaitable[None]]
+StillWanted = Callable[[Sequence[Parcel]], Awaitable[Collection[PromptId]]]
 
 
 class Courier:
-    """Takes errands to endpoints over the channels that there are. One a sender: its lanes are in memory."""
+    """Takes prompts to endpoints over the channels that there are. One a sender: its lanes are in memory."""
 
-    def __init__(self, channels: Iterable[Channel], clock: Callable[[], datetime]) -> None:
+    def __init__(self, channels: Iterable[Channel], clock: Callable[[], datetime], *, lease: timedelta) -> None:
         self.channels: Mapping[str, Channel] = {channel.name: channel for channel in channels}
         self._clock = clock
-        self._under_way: Counter[Endpoint] = Counter()
-        self._places: dict[Endpoint, asyncio.Semaphore] = {}
+        self._lanes = Lanes(self.channels, lease)
         self._failing: set[Endpoint] = set()
         self._requests: dict[int, Request] = {}
+
+    @property
+    def tells_inbox(self) -> bool:
+        """True if a caller's function is told of what would only lie in the inbox."""
+        return ChannelName.CALLBACK in self.channels
+
+    def capacity(self, queue: str) -> int:
+        """How many messages of one endpoint may be under way, of what waits in a queue."""
+        tells = queue == ChannelName.INBOX and self.tells_inbox
+        return self._lanes.capacity(ChannelName.CALLBACK if tells else queue)
 
     # ---- in the claim's transaction
 
     async def admit(
-        self, connection: asyncpg.Connection, errands: Sequence[Errand], now: datetime, *, only: str | None = None
+        self, connection: asyncpg.Connection, due: Sequence[DuePrompt], queue: str, now: datetime
     ) -> Admission:
-        """Choose each errand's way and say which have to wait. `only`: no other channel than this one, nor the inbox.
+        """Choose the way of each prompt that waited in a queue, and say which have to wait longer.
 
+        Edges: what a channel cannot reach, or whose endpoint has been down for long, is sent to wait for another one.
         Wants: what is admitted takes a place in its lane: it goes to `deliver`, or to `drop` if it comes to nothing.
         Cost:  two queries; another where an endpoint failed lately, and another where a channel tells what is asked.
         """
-        owner_ids = sorted({errand.id[1] for errand in errands})
+        owner_ids = sorted({prompt.owner_id for prompt in due})
         address_of = {id_: Address(id_) for id_ in owner_ids} | await addresses.read(connection, owner_ids)
         chosen = {
-            e.id: choose(Way(address_of[e.id[1]], e.preferred, e.is_given_up), self.channels, only) for e in errands
+            prompt.place: choose(
+                address_of[prompt.owner_id], queue, self.channels, is_given_up=_is_given_up(prompt, now)
+            )
+            for prompt in due
         }
         known = await breakers.read(connection, {endpoint for endpoint in chosen.values() if endpoint != INBOX})
         probes = await self._take_probes(connection, known, now)
-        telling = [e.id[0] for e in errands if self.channels[chosen[e.id][0]].tells_request]
+        telling = [prompt.request_id for prompt in due if self.channels[chosen[prompt.place][0]].tells_request]
         asked = await self._read_requests(connection, telling)
         # From here on nothing fails: a place that was taken is never lost.
         self._failing |= known.keys()
         admission = Admission()
-        for errand in errands:
-            endpoint = chosen[errand.id]
-            state = known.get(endpoint)
-            if only is None and is_down_for_good(state, now) and probes.get(endpoint, 0) <= 0:
+        for prompt in due:
+            endpoint, state = chosen[prompt.place], known.get(chosen[prompt.place])
+            may_probe = probes.get(endpoint, 0) > 0
+            if is_down_for_good(state, now) and not may_probe and queue != ChannelName.INBOX:
                 assert state is not None
-                admission.dead.append(DeadLetter(errand.id, *endpoint, state.last_failure))
-                endpoint, state = INBOX, None
-            until = hold_until(state, is_probe=probes.get(endpoint, 0) > 0, now=now)
-            if until is None and not self._enter(endpoint):
-                until = now + timedelta(seconds=_FULL_S)
-            if until is not None:
-                admission.held[errand.id] = until
-                continue
-            if endpoint in probes:
-                probes[endpoint] -= 1
-            address = address_of[errand.id[1]]
-            request = asked.get(errand.id[0])
-            message = Message(*errand.id, errand.key, errand.owner, address, errand.language, request)
-            admission.parcels.append(Parcel(errand.id, endpoint, message))
+                admission.dead.append(DeadLetter(prompt.id, *endpoint, state.last_failure))
+                admission.rerouted[prompt.place] = ChannelName.INBOX
+            elif endpoint[0] not in (queue, ChannelName.CALLBACK):
+                admission.rerouted[prompt.place] = endpoint[0]
+            elif (until := hold_until(state, is_probe=may_probe, now=now)) is not None:
+                admission.held[prompt.place] = until
+                admission.held_for[Delay.ENDPOINT_DOWN] += 1
+            elif (until := self._lanes.enter(endpoint, now)) is not None:
+                admission.held[prompt.place] = until
+                admission.held_for[Delay.ENDPOINT_BUSY] += 1
+            else:
+                probes[endpoint] = probes.get(endpoint, 0) - 1
+                admission.send.append(prompt)
+                request = asked.get(prompt.request_id)
+                message = _message(prompt, address_of[prompt.owner_id], request)
+                admission.parcels.append(Parcel(prompt.id, prompt.attempt_count + 1, queue, endpoint, message))
         return admission
 
     async def _take_probes(
@@ -154,36 +164,43 @@ class Courier:
             self._requests |= {row["id"]: request_of_row(row) for row in rows}
         return {id_: self._requests[id_] for id_ in wanted}
 
-    def _enter(self, endpoint: Endpoint) -> bool:
-        channel = self.channels[endpoint[0]]
-        if endpoint != INBOX and self._under_way[endpoint] >= _LANE_BATCHES * channel.batch_count * channel.concurrency:
-            return False
-        self._under_way[endpoint] += 1
-        return True
-
     def drop(self, parcels: Iterable[Parcel]) -> None:
         """Give up places: what was admitted is not delivered, or has been."""
-        for parcel in parcels:
-            self._under_way[parcel.endpoint] -= 1
-            if self._under_way[parcel.endpoint] <= 0:
-                del self._under_way[parcel.endpoint]
-                self._places.pop(parcel.endpoint, None)
+        self._lanes.leave(parcel.endpoint for parcel in parcels)
 
     # ---- between the transactions
 
-    async def deliver(self, parcels: Sequence[Parcel], lease_until: datetime, settle: Settle) -> None:
+    async def deliver(
+        self, parcels: Sequence[Parcel], lease_until: datetime, *, settle: Settle, still_wanted: StillWanted
+    ) -> None:
         """Take all parcels to their endpoints side by side, and have them settled as they are done, many at a time.
 
-        Edges: a batch that the lease may not outlast is not begun: another sender would begin it again meanwhile.
-        Errors: those of `settle`, the first of them, after the others have been settled.
+        Edges: a batch that the lease may not outlast is not begun: another sender would begin it again meanwhile. Of
+               one that begins late, only what is still wanted is delivered.
+        Errors: those of `settle` and `still_wanted`, the first of them, after the others have been settled.
         """
         done: asyncio.Queue[list[Result]] = asyncio.Queue()
         errors: list[Exception] = []
+        claimed_at_s = monotonic()
+
+        async def work_off(batch: Sequence[Parcel]) -> None:
+            results: list[Result] = []
+            try:
+                async with self._lanes.place(batch[0].endpoint):
+                    if monotonic() - claimed_at_s > _CHECK_AFTER_S:
+                        wanted = await still_wanted(batch)
+                        batch = [parcel for parcel in batch if parcel.id in wanted]
+                    results = await self._try(batch, lease_until)
+            except Exception as error:
+                errors.append(error)
+            finally:
+                done.put_nowait(results)
+
         try:
             async with asyncio.TaskGroup() as group:
                 batches = self._batches(parcels)
                 for batch in batches:
-                    group.create_task(self._work_off(batch, lease_until, done))
+                    group.create_task(work_off(batch))
                 waiting_count = len(batches)
                 while waiting_count:
                     parts = [await done.get()]
@@ -210,21 +227,18 @@ class Courier:
             for start in range(0, len(all_of), self.channels[channel].batch_count)
         ]
 
-    async def _work_off(
-        self, batch: Sequence[Parcel], lease_until: datetime, done: asyncio.Queue[list[Result]]
-    ) -> None:
+    async def _try(self, batch: Sequence[Parcel], lease_until: datetime) -> list[Result]:
+        if not batch:
+            return []
         endpoint = batch[0].endpoint
         channel = self.channels[endpoint[0]]
-        place = self._places.setdefault(endpoint, asyncio.Semaphore(channel.concurrency))
-        results: list[Result] = []
-        try:
-            async with place:
-                if self._clock() + timedelta(seconds=channel.batch_timeout_s) <= lease_until:
-                    deliveries = await _deliver(channel, [parcel.message for parcel in batch])
-                    results = [Result(parcel, d) for parcel, d in zip(batch, deliveries, strict=True)]
-                    _count(channel, deliveries)
-        finally:
-            done.put_nowait(results)
+        if self._clock() + timedelta(seconds=channel.batch_timeout_s) > lease_until:
+            return []
+        started = monotonic()
+        deliveries = await _deliver(channel, [parcel.message for parcel in batch])
+        self._lanes.note_speed(endpoint, (monotonic() - started) / len(batch))
+        _count(channel, deliveries)
+        return [Result(parcel, delivery) for parcel, delivery in zip(batch, deliveries, strict=True)]
 
     # ---- in the settling's transaction
 
@@ -245,10 +259,11 @@ class Courier:
             after = {e: breaking.after(before.get(e), e, verdict, now) for e, verdict in told.items()}
             await breakers.put(connection, [b for b in after.values() if b is not None])
             await breakers.remove(connection, [endpoint for endpoint, b in after.items() if b is None])
-            self._failing = {e for e in self._failing if after.get(e, ...) is not None}
             for endpoint, b in after.items():
                 was_open = endpoint in before and before[endpoint].open_until is not None
-                if b is not None and b.open_until is not None and not was_open:
+                if b is None:
+                    self._failing.discard(endpoint)
+                elif b.open_until is not None and not was_open:
                     log.warning("an endpoint is left alone", endpoint=endpoint, until=b.open_until, why=b.last_failure)
         await self._forget_gone(connection, results, now)
 
@@ -269,6 +284,16 @@ class Courier:
         subscriptions = [id_ for result in results for id_ in result.delivery.gone_subscription_ids]
         if subscriptions:
             await addresses.remove_gone_subscriptions(connection, subscriptions)
+
+
+def _is_given_up(prompt: DuePrompt, now: datetime) -> bool:
+    return prompt.attempt_count > 0 and pace.next_try(prompt.attempt_count, now) is None
+
+
+def _message(prompt: DuePrompt, address: Address, request: Request | None) -> Message:
+    return Message(
+        prompt.request_id, prompt.owner_id, prompt.key, prompt.owner_external_id, address, address.language, request
+    )
 
 
 async def _deliver(channel: Channel, messages: Sequence[Message]) -> list[Delivery]:

@@ -25,3 +25,9 @@ BREAKERS = Gauge("geodispatch_breakers", "Endpoints that failed lately, over all
 DEAD_LETTERS = Gauge("geodispatch_dead_letters", "Prompts that a channel gave up and nobody replayed.", ["channel"])
 INBOX_STREAMS = Gauge("geodispatch_inbox_streams", "Owners' pages that listen to this process.")
 PROMPTS_SETTLED = Counter("geodispatch_prompts_settled_total", "Prompts by how their turn ended.", ["outcome"])
+PROMPTS_DELAYED = Counter("geodispatch_prompts_delayed_total", "Prompts put back in line.", ["channel", "reason"])
+PROMPTS_SUPPRESSED = Counter("geodispatch_prompts_suppressed_total", "Prompts given up.", ["channel", "reason"])
+QUEUE = Gauge("geodispatch_queue_prompts", "Prompts in line, when last measured.", ["channel", "state"])
+QUEUE_AGE = Gauge(
+    "geodispatch_queue_oldest_seconds", "How long the first prompt that is due has been waiting.", ["channel"]
+)

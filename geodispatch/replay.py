@@ -7,20 +7,19 @@ that a first prompt does: the same plan decides over both, and what it does not 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
 
-from geodispatch import pace
-from geodispatch.courier import Admission, Courier, Errand, Parcel, Result
+from geodispatch.claim import Claims
+from geodispatch.courier import Admission, Courier, Parcel, Result
 from geodispatch.database import Database
 from geodispatch.errors import Unavailable
-from geodispatch.route import INBOX
 from geodispatch_db import dead_letters, prompts
 from geodispatch_db.dead_letters import LetterId, Replay
-from geodispatch_db.prompts import DuePrompt, PromptId
+from geodispatch_db.prompts import LockedPrompt, PromptId
 
 log = structlog.get_logger()
 
@@ -35,18 +34,19 @@ class ReplayRound:
     """A claim of replays: what goes out under its lease."""
 
     lease_until: datetime
+    due_count: int = 0
     parcels: Sequence[Parcel] = ()
     letter_of: dict[PromptId, Replay] = field(default_factory=dict)
 
 
 class Replayer:
-    """Replays what is due by way of a courier, which it shares with the sender."""
+    """Replays what is due, by the claims' rules and through the courier that the sender has, too."""
 
-    def __init__(self, database: Database, courier: Courier, clock: Callable[[], datetime], *, lease_s: float) -> None:
+    def __init__(self, database: Database, claims: Claims, courier: Courier) -> None:
         self._database = database
+        self._claims = claims
+        self._clock = claims.clock
         self._courier = courier
-        self._clock = clock
-        self._lease = timedelta(seconds=lease_s)
 
     async def run(self) -> None:
         """Replay until cancelled; whatever goes wrong in one round is logged and waited out."""
@@ -65,17 +65,23 @@ class Replayer:
 
         Errors: Unavailable; what was claimed is claimed again once its lease has lapsed.
         """
-        round_, due_count = await self._claim(self._clock())
+        round_ = await self._claim(self._clock())
 
         async def settle(results: Sequence[Result]) -> None:
             await self._settle(results, round_.letter_of)
 
-        await self._courier.deliver(round_.parcels, round_.lease_until, settle)
-        return due_count
+        async def still_wanted(batch: Sequence[Parcel]) -> set[PromptId]:
+            letters = [round_.letter_of[parcel.id] for parcel in batch]
+            async with self._database.connection() as connection:
+                counts = {letter.id: letter.replay_count + 1 for letter in letters}
+                return await dead_letters.still_claimed(connection, counts, self._clock())
 
-    async def _claim(self, now: datetime) -> tuple[ReplayRound, int]:
-        lease_until = now + self._lease
-        admissions: list[Admission] = []
+        await self._courier.deliver(round_.parcels, round_.lease_until, settle=settle, still_wanted=still_wanted)
+        return round_.due_count
+
+    async def _claim(self, now: datetime) -> ReplayRound:
+        lease_until = now + self._claims.lease
+        admissions: dict[str, Admission] = {}
         try:
             async with self._database.transaction() as connection:
                 due = await dead_letters.lock_due(connection, now, _BATCH_COUNT)
@@ -83,50 +89,44 @@ class Replayer:
                 first: dict[PromptId, Replay] = {}
                 for replay in due:
                     first.setdefault((replay.request_id, replay.owner_id), replay)
-                waiting = [id_ for id_, replay in first.items() if replay.is_waiting]
-                refused = {replay.id: _ANSWERED for replay in first.values() if not replay.is_waiting}
-                plan = pace.plan(await prompts.read_due(connection, waiting, now), now)
-                refused |= {first[id_].id: f"not sent: {reason}" for id_, reason in plan.suppress.items()}
-                held = {
-                    replay.id: now + timedelta(seconds=_POLL_S) for replay in due
-                }  # all that nothing else is said of
-                for channel in sorted({first[prompt.id].channel for prompt in plan.send}):
-                    errands = [_errand(prompt) for prompt in plan.send if first[prompt.id].channel == channel]
-                    if channel not in self._courier.channels:
-                        refused |= {first[errand.id].id: _NO_WAY for errand in errands}
-                        continue
-                    admission = await self._courier.admit(connection, errands, now, only=channel)
-                    admissions.append(admission)
-                    held |= {first[id_].id: until for id_, until in admission.held.items()}
-                    refused |= {first[p.id].id: _NO_WAY for p in admission.parcels if p.endpoint == INBOX}
-                parcels = [p for admission in admissions for p in admission.parcels if p.endpoint != INBOX]
-                self._courier.drop([p for admission in admissions for p in admission.parcels if p.endpoint == INBOX])
-                going = [first[parcel.id].id for parcel in parcels]
-                counts = {replay.id: replay.replay_count for replay in due}
-                failures: dict[LetterId, tuple[int, str | None]] = {
-                    id_: (counts[id_], why) for id_, why in refused.items()
-                }
-                await dead_letters.settle(connection, failures, now)
-                await dead_letters.hold(
-                    connection, {i: t for i, t in held.items() if i not in refused and i not in going}
+                waiting = [replay for replay in first.values() if replay.is_waiting]
+                failed = {replay.id: _ANSWERED for replay in first.values() if not replay.is_waiting}
+                plan = await self._claims.decide(
+                    connection, [LockedPrompt(r.request_id, r.place, r.owner_place) for r in waiting], now
                 )
-                await dead_letters.mark_replaying(connection, going, now, lease_until)
+                letter_at = {replay.place: replay for replay in waiting}
+                failed |= {letter_at[place].id: f"not sent: {reason}" for place, reason in plan.suppress.items()}
+                # Whatever nothing is said of waits for the next round.
+                held = {replay.id: now + timedelta(seconds=_POLL_S) for replay in due}
+                held |= {letter_at[place].id: until for place, until in plan.delay.items()}
+                for channel in {letter_at[prompt.place].channel for prompt in plan.send}:
+                    of_channel = [prompt for prompt in plan.send if letter_at[prompt.place].channel == channel]
+                    admission = await self._courier.admit(connection, of_channel, channel, now)
+                    admissions[channel] = admission
+                    held |= {letter_at[place].id: until for place, until in admission.held.items()}
+                    failed |= {letter_at[place].id: _NO_WAY for place in admission.rerouted}
+                going = [prompt for admission in admissions.values() for prompt in admission.send]
+                going_ids = [letter_at[prompt.place].id for prompt in going]
+                for id_ in (*failed, *going_ids):
+                    held.pop(id_, None)
+                counts = {replay.id: replay.replay_count for replay in due}
+                await dead_letters.settle(connection, {id_: (counts[id_], why) for id_, why in failed.items()}, now)
+                await dead_letters.hold(connection, held)
+                await dead_letters.mark_replaying(connection, going_ids, lease_until)
+                await prompts.note_asked(connection, going, now, keep_count=self._claims.pace.keep_count)
         except BaseException:
-            for admission in admissions:
+            for admission in admissions.values():
                 self._courier.drop(admission.parcels)
             raise
-        return ReplayRound(lease_until, parcels, {parcel.id: first[parcel.id] for parcel in parcels}), len(due)
+        parcels = [parcel for admission in admissions.values() for parcel in admission.parcels]
+        return ReplayRound(lease_until, len(due), parcels, first)
 
     async def _settle(self, results: Sequence[Result], letter_of: dict[PromptId, Replay]) -> None:
         now = self._clock()
-        failures = {
-            (letter := letter_of[result.parcel.id]).id: (letter.replay_count + 1, result.delivery.failure)
-            for result in results
-        }
+        failures: dict[LetterId, tuple[int, str | None]] = {}
+        for result in results:
+            letter = letter_of[result.parcel.id]
+            failures[letter.id] = (letter.replay_count + 1, result.delivery.failure)
         async with self._database.transaction() as connection:
             await dead_letters.settle(connection, failures, now)
             await self._courier.note(connection, results, now)
-
-
-def _errand(prompt: DuePrompt) -> Errand:
-    return Errand(prompt.id, prompt.key, prompt.owner_external_id, is_given_up=False)

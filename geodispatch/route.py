@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from geodispatch.breaker import BreakerState, state_of
@@ -16,32 +15,25 @@ INBOX: Endpoint = (ChannelName.INBOX, "here")
 DOWN_FOR = timedelta(hours=1)
 """An endpoint that has been open for so long is not waited for: its prompts go to the inbox."""
 
+_REACHING = (ChannelName.WEBHOOK, ChannelName.PUSH, ChannelName.MAIL)  # as channel_of has them
 _PROBE_S = 5.0
 
 
-@dataclass(frozen=True)
-class Way:
-    """What of a prompt decides over its channel."""
+def choose(address: Address, queue: str, channels: Mapping[str, Channel], *, is_given_up: bool) -> Endpoint:
+    """Return the channel and endpoint for a prompt that waited in a channel's queue.
 
-    address: Address
-    preferred: str | None
-    is_given_up: bool
-    """Its tries are used up."""
+    It is that channel if it can be had, else the first that can; the inbox reaches everybody.
 
-
-def choose(way: Way, channels: Mapping[str, Channel], only: str | None = None) -> Endpoint:
-    """Return the channel and endpoint for a prompt: the owner's choice if it can be had, else the first that can.
-
-    Edges: the inbox reaches everybody, so it is what is left; an owner who chose it gets nothing else. `only`: the
-           inbox is also what is left where this channel cannot reach the owner.
+    Edges: a prompt whose tries are used up goes to the inbox. A caller's function is told of what waited for the inbox.
     """
-    if way.is_given_up or way.preferred == ChannelName.INBOX:
+    if is_given_up:
         return INBOX
-    preferred = only or way.preferred
-    names = [only] if only else sorted(ChannelName, key=lambda name: name != preferred)  # which keeps the others' order
-    for name in names:
+    if queue == ChannelName.INBOX:
+        callback = channels.get(ChannelName.CALLBACK)
+        return INBOX if callback is None else (ChannelName.CALLBACK, callback.endpoint_of(address) or "")
+    for name in (queue, *_REACHING):
         channel = channels.get(name)
-        endpoint = None if channel is None else channel.endpoint_of(way.address)
+        endpoint = None if channel is None else channel.endpoint_of(address)
         if endpoint is not None:
             return name, endpoint
     return INBOX

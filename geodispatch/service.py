@@ -11,8 +11,8 @@ happened wholly or not at all.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,11 +22,13 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import numpy as np
 
 from geodispatch import preview as previews
 from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, OwnerCaller, Role, hash_key
 from geodispatch.camera_feed import CameraFeed
 from geodispatch.clock import utc_now
+from geodispatch.closing import Closings
 from geodispatch.database import Database, open_database
 from geodispatch.errors import (
     AlreadyAnswered,
@@ -37,15 +39,18 @@ from geodispatch.errors import (
     NotFound,
     RequestNotOpen,
     RulesBroken,
+    Unavailable,
     UnknownKey,
 )
+from geodispatch.fan_out import FanOut
 from geodispatch.geofence import Geofence
 from geodispatch.inbox_feed import InboxFeed
 from geodispatch.index import CameraIndex
 from geodispatch.metrics import MATCH_DURATION, PROMPTS_QUEUED
+from geodispatch.pace import Pace
 from geodispatch.policy import Rules, check_fence, check_submission
 from geodispatch.preview import Preview, Violation
-from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
+from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState, Suppression
 from geodispatch.reach import Reach
 from geodispatch.registry import Registry
 from geodispatch.request import CloseReason, Request, Submission, request_of_row
@@ -70,6 +75,8 @@ class Service:
     inboxes: InboxFeed
     reach: Reach
     clock: Callable[[], datetime]
+    fan_out: FanOut
+    closings: Closings
     rules: Rules = field(default_factory=Rules)
 
     @property
@@ -190,8 +197,9 @@ class Service:
         async with self.database.transaction() as connection:
             if not await requests.close(connection, request_id, caller.agency_id, self.clock(), reason):
                 raise RequestNotOpen(request_id)
-            await prompts.close(connection, [request_id])
-            await inboxes.notify(connection)
+        # From here on nothing of it is sent. What its prompts say follows; a large request's is left to the senders.
+        with contextlib.suppress(Unavailable):
+            await self.closings.settle_next(request_id)
         return await self.find_request(caller, request_id)
 
     # ---- owners
@@ -244,7 +252,9 @@ class Service:
         """
         owner_id = await self.reach.find_unsubscriber(token)
         async with self.database.transaction() as connection:
-            await addresses.unsubscribe(connection, owner_id, self.clock())
+            await owners.lock(connection, owner_id)
+            await addresses.opt_out(connection, owner_id, self.clock())
+            await prompts.take_back(connection, owner_id, Suppression.OPTED_OUT)
 
     async def _band(self, fence: Geofence) -> tuple[str | None, str | None]:
         if not previews.can_draw():
@@ -266,18 +276,10 @@ class Service:
             request_id = await requests.insert(connection, new)
             if request_id is None:
                 return None
-            # The table has the last word: a camera that has left since the index was brought up to date asks nobody.
-            owner_id = await owners.of_cameras(connection, camera_id.tolist())
-            await prompts.queue(connection, request_id, owner_id, _prompt_keys(len(owner_id)), new.opened_at)
+            queued_count = await self.fan_out.begin(connection, request_id, camera_id, new.opened_at, new.offence)
             request = request_of_row(await requests.find(connection, request_id))
-        PROMPTS_QUEUED.inc(len(owner_id))
+        PROMPTS_QUEUED.inc(queued_count)
         return request
-
-
-def _prompt_keys(count: int) -> list[UUID]:
-    """Draw the names that prompts have outside, version 4 of RFC 9562, from one read of the system's randomness."""
-    random = os.urandom(16 * count)
-    return [UUID(bytes=random[i : i + 16], version=4) for i in range(0, 16 * count, 16)]
 
 
 def parse_fence(fence: Mapping[str, Any]) -> Geofence:
@@ -317,7 +319,17 @@ async def open_service(
         stack.push_async_callback(inbox_notice.close)
         watcher = asyncio.create_task(inbox_feed.run(inbox_notice), name="inbox feed")
         stack.push_async_callback(_cancel, watcher)
-        yield Service(settings, database, Registry(database, clock), feed, inbox_feed, reach, clock)
+        yield Service(
+            settings,
+            database,
+            Registry(database, clock),
+            feed,
+            inbox_feed,
+            reach,
+            clock,
+            FanOut(Pace.of(settings), settings.fan_out_part_count, np.random.default_rng()),
+            Closings(database, clock, timedelta(days=settings.prompt_keep_days)),
+        )
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

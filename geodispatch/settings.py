@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from zoneinfo import available_timezones
 
-from pydantic import BeforeValidator, Field, IPvAnyNetwork, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from geodispatch.errors import InvalidSettings
+from geodispatch.zone import QuietHours
 
 _PREFIX = "GEODISPATCH_"
 
@@ -40,7 +42,24 @@ class Settings(BaseSettings):
     preview_resolution: Annotated[int, Field(ge=7, le=10, description="H3 resolution of the preview's histogram")] = 8
     preview_epsilon: Annotated[float, Field(gt=0, description="privacy loss of one drawing of the histogram")] = 1.0
 
-    send_batch_count: Annotated[int, Field(ge=1, le=10_000)] = 500
+    day_cap: Annotated[int, Field(ge=1, le=50, description="an owner is asked so often in 24 hours, by anybody")] = 1
+    week_cap: Annotated[int, Field(ge=1, le=50, description="and in 7 days")] = 2
+    quarter_cap: Annotated[int, Field(ge=1, le=50, description="and in 90 days")] = 6
+    quiet_hours: Annotated[str, Field(description='"HH:MM-HH:MM" where the camera is, or "none"')] = "21:00-08:00"
+    default_zone: Annotated[str, Field(description="for cameras whose time zone nobody looked up")] = "UTC"
+    random_delay_s: Annotated[float, Field(ge=0, le=86_400, description="a prompt waits up to so long")] = 1800.0
+    urgent_offences: Annotated[tuple[str, ...], Field(description="do not wait, and have a day's head start")] = (
+        "abduction",
+        "missing_person",
+    )
+    channel_rates: Annotated[
+        dict[str, Annotated[float, Field(gt=0)]],
+        Field(description="prompts a second of a channel, over all senders; unlimited without"),
+    ] = {}
+    fan_out_part_count: Annotated[int, Field(ge=1, description="cameras whose prompts are queued at once")] = 20_000
+    prompt_keep_days: Annotated[float, Field(gt=0, description="unanswered prompts are kept after their request")] = 90
+
+    send_batch_count: Annotated[int, Field(ge=1, le=10_000)] = 1000
     send_lease_s: Annotated[float, Field(ge=1, description="a sender silent for so long loses its claim")] = 120
     send_poll_s: Annotated[float, Field(gt=0)] = 1.0
     channels: Annotated[
@@ -82,6 +101,18 @@ class Settings(BaseSettings):
     push_connections: Annotated[int, Field(ge=1)] = 64
 
     inbox_streams_max: Annotated[int, Field(ge=1, description="owners' pages that may listen to one `serve`")] = 10_000
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _check_hours(cls, text: str) -> str:
+        return str(QuietHours.parse(text))
+
+    @field_validator("default_zone")
+    @classmethod
+    def _check_zone(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError("write a time zone as the IANA does: America/Chicago")
+        return name
 
     @classmethod
     def read(cls) -> Self:

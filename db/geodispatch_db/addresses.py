@@ -29,6 +29,7 @@ class Address:
     """The ways to one owner that are in use."""
 
     owner_id: int
+    language: str | None = None
     webhook_id: int | None = None
     webhook_url: str | None = None
     webhook_secret: str | None = None
@@ -64,11 +65,6 @@ async def find_owner_of_mail_key(connection: asyncpg.Connection, key: UUID) -> i
     return found
 
 
-async def unsubscribe(connection: asyncpg.Connection, owner_id: int, now: datetime) -> None:
-    """Send an owner no mail any more."""
-    await connection.execute(_SQL["unsubscribe"], owner_id, now)
-
-
 async def refuse_mail_addresses(
     connection: asyncpg.Connection, reason_by_address: dict[tuple[int, str], str], now: datetime
 ) -> None:
@@ -81,18 +77,31 @@ async def add_subscription(
     connection: asyncpg.Connection, owner_id: int, *, endpoint: str, p256dh: str, auth: str, limit: int
 ) -> bool:
     """Add a browser; False where the owner has `limit` others already."""
+    before = await connection.fetchval(_SQL["owner_of_push_subscription"], endpoint)
     arguments = owner_id, endpoint, p256dh, auth, limit
-    return await connection.fetchval(_SQL["insert_push_subscription"], *arguments) is not None
+    if await connection.fetchval(_SQL["insert_push_subscription"], *arguments) is None:
+        return False
+    await connection.execute(_SQL["count_push"], [owner_id, *([] if before is None else [before])])
+    return True
 
 
 async def remove_subscription(connection: asyncpg.Connection, owner_id: int, endpoint: str) -> bool:
     """Forget one of an owner's browsers; False where there was no such one."""
-    return await connection.fetchval(_SQL["delete_push_subscription"], owner_id, endpoint) is not None
+    if await connection.fetchval(_SQL["delete_push_subscription"], owner_id, endpoint) is None:
+        return False
+    await connection.execute(_SQL["count_push"], [owner_id])
+    return True
 
 
 async def remove_gone_subscriptions(connection: asyncpg.Connection, subscription_id: Sequence[int]) -> None:
     """Forget browsers that are gone."""
-    await connection.execute(_SQL["delete_gone_subscriptions"], subscription_id)
+    rows = await connection.fetch(_SQL["delete_gone_subscriptions"], subscription_id)
+    await connection.execute(_SQL["count_push"], [row["owner_id"] for row in rows])
+
+
+async def opt_out(connection: asyncpg.Connection, owner_id: int, now: datetime) -> None:
+    """Ask a locked owner no more."""
+    await connection.execute(_SQL["opt_out"], owner_id, now)
 
 
 async def disable_webhooks(

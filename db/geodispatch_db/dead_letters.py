@@ -12,7 +12,7 @@ from datetime import datetime
 
 import asyncpg
 
-from geodispatch_db.prompts import PromptId
+from geodispatch_db.prompts import Place, PromptId
 from geodispatch_db.queries import load
 
 _SQL = load("dead_letters")
@@ -40,6 +40,8 @@ class Replay:
     channel: str
     replay_count: int
     is_waiting: bool
+    place: Place
+    owner_place: Place
 
     @property
     def id(self) -> LetterId:
@@ -85,11 +87,18 @@ async def lock_due(connection: asyncpg.Connection, now: datetime, limit: int) ->
     return [Replay(**row) for row in await connection.fetch(_SQL["lock_due_replays"], now, limit)]
 
 
-async def mark_replaying(
-    connection: asyncpg.Connection, ids: Iterable[LetterId], now: datetime, lease_until: datetime
-) -> None:
+async def mark_replaying(connection: asyncpg.Connection, ids: Iterable[LetterId], lease_until: datetime) -> None:
     """Claim locked replays until the lease ends."""
-    await connection.execute(_SQL["mark_replaying"], *_columns(ids), now, lease_until)
+    await connection.execute(_SQL["mark_replaying"], *_columns(ids), lease_until)
+
+
+async def still_claimed(
+    connection: asyncpg.Connection, count_by_id: dict[LetterId, int], now: datetime
+) -> set[PromptId]:
+    """Return the prompts of those claims, each with its count, that still may go out."""
+    counts = list(count_by_id.values())
+    rows = await connection.fetch(_SQL["claimed_replays"], *_columns(count_by_id), counts, now)
+    return {(row["request_id"], row["owner_id"]) for row in rows}
 
 
 async def hold(connection: asyncpg.Connection, until: dict[LetterId, datetime]) -> None:

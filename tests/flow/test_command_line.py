@@ -21,6 +21,7 @@ import pytest
 from geodispatch.clock import utc_now
 from tests.services import Town, street_cameras, submission
 
+AT_ONCE = {"GEODISPATCH_QUIET_HOURS": "none", "GEODISPATCH_RANDOM_DELAY_S": "0"}
 PROGRAM = str(Path(sys.executable).with_name("geodispatch"))
 
 
@@ -28,7 +29,7 @@ PROGRAM = str(Path(sys.executable).with_name("geodispatch"))
 def environment(empty_folder: Path) -> dict[str, str]:
     """Return an environment in which the embedded server lives in a folder of the test's own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GEODISPATCH_")}
-    return kept | {"GEODISPATCH_DATA_DIR": str(empty_folder), "GEODISPATCH_PORT": "0", "COLUMNS": "200"}
+    return kept | {"GEODISPATCH_DATA_DIR": str(empty_folder), "GEODISPATCH_PORT": "0", "COLUMNS": "200"} | AT_ONCE
 
 
 async def start(environment: dict[str, str], *arguments: str) -> Process:

@@ -120,7 +120,7 @@ async def test_the_day_counts_from_the_last_try_not_from_the_first(town: Town) -
     """A sender dies with a prompt in hand; a day later that prompt and another are due for the same owner."""
     await town.submit(case_number="first", fence=street_fence(1, 8))
     async with open_sender(town.service.database, town.service.settings, town.clock) as sender:
-        await sender._claim(town.clock())  # and no more is heard of it
+        await sender._claims.claim("inbox", 100)  # and no more is heard of it
     town.clock.advance(hours=25)
     await town.submit(case_number="second", fence=street_fence(1, 8))
     settings = town.service.settings.model_copy(update={"send_batch_count": 1})
@@ -164,6 +164,7 @@ async def test_a_request_ends_by_itself_and_its_prompts_with_it(town: Town) -> N
     assert (reply.status, reply.json["type"]) == (409, "/problems/request-not-open")
     async with open_sender(town.service.database, town.service.settings, town.clock) as sender:
         assert await sender.close_expired() == [request["id"]]
+        await sender.do_chores()
     closed = (await town.call("GET", f"requests/{request['id']}", town.agency_key)).json
     assert (closed["state"], closed["close_reason"]) == ("closed", "expired")
     assert [prompt["state"] for prompt in await town.inbox("owner-1")] == ["expired"]
@@ -378,19 +379,20 @@ async def test_what_a_lease_may_not_outlast_is_left_for_later(database: str) -> 
     """Begun all the same, it would be begun again by the next sender, and the receiver asked twice."""
     clock = Clock(utc_now())
 
-    async def take_half_a_second(_: Any) -> None:
-        clock.advance(seconds=0.5)
+    async def take_long(_: Any) -> None:
+        clock.advance(seconds=1.25)
 
-    slow = {"webhook_timeout_s": 0.5, "webhook_batch_count": 2, "webhook_concurrency": 1, "send_lease_s": 1.0}
+    slow = {"webhook_timeout_s": 0.5, "webhook_batch_count": 2, "webhook_concurrency": 1, "send_lease_s": 1.5}
     async with receiving() as receiver, running_town(database, clock, **slow) as town:
         await reached_by_webhook(town, receiver)
-        receiver.react = take_half_a_second
+        receiver.react = take_long
         await town.submit(window=past_window(clock), fence=street_fence(1, 12))
         async with open_sender(town.service.database, town.service.settings, clock) as sender:
             first = await sender.run_once()
-            assert (first.claimed_count, first.delivered_count) == (12, 4)  # two batches of two fill the lease
+            assert (first.claimed_count, first.delivered_count) == (4, 2)  # the second of two batches is not begun
             while await town.count("attempt") < 12:
-                assert not (await sender.run_once()).is_empty
+                if (await sender.run_once()).is_empty:
+                    clock.advance(seconds=0.5)
         ids = [item["prompt_id"] for _, body in receiver.got for item in json.loads(body)["data"]["prompts"]]
         assert len(ids) == len(set(ids)) == 12
 

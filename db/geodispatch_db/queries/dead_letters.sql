@@ -37,7 +37,8 @@ select count(*) from asked;
 -- name: lock_due_replays
 -- Lock replays that are due or whose lease has lapsed, with their prompts and owners: the order in which a claim locks.
 -- $1 now, $2 how many
-select d.request_id, d.owner_id, d.channel, d.replay_count, p.state = 'delivered' as is_waiting
+select d.request_id, d.owner_id, d.channel, d.replay_count, p.state = 'delivered' as is_waiting,
+       p.ctid as place, o.ctid as owner_place
 from dead_letter d
 join prompt p using (request_id, owner_id)
 join owner o on o.id = d.owner_id
@@ -47,14 +48,23 @@ limit $2
 for no key update of d, p, o skip locked;
 
 -- name: mark_replaying
--- Claim replays: the lease runs, and their owners count as asked now.
--- $1 request ids, $2 owner ids, $3 channels: one array a column; $4 now, $5 end of the lease
-with claimed as (
-    update dead_letter d set due_at = $5, replay_count = d.replay_count + 1
-    from unnest($1::bigint[], $2::bigint[], $3::channel[]) as due (request_id, owner_id, channel)
-    where d.request_id = due.request_id and d.owner_id = due.owner_id and d.channel = due.channel
-    returning d.request_id, d.owner_id)
-update prompt p set asked_at = $4 from claimed where p.request_id = claimed.request_id and p.owner_id = claimed.owner_id;
+-- Claim locked replays: the lease runs.
+-- $1 request ids, $2 owner ids, $3 channels: one array a column; $4 end of the lease
+update dead_letter d set due_at = $4, replay_count = d.replay_count + 1
+from unnest($1::bigint[], $2::bigint[], $3::channel[]) as due (request_id, owner_id, channel)
+where d.request_id = due.request_id and d.owner_id = due.owner_id and d.channel = due.channel;
+
+-- name: claimed_replays
+-- Which claims of replays still may go out: not taken over, not answered, neither opted out nor closed since.
+-- $1 request ids, $2 owner ids, $3 channels, $4 replay counts: one array a column; $5 now
+select d.request_id, d.owner_id
+from unnest($1::bigint[], $2::bigint[], $3::channel[], $4::smallint[]) as mine (request_id, owner_id, channel, replay_count)
+join dead_letter d using (request_id, owner_id, channel)
+join prompt p using (request_id, owner_id)
+join owner o on o.id = d.owner_id
+join request r on r.id = d.request_id
+where d.replay_count = mine.replay_count and d.due_at is not null and p.state = 'delivered'
+  and o.opted_out_at is null and is_live(r, $5);
 
 -- name: hold_replays
 -- Put replays off.

@@ -2,9 +2,8 @@
 -- A name for what each owner's inbox holds now: another one whenever something came or changed. No row for an empty one.
 -- $1 owner ids
 select p.owner_id, md5(string_agg(p.key::text || p.state::text, ',' order by p.key)) as version
-from prompt p
-where p.owner_id = any($1::bigint[]) and p.asked_at is not null
-  and p.state in ('sending', 'delivered', 'answered', 'expired')
+from reached_prompt p
+where p.owner_id = any($1::bigint[])
 group by p.owner_id;
 
 -- name: notify_inboxes

@@ -1,9 +1,5 @@
 -- Channels: where owners are reached beside the inbox, which endpoints are out of order, what could not be delivered.
 
-alter type channel add value 'push';
-alter type channel add value 'mail';
-alter type channel add value 'callback';
-
 -- An app's server said 410 Gone, or its operator took it out of use.
 alter table webhook
     add column disabled_at timestamptz,
@@ -48,8 +44,19 @@ create table breaker (
     constraint breaker_open check ((opened_at is null) = (open_until is null))
 );
 
+-- What of that an owner has, in the owner's own row: a million prompts are queued by it.
+alter table owner
+    add column has_push boolean not null default false,
+    add column has_mail boolean not null default false;
+
+-- How an owner is reached: as the owner wishes, else through the app, the browser or by mail, else in the inbox here.
+create or replace function channel_of(o owner) returns channel language sql stable
+    return coalesce(o.channel, case when o.webhook_id is not null then 'webhook' when o.has_push then 'push'
+                                    when o.has_mail then 'mail' else 'inbox' end::channel);
+
 -- A prompt that a channel gave up, and which lies in the inbox since. `due_at` is when its replay may be claimed, or when
--- the lease of one lapses; null: it lies until somebody asks for one. `delivered_at`: a replay arrived.
+-- the lease of one lapses; null: it lies until somebody asks for one. `delivered_at`: a replay arrived. As with attempts, there
+-- is no foreign key to prompt: whoever prunes a prompt prunes its letters, too.
 create table dead_letter (
     request_id    bigint not null,
     owner_id      bigint not null,
@@ -61,7 +68,6 @@ create table dead_letter (
     due_at        timestamptz,
     delivered_at  timestamptz,
     constraint dead_letter_pkey primary key (request_id, owner_id, channel),
-    constraint dead_letter_prompt_fkey foreign key (request_id, owner_id) references prompt on delete cascade,
     constraint dead_letter_done check (delivered_at is null or due_at is null)
 );
 create index dead_letter_due on dead_letter (due_at) where due_at is not null;

@@ -1,0 +1,147 @@
+"""Claims: what is due is locked, decided over and marked, in one transaction.
+
+The rules are re-checked here, on rows that nobody else can change until the claim has committed. So whatever an owner
+wished or an agency withdrew before that counts. Nothing is asked once a prompt: the owner's row has all that decides.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+
+import asyncpg
+
+from geodispatch import pace as paces
+from geodispatch.courier import Admission, Courier, Parcel
+from geodispatch.database import Database
+from geodispatch.metrics import PROMPTS_DELAYED, PROMPTS_SUPPRESSED
+from geodispatch.pace import Pace, Plan, Quota
+from geodispatch_db import dead_letters, prompts
+from geodispatch_db import pace as shared
+from geodispatch_db.prompts import DuePrompt, LockedPrompt
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A channel's token bucket: what it may carry over all senders."""
+
+    per_s: float
+
+    @property
+    def burst(self) -> float:
+        """The most at once: what a second brings, and never less than one."""
+        return max(1.0, self.per_s)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What was decided over a batch, and what of it goes out with which message; the latter took places in lanes."""
+
+    plan: Plan = field(default_factory=Plan)
+    parcels: list[Parcel] = field(default_factory=list)
+    rerouted_count: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """True if nothing was due."""
+        return self.plan.is_empty and not self.rerouted_count
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Claims prompts of one channel at a time; what it gives was claimed until `now + lease`."""
+
+    database: Database
+    pace: Pace
+    clock: Callable[[], datetime]
+    lease: timedelta
+    rates: dict[str, Rate]
+    random: Random
+
+    async def open(self) -> None:
+        """Begin the buckets of channels that have a rate.
+
+        Errors: Unavailable.
+        """
+        async with self.database.connection() as connection:
+            for channel, rate in self.rates.items():
+                await shared.add_bucket(connection, channel, rate.burst, self.clock())
+
+    async def claim(self, channel: str, limit: int, courier: Courier | None = None) -> Claim:
+        """Claim up to `limit` due prompts of a channel, as many as its bucket allows.
+
+        With a courier, only what its endpoints take now is claimed, as parcels for it.
+
+        Errors: Unavailable, with nothing claimed; tokens that were taken for it are lost.
+        """
+        rate = self.rates.get(channel)
+        now = self.clock()
+        if rate is not None:
+            async with self.database.connection() as connection:
+                limit = await shared.take_tokens(connection, channel, limit, rate=rate.per_s, burst=rate.burst, now=now)
+            if not limit:
+                return Claim()
+        admission = Admission()
+        try:
+            async with self.database.transaction() as connection:
+                locked = await prompts.lock_due(connection, channel, now, limit)
+                plan = await self.decide(connection, locked, now) if locked else Plan()
+                if courier is not None and plan.send:
+                    admission = await courier.admit(connection, plan.send, channel, now)
+                    plan.send[:] = admission.send
+                    plan.delay.update(admission.held)
+                    plan.delay_reasons.update(admission.held_for)
+                    await prompts.reroute(connection, admission.rerouted)
+                    await dead_letters.add(connection, admission.dead, now)
+                await self._mark(connection, plan, now)
+                if rate is not None and (left_count := limit - len(plan.send)):
+                    await shared.give_back_tokens(connection, channel, left_count)
+        except BaseException:
+            if courier is not None:
+                courier.drop(admission.parcels)
+            raise
+        for delay, count in plan.delay_reasons.items():
+            PROMPTS_DELAYED.labels(channel, delay).inc(count)
+        for reason, count in Counter(plan.suppress.values()).items():
+            PROMPTS_SUPPRESSED.labels(channel, reason).inc(count)
+        return Claim(plan, admission.parcels, len(admission.rerouted))
+
+    async def decide(self, connection: asyncpg.Connection, locked: list[LockedPrompt], now: datetime) -> Plan:
+        """Read what decides over locked prompts, and decide.
+
+        Every statement here comes after the locks, and so sees all that was committed before them.
+        """
+        open_ids = await prompts.hold_open_requests(connection, (prompt.request_id for prompt in locked), now)
+        due = await prompts.read_due(connection, locked)
+        return paces.plan(
+            due,
+            now,
+            pace=self.pace,
+            open_ids=open_ids,
+            lease=self.lease,
+            random=self.random,
+            quotas=await self._hold_quotas(connection, due, now),
+        )
+
+    async def _hold_quotas(
+        self, connection: asyncpg.Connection, due: list[DuePrompt], now: datetime
+    ) -> dict[int, Quota]:
+        limits = {prompt.agency_id: prompt.agency_day_quota for prompt in due if prompt.agency_day_quota is not None}
+        if not limits:
+            return {}
+        counts = await shared.hold_counts(connection, limits, now - paces.QUOTA_WINDOW)
+        return {agency_id: Quota.of(limit, counts[agency_id], now) for agency_id, limit in limits.items()}
+
+    async def _mark(self, connection: asyncpg.Connection, plan: Plan, now: datetime) -> None:
+        if plan.send:
+            await prompts.mark_sending(connection, plan.send, now, now + self.lease, keep_count=self.pace.keep_count)
+            first = (p.agency_id for p in plan.send if p.attempt_count == 0 and p.agency_day_quota is not None)
+            if asked := Counter(first):
+                await shared.count_asked(connection, asked, paces.hour_of(now))
+        if plan.suppress:
+            await prompts.suppress(connection, plan.suppress)
+        if plan.delay:
+            await prompts.delay(connection, plan.delay)
