@@ -10,10 +10,11 @@ a write only when something failed or recovered.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import ceil
 
 from geodispatch.channels import Delivery
 from geodispatch_db.breakers import Breaker, Endpoint
@@ -37,6 +38,8 @@ class Verdict:
 
     is_alive: bool
     """At least one try got through, or was refused for its own sake."""
+    failure_count: int = 0
+    """Batches that failed; what went together failed once."""
     failure: str | None = None
     retry_after_s: float | None = None
 
@@ -48,22 +51,25 @@ def state_of(breaker: Breaker | None, now: datetime) -> BreakerState:
     return BreakerState.OPEN if now < breaker.open_until else BreakerState.HALF_OPEN
 
 
-def judge(deliveries: Iterable[Delivery]) -> Verdict:
-    """Sum up the tries of one endpoint.
+def judge(deliveries: Sequence[Delivery], batch_count: int) -> Verdict:
+    """Sum up the tries of one endpoint, which takes so many at a time.
 
     Edges: a wish for patience counts even where other tries got through: the next ones would not.
     """
     down = [delivery for delivery in deliveries if delivery.is_endpoint_down]
     waits = [delivery.retry_after_s for delivery in down if delivery.retry_after_s is not None]
     is_alive = any(not delivery.is_endpoint_down for delivery in deliveries)
-    return Verdict(is_alive, down[-1].failure if down else None, max(waits, default=None))
+    failure_count = ceil(len(down) / batch_count)
+    return Verdict(is_alive, failure_count, down[-1].failure if down else None, max(waits, default=None))
 
 
 def after(breaker: Breaker | None, endpoint: Endpoint, verdict: Verdict, now: datetime) -> Breaker | None:
     """Return how the endpoint is after these tries; None: it works."""
     if verdict.is_alive and verdict.retry_after_s is None:
         return None
-    failure_count = (0 if breaker is None or verdict.is_alive else breaker.failure_count) + 1
+    failure_count = 1 if verdict.is_alive else verdict.failure_count
+    if breaker is not None and not verdict.is_alive:
+        failure_count += breaker.failure_count
     open_s = verdict.retry_after_s
     if failure_count >= FAILURES_TO_OPEN:
         backoff_s = min(_OPEN_S * 2.0 ** (failure_count - FAILURES_TO_OPEN), _OPEN_MAX_S)

@@ -250,7 +250,7 @@ class Courier:
         by_endpoint: dict[Endpoint, list[Delivery]] = {}
         for result in results:
             by_endpoint.setdefault(result.parcel.endpoint, []).append(result.delivery)
-        verdicts = {endpoint: breaking.judge(deliveries) for endpoint, deliveries in by_endpoint.items()}
+        verdicts = {e: breaking.judge(tries, self.channels[e[0]].batch_count) for e, tries in by_endpoint.items()}
         told = {
             e: v for e, v in verdicts.items() if e in self._failing or not v.is_alive or v.retry_after_s is not None
         }

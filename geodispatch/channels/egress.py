@@ -9,6 +9,7 @@ signature elsewhere; answers are not read, for a status says all.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -60,7 +61,7 @@ async def open_http(allowed: Sequence[Network], *, connection_limit: int) -> Asy
     def open_socket(info: tuple[Any, Any, int, str, Any]) -> socket.socket:
         family, kind, protocol, _, address = info
         if not may_connect(address[0], allowed):
-            raise AddressRefused(f"{address[0]} is not a public address")
+            raise AddressRefused(errno.EACCES, f"{address[0]} is not a public address")
         return socket.socket(family, kind, protocol)
 
     connector = aiohttp.TCPConnector(limit=connection_limit, socket_factory=open_socket)
