@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from datetime import datetime
 from email.headerregistry import Address as MailAddress
 from pathlib import Path
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal
 
 import aiosmtplib
 
@@ -49,15 +50,20 @@ class MailServer:
 
     def connection(self) -> aiosmtplib.SMTP:
         """Return a connection that is opened by `async with`, encrypted and logged in as the settings say."""
+        return self._smtp(start_tls=self.tls == "starttls", username=self.user, password=self.password)
+
+    def bare_connection(self) -> aiosmtplib.SMTP:
+        """Return one that is neither encrypted by STARTTLS nor logged in yet."""
+        return self._smtp(start_tls=False)
+
+    def _smtp(self, **options: Any) -> aiosmtplib.SMTP:
         return aiosmtplib.SMTP(
             hostname=self.host,
             port=self.port,
-            username=self.user,
-            password=self.password,
             use_tls=self.tls == "tls",
-            start_tls=self.tls == "starttls",
             cert_bundle=None if self.ca_file is None else str(self.ca_file),
             timeout=self.timeout_s,
+            **options,
         )
 
 
@@ -141,24 +147,31 @@ def _is_gone(refused: aiosmtplib.SMTPRecipientRefused) -> bool:
 
 
 async def check_server(server: MailServer) -> None:
-    """Connect once, as every batch will.
+    """Connect once, as every batch will, step by step.
 
     Errors: InvalidSettings that names the setting to look at.
     """
+    where = f"{server.host}:{server.port}"
+    step, name = "answers", "HOST"
     try:
-        async with asyncio.timeout(server.timeout_s), server.connection():
-            pass
-    except aiosmtplib.SMTPAuthenticationError as error:
-        reason = f"the mail server {server.host}:{server.port} refuses the user {server.user!r}: {error}"
-        raise InvalidSettings("GEODISPATCH_MAIL_PASSWORD", reason) from error
-    except aiosmtplib.SMTPNotSupported as error:
-        raise InvalidSettings("GEODISPATCH_MAIL_TLS", f"{server.host}:{server.port} does not do it: {error}") from error
+        # No more than once a start, so a server that drips may have its time.
+        async with asyncio.timeout(3 * server.timeout_s), server.bare_connection() as smtp:
+            if server.tls == "starttls":
+                step, name = "does STARTTLS", "TLS"
+                await smtp.ehlo()
+                if not smtp.supports_extension("starttls"):
+                    raise aiosmtplib.SMTPNotSupported("it does not offer it")
+                await smtp.starttls()
+            if server.user is not None:
+                step, name = f"takes the user {server.user!r} with this password", "PASSWORD"
+                await smtp.login(server.user, server.password or "")
     except (aiosmtplib.SMTPException, OSError) as error:
-        reason = (
-            f"no mail server that we can use answers at {server.host}:{server.port}: {error}; "
-            "see GEODISPATCH_MAIL_PORT, GEODISPATCH_MAIL_TLS and GEODISPATCH_MAIL_CA_FILE, too"
-        )
-        raise InvalidSettings("GEODISPATCH_MAIL_HOST", " ".join(reason.split())) from error
+        reason = f"no mail server at {where} {step}: {str(error) or type(error).__name__}"
+        if name == "HOST":
+            reason += "; GEODISPATCH_MAIL_PORT and GEODISPATCH_MAIL_TLS belong to it"
+        if isinstance(error.__cause__ or error, ssl.SSLError) or "certificate" in reason.lower():
+            reason += "; GEODISPATCH_MAIL_CA_FILE says who vouches for its certificate"
+        raise InvalidSettings(f"GEODISPATCH_MAIL_{name}", " ".join(reason.split())) from error
 
 
 @asynccontextmanager

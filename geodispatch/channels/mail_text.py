@@ -118,8 +118,8 @@ def make_mail(message: Message, sender: MailAddress, links: Links, now: datetime
     mail["List-Unsubscribe"] = f"<{words['unsubscribe']}>"
     mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday note should come back
+    mail.set_content(WORDINGS[language].body.format_map(words))  # drops what it finds of Content-…
     mail["Content-Language"] = language
-    mail.set_content(WORDINGS[language].body.format_map(words))
     return mail
 
 
