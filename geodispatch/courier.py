@@ -95,9 +95,17 @@ class Courier:
     # ---- in the claim's transaction
 
     async def admit(
-        self, connection: asyncpg.Connection, due: Sequence[DuePrompt], queue: str, now: datetime
+        self,
+        connection: asyncpg.Connection,
+        due: Sequence[DuePrompt],
+        queue: str,
+        now: datetime,
+        *,
+        is_replay: bool = False,
     ) -> Admission:
         """Choose the way of each prompt that waited in a queue, and say which have to wait longer.
+
+        A replay has had its tries, and waits for its endpoint however long that is down.
 
         Edges: what a channel cannot reach, or whose endpoint has been down for long, is sent to wait for another one.
         Wants: what is admitted takes a place in its lane: it goes to `deliver`, or to `drop` if it comes to nothing.
@@ -107,7 +115,10 @@ class Courier:
         address_of = {id_: Address(id_) for id_ in owner_ids} | await addresses.read(connection, owner_ids)
         chosen = {
             prompt.place: choose(
-                address_of[prompt.owner_id], queue, self.channels, is_given_up=_is_given_up(prompt, now)
+                address_of[prompt.owner_id],
+                queue,
+                self.channels,
+                is_given_up=not is_replay and _is_given_up(prompt, now),
             )
             for prompt in due
         }
@@ -121,7 +132,7 @@ class Courier:
         for prompt in due:
             endpoint, state = chosen[prompt.place], known.get(chosen[prompt.place])
             may_probe = probes.get(endpoint, 0) > 0
-            if is_down_for_good(state, now) and not may_probe and queue != ChannelName.INBOX:
+            if is_down_for_good(state, now) and not may_probe and not is_replay:
                 assert state is not None
                 admission.dead.append(DeadLetter(prompt.id, *endpoint, state.last_failure))
                 admission.rerouted[prompt.place] = ChannelName.INBOX

@@ -101,7 +101,7 @@ class Replayer:
                 held |= {letter_at[place].id: until for place, until in plan.delay.items()}
                 for channel in {letter_at[prompt.place].channel for prompt in plan.send}:
                     of_channel = [prompt for prompt in plan.send if letter_at[prompt.place].channel == channel]
-                    admission = await self._courier.admit(connection, of_channel, channel, now)
+                    admission = await self._courier.admit(connection, of_channel, channel, now, is_replay=True)
                     admissions[channel] = admission
                     held |= {letter_at[place].id: until for place, until in admission.held.items()}
                     failed |= {letter_at[place].id: _NO_WAY for place in admission.rerouted}

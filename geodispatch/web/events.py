@@ -14,6 +14,7 @@ from geodispatch.service import Service
 EVENT_STREAM = "text/event-stream"
 
 _PING_S = 15.0
+_GONE_S = 5.0  # a page that went away keeps its place for so long at the most
 # A stream ends after a while, and the page comes back with the last event's id: if its token was revoked, it is found
 # out then.
 _STREAM_S = 15 * 60.0
@@ -31,8 +32,10 @@ def inbox_stream(service: Service, caller: OwnerCaller) -> Callable[[web.Request
             await service.inboxes.look(caller.owner_id)
             async with sse_response(request, headers={"Cache-Control": "no-store"}, ping_interval=_PING_S) as events:
                 try:
-                    while events.is_connected() and not service.inboxes.is_closed and loop.time() < ends:
-                        version = await listener.next(known, _PING_S)
+                    while request.transport is not None and events.is_connected() and loop.time() < ends:
+                        if service.inboxes.is_closed:
+                            break
+                        version = await listener.next(known, _GONE_S)
                         if version is not None:
                             await events.send("{}", id=version, event="inbox", retry=_RECONNECT_MS)
                             known = version
