@@ -20,7 +20,7 @@ from geodispatch.metrics import PROMPTS_DELAYED, PROMPTS_SUPPRESSED
 from geodispatch.pace import Pace, Plan, Quota
 from geodispatch_db import pace as shared
 from geodispatch_db import prompts
-from geodispatch_db.prompts import DuePrompt, LockedPrompt
+from geodispatch_db.prompts import DuePrompt, LockedPrompts
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,7 @@ class Claims:
                 return Plan()
         async with self.database.transaction() as connection:
             locked = await prompts.lock_due(connection, channel, now, limit)
-            plan = await self.decide(connection, locked, now) if locked else Plan()
-            await self._mark(connection, plan, now)
+            plan = await self._decide_and_mark(connection, locked, now) if locked is not None else Plan()
             if rate is not None and (left_count := limit - len(plan.send)):
                 await shared.give_back_tokens(connection, channel, left_count)
         for delay, count in plan.delay_reasons.items():
@@ -79,12 +78,12 @@ class Claims:
             PROMPTS_SUPPRESSED.labels(channel, reason).inc(count)
         return plan
 
-    async def decide(self, connection: asyncpg.Connection, locked: list[LockedPrompt], now: datetime) -> Plan:
+    async def decide(self, connection: asyncpg.Connection, locked: LockedPrompts, now: datetime) -> Plan:
         """Read what decides over locked prompts, and decide.
 
         Every statement here comes after the locks, and so sees all that was committed before them.
         """
-        open_ids = await prompts.hold_open_requests(connection, (prompt.request_id for prompt in locked), now)
+        open_ids = await prompts.hold_open_requests(connection, locked.request_ids, now)
         due = await prompts.read_due(connection, locked)
         return paces.plan(
             due,
@@ -105,13 +104,17 @@ class Claims:
         counts = await shared.hold_counts(connection, limits, now - paces.QUOTA_WINDOW)
         return {agency_id: Quota.of(limit, counts[agency_id], now) for agency_id, limit in limits.items()}
 
-    async def _mark(self, connection: asyncpg.Connection, plan: Plan, now: datetime) -> None:
+    async def _decide_and_mark(self, connection: asyncpg.Connection, locked: LockedPrompts, now: datetime) -> Plan:
+        plan = await self.decide(connection, locked, now)
         if plan.send:
-            await prompts.mark_sending(connection, plan.send, now, now + self.lease, keep_count=self.pace.keep_count)
+            await prompts.mark_sending(
+                connection, locked, plan.send, now, now + self.lease, keep_count=self.pace.keep_count
+            )
             first = (p.agency_id for p in plan.send if p.attempt_count == 0 and p.agency_day_quota is not None)
             if asked := Counter(first):
                 await shared.count_asked(connection, asked, paces.hour_of(now))
         if plan.suppress:
-            await prompts.suppress(connection, plan.suppress)
+            await prompts.suppress(connection, locked, plan.suppress)
         if plan.delay:
-            await prompts.delay(connection, plan.delay)
+            await prompts.delay(connection, locked, plan.delay)
+        return plan

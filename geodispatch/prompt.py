@@ -63,6 +63,13 @@ class Delay(StrEnum):
     AGENCY_QUOTA = "agency_quota"
 
 
+class ChannelName(StrEnum):
+    """The ways to reach an owner."""
+
+    INBOX = "inbox"
+    WEBHOOK = "webhook"
+
+
 class Choice(StrEnum):
     """What an owner can answer. Not answering is a third way, and nobody sees which of the three was taken."""
 
@@ -83,6 +90,7 @@ class Answer(BaseModel):
 
     choice: Choice
     answered_at: datetime
+    withdrawn_at: datetime | None = Field(None, description="when the owner took it back; it no longer counts")
 
 
 class Prompt(BaseModel):

@@ -187,11 +187,10 @@ class Sender:
                 batch = await self._still_wanted(batch)
             deliveries = await channel.deliver(batch)
             attempts = [
-                Attempt((prompt.request_id, prompt.owner_id), prompt.attempt_count + 1, channel.name,
-                        delivery.duration_s, delivery.failure)
+                Attempt(prompt.id, prompt.attempt_count + 1, delivery.duration_s, delivery.failure)
                 for prompt, delivery in zip(batch, deliveries, strict=True)
-            ]  # fmt: skip
-            await self._settle(attempts)
+            ]
+            await self._settle(channel.name, attempts)
             failed = sum(attempt.failure is not None for attempt in attempts)
             failed_count += failed
             delivered_count += len(attempts) - failed
@@ -204,7 +203,7 @@ class Sender:
             claimed = await prompts.still_claimed(connection, claims)
         return [prompt for prompt in batch if prompt.id in claimed and prompt.request_id in open_ids]
 
-    async def _settle(self, attempts: Sequence[Attempt]) -> None:
+    async def _settle(self, channel: str, attempts: Sequence[Attempt]) -> None:
         if not attempts:
             return
         now = self._clock()
@@ -215,14 +214,17 @@ class Sender:
             # A request that closed while its prompts were under way: they are settled as if it had closed after.
             open_ids = await prompts.hold_open_requests(connection, request_ids, now)
             if delivered:
-                await prompts.mark_delivered(connection, delivered, now)
+                await prompts.mark_delivered(connection, delivered, channel, now)
             if failed:
                 again = [pace.next_try(attempt.number, now) for attempt in failed]
-                channels = [
-                    Inbox.name if at is None else failure.channel for at, failure in zip(again, failed, strict=True)
-                ]
-                await prompts.requeue(connection, failed, [at or now for at in again], channels)
-            await prompts.insert_attempts(connection, attempts, now)
+                await prompts.requeue(
+                    connection,
+                    failed,
+                    channel,
+                    now,
+                    due_at=[at or now for at in again],
+                    next_channel=[Inbox.name if at is None else channel for at in again],
+                )
             if closed := [attempt.id for attempt in attempts if attempt.id[0] not in open_ids]:
                 await prompts.close_these(connection, closed)
 

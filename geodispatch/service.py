@@ -32,6 +32,7 @@ from geodispatch.closing import Closings
 from geodispatch.database import Database, open_database
 from geodispatch.errors import (
     AlreadyAnswered,
+    AnswerWithdrawn,
     Fault,
     IdempotencyKeyReused,
     InvalidGeofence,
@@ -46,6 +47,7 @@ from geodispatch.fan_out import FanOut
 from geodispatch.geofence import Geofence
 from geodispatch.index import CameraIndex
 from geodispatch.metrics import MATCH_DURATION, PROMPTS_QUEUED
+from geodispatch.owner import Owners, answer_of_row
 from geodispatch.pace import Pace
 from geodispatch.policy import Rules, check_fence, check_submission
 from geodispatch.preview import Preview, Violation
@@ -64,11 +66,15 @@ _IDEMPOTENCY_KEY_MAX = 255
 
 @dataclass(frozen=True)
 class Service:
-    """What agencies, owners and the public can do; `registry` has what the operator can. `open_service` gives one."""
+    """What agencies, owners and the public can do. `open_service` gives one.
+
+    `registry` has what the operator can do, `owners` what owners wish and were asked.
+    """
 
     settings: Settings
     database: Database
     registry: Registry
+    owners: Owners
     feed: CameraFeed
     clock: Callable[[], datetime]
     fan_out: FanOut
@@ -210,7 +216,7 @@ class Service:
                 request=request_of_row(row),
                 state=row["prompt_state"],
                 delivered_at=row["delivered_at"],
-                answer=row["choice"] and Answer(choice=row["choice"], answered_at=row["answered_at"]),
+                answer=answer_of_row(row),
             )
             for row in rows
         ]
@@ -218,7 +224,7 @@ class Service:
     async def answer(self, caller: OwnerCaller, prompt_key: UUID, choice: Choice) -> Answer:
         """Answer a prompt; the same answer again is the same answer.
 
-        Errors: NotFound, AlreadyAnswered, RequestNotOpen.
+        Errors: NotFound, AlreadyAnswered, AnswerWithdrawn, RequestNotOpen.
         """
         now = self.clock()
         async with self.database.transaction() as connection:
@@ -230,6 +236,8 @@ class Service:
             state = await prompts.lock(connection, prompt_id)
             given = await prompts.find_answer(connection, prompt_id)
             if given is not None:
+                if given["withdrawn_at"] is not None:
+                    raise AnswerWithdrawn
                 if given["choice"] != choice:
                     raise AlreadyAnswered(given["choice"])
                 return Answer(choice=choice, answered_at=given["answered_at"])
@@ -301,6 +309,7 @@ async def open_service(
             settings,
             database,
             Registry(database, clock),
+            Owners(database, clock),
             feed,
             clock,
             FanOut(Pace.of(settings), settings.fan_out_part_count, np.random.default_rng()),

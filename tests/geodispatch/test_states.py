@@ -19,6 +19,7 @@ ENUMS: dict[str, type[StrEnum]] = {
     "prompt_state": prompt.PromptState,
     "suppression": prompt.Suppression,
     "choice": prompt.Choice,
+    "channel": prompt.ChannelName,
 }
 
 
@@ -29,7 +30,6 @@ async def test_enums_are_the_same_in_code_and_database(connection: asyncpg.Conne
     in_database: dict[str, list[str]] = {}
     for row in rows:
         in_database.setdefault(row["typname"], []).append(row["enumlabel"])
-    assert in_database.pop("channel") == ["inbox", "webhook"]
     assert in_database == {name: [member.value for member in enum] for name, enum in ENUMS.items()}
 
 
