@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from email_validator import EmailNotValidError, validate_email
 from webpush import WebPush
 
-from geodispatch.channels import Channel, ChannelName
+from geodispatch.channels import Channel
 from geodispatch.channels.callback import Callback, Deliver
 from geodispatch.channels.inbox import Inbox
 from geodispatch.channels.mail import MailServer, open_mail
@@ -20,6 +20,7 @@ from geodispatch.channels.push import open_push, open_signer
 from geodispatch.channels.webhook import open_webhook
 from geodispatch.errors import InvalidSettings
 from geodispatch.links import Links
+from geodispatch.prompt import ChannelName
 from geodispatch.settings import Settings
 
 _SETTABLE = (ChannelName.WEBHOOK, ChannelName.PUSH, ChannelName.MAIL)

@@ -21,7 +21,7 @@ from geodispatch.metrics import PROMPTS_DELAYED, PROMPTS_SUPPRESSED
 from geodispatch.pace import Pace, Plan, Quota
 from geodispatch_db import dead_letters, prompts
 from geodispatch_db import pace as shared
-from geodispatch_db.prompts import DuePrompt, LockedPrompt
+from geodispatch_db.prompts import DuePrompt, LockedPrompts
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class Claim:
 
     plan: Plan = field(default_factory=Plan)
     parcels: list[Parcel] = field(default_factory=list)
-    rerouted_count: int = 0
+    diverted_count: int = 0
 
     @property
     def is_empty(self) -> bool:
         """True if nothing was due."""
-        return self.plan.is_empty and not self.rerouted_count
+        return self.plan.is_empty and not self.diverted_count
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,21 @@ class Claims:
             for channel, rate in self.rates.items():
                 await shared.add_bucket(connection, channel, rate.burst, self.clock())
 
-    async def claim(self, channel: str, limit: int, courier: Courier | None = None) -> Claim:
+    async def claim(self, channel: str, limit: int) -> Plan:
         """Claim up to `limit` due prompts of a channel, as many as its bucket allows.
-
-        With a courier, only what its endpoints take now is claimed, as parcels for it.
 
         Errors: Unavailable, with nothing claimed; tokens that were taken for it are lost.
         """
+        return (await self._claim(channel, limit, None)).plan
+
+    async def claim_for(self, courier: Courier, channel: str, limit: int) -> Claim:
+        """Claim no more than a courier's endpoints take now, as parcels for it; otherwise the same.
+
+        Errors: Unavailable, with nothing claimed; tokens that were taken for it are lost.
+        """
+        return await self._claim(channel, limit, courier)
+
+    async def _claim(self, channel: str, limit: int, courier: Courier | None) -> Claim:
         rate = self.rates.get(channel)
         now = self.clock()
         if rate is not None:
@@ -88,15 +96,18 @@ class Claims:
         try:
             async with self.database.transaction() as connection:
                 locked = await prompts.lock_due(connection, channel, now, limit)
-                plan = await self.decide(connection, locked, now) if locked else Plan()
-                if courier is not None and plan.send:
+                plan = await self.decide(connection, locked, now) if locked is not None else Plan()
+                if courier is not None and locked is not None and plan.send:
                     admission = await courier.admit(connection, plan.send, channel, now)
                     plan.send[:] = admission.send
                     plan.delay.update(admission.held)
                     plan.delay_reasons.update(admission.held_for)
-                    await prompts.reroute(connection, admission.rerouted)
-                    await dead_letters.add(connection, admission.dead, now)
-                await self._mark(connection, plan, now)
+                    if admission.diverted:
+                        await prompts.divert(connection, locked, admission.diverted)
+                    if admission.dead:
+                        await dead_letters.add(connection, admission.dead, now)
+                if locked is not None:
+                    await self._mark(connection, locked, plan, now)
                 if rate is not None and (left_count := limit - len(plan.send)):
                     await shared.give_back_tokens(connection, channel, left_count)
         except BaseException:
@@ -107,14 +118,14 @@ class Claims:
             PROMPTS_DELAYED.labels(channel, delay).inc(count)
         for reason, count in Counter(plan.suppress.values()).items():
             PROMPTS_SUPPRESSED.labels(channel, reason).inc(count)
-        return Claim(plan, admission.parcels, len(admission.rerouted))
+        return Claim(plan, admission.parcels, len(admission.diverted))
 
-    async def decide(self, connection: asyncpg.Connection, locked: list[LockedPrompt], now: datetime) -> Plan:
+    async def decide(self, connection: asyncpg.Connection, locked: LockedPrompts, now: datetime) -> Plan:
         """Read what decides over locked prompts, and decide.
 
         Every statement here comes after the locks, and so sees all that was committed before them.
         """
-        open_ids = await prompts.hold_open_requests(connection, (prompt.request_id for prompt in locked), now)
+        open_ids = await prompts.hold_open_requests(connection, locked.request_ids, now)
         due = await prompts.read_due(connection, locked)
         return paces.plan(
             due,
@@ -135,13 +146,15 @@ class Claims:
         counts = await shared.hold_counts(connection, limits, now - paces.QUOTA_WINDOW)
         return {agency_id: Quota.of(limit, counts[agency_id], now) for agency_id, limit in limits.items()}
 
-    async def _mark(self, connection: asyncpg.Connection, plan: Plan, now: datetime) -> None:
+    async def _mark(self, connection: asyncpg.Connection, locked: LockedPrompts, plan: Plan, now: datetime) -> None:
         if plan.send:
-            await prompts.mark_sending(connection, plan.send, now, now + self.lease, keep_count=self.pace.keep_count)
+            await prompts.mark_sending(
+                connection, locked, plan.send, now, now + self.lease, keep_count=self.pace.keep_count
+            )
             first = (p.agency_id for p in plan.send if p.attempt_count == 0 and p.agency_day_quota is not None)
             if asked := Counter(first):
                 await shared.count_asked(connection, asked, paces.hour_of(now))
         if plan.suppress:
-            await prompts.suppress(connection, plan.suppress)
+            await prompts.suppress(connection, locked, plan.suppress)
         if plan.delay:
-            await prompts.delay(connection, plan.delay)
+            await prompts.delay(connection, locked, plan.delay)

@@ -350,7 +350,7 @@ def replay_dead_letters(
 
 
 def _channel_name(name: str | None) -> Any:
-    from geodispatch.channels import ChannelName
+    from geodispatch.prompt import ChannelName
 
     try:
         return name and ChannelName(name)

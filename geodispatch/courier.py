@@ -18,17 +18,17 @@ import structlog
 
 from geodispatch import breaker as breaking
 from geodispatch import pace
-from geodispatch.channels import Channel, ChannelName, Delivery, Message
+from geodispatch.channels import Channel, Delivery, Message
 from geodispatch.lane import Lanes
 from geodispatch.metrics import DELIVERIES, DELIVERY_DURATION
-from geodispatch.prompt import Delay
+from geodispatch.prompt import ChannelName, Delay
 from geodispatch.request import Request, request_of_row
 from geodispatch.route import INBOX, choose, hold_until, is_down_for_good
 from geodispatch_db import addresses, breakers, requests
 from geodispatch_db.addresses import Address
 from geodispatch_db.breakers import Breaker, Endpoint
 from geodispatch_db.dead_letters import DeadLetter
-from geodispatch_db.prompts import DuePrompt, Place, PromptId
+from geodispatch_db.prompts import DuePrompt, PromptId
 
 log = structlog.get_logger()
 
@@ -58,13 +58,13 @@ class Result:
 
 @dataclass
 class Admission:
-    """What of a batch goes out, what waits for its endpoint, and what goes another way or will never go this one."""
+    """What of a batch goes out, what waits for its endpoint, and what goes another way; the last two by position."""
 
     send: list[DuePrompt] = field(default_factory=list)
     parcels: list[Parcel] = field(default_factory=list)
-    held: dict[Place, datetime] = field(default_factory=dict)
+    held: dict[int, datetime] = field(default_factory=dict)
     held_for: Counter[Delay] = field(default_factory=Counter)
-    rerouted: dict[Place, str] = field(default_factory=dict)
+    diverted: dict[int, str] = field(default_factory=dict)
     dead: list[DeadLetter] = field(default_factory=list)
 
 
@@ -114,7 +114,7 @@ class Courier:
         owner_ids = sorted({prompt.owner_id for prompt in due})
         address_of = {id_: Address(id_) for id_ in owner_ids} | await addresses.read(connection, owner_ids)
         chosen = {
-            prompt.place: choose(
+            prompt.position: choose(
                 address_of[prompt.owner_id],
                 queue,
                 self.channels,
@@ -124,25 +124,25 @@ class Courier:
         }
         known = await breakers.read(connection, {endpoint for endpoint in chosen.values() if endpoint != INBOX})
         probes = await self._take_probes(connection, known, now)
-        telling = [prompt.request_id for prompt in due if self.channels[chosen[prompt.place][0]].tells_request]
+        telling = [prompt.request_id for prompt in due if self.channels[chosen[prompt.position][0]].tells_request]
         asked = await self._read_requests(connection, telling)
         # From here on nothing fails: a place that was taken is never lost.
         self._failing |= known.keys()
         admission = Admission()
         for prompt in due:
-            endpoint, state = chosen[prompt.place], known.get(chosen[prompt.place])
+            endpoint, state = chosen[prompt.position], known.get(chosen[prompt.position])
             may_probe = probes.get(endpoint, 0) > 0
             if is_down_for_good(state, now) and not may_probe and not is_replay:
                 assert state is not None
                 admission.dead.append(DeadLetter(prompt.id, *endpoint, state.last_failure))
-                admission.rerouted[prompt.place] = ChannelName.INBOX
+                admission.diverted[prompt.position] = ChannelName.INBOX
             elif endpoint[0] not in (queue, ChannelName.CALLBACK):
-                admission.rerouted[prompt.place] = endpoint[0]
+                admission.diverted[prompt.position] = endpoint[0]
             elif (until := hold_until(state, is_probe=may_probe, now=now)) is not None:
-                admission.held[prompt.place] = until
+                admission.held[prompt.position] = until
                 admission.held_for[Delay.ENDPOINT_DOWN] += 1
             elif (until := self._lanes.enter(endpoint, now)) is not None:
-                admission.held[prompt.place] = until
+                admission.held[prompt.position] = until
                 admission.held_for[Delay.ENDPOINT_BUSY] += 1
             else:
                 probes[endpoint] = probes.get(endpoint, 0) - 1

@@ -18,7 +18,7 @@ from geodispatch.prompt import Delay, Suppression
 from geodispatch.settings import Settings
 from geodispatch.zone import QuietHours, zone_named
 from geodispatch_db.copy import microseconds
-from geodispatch_db.prompts import DuePrompt, Place
+from geodispatch_db.prompts import DuePrompt
 
 DAY, WEEK, QUARTER = timedelta(days=1), timedelta(days=7), timedelta(days=90)
 
@@ -68,14 +68,14 @@ class Pace:
 
 @dataclass(frozen=True)
 class Plan:
-    """What becomes of a batch of due prompts.
+    """What becomes of a batch of due prompts; suppressed and delayed ones by their position.
 
     A prompt that stands in none of the three stays where it is: another one of its owner goes first.
     """
 
     send: list[DuePrompt] = field(default_factory=list)
-    suppress: dict[Place, Suppression] = field(default_factory=dict)
-    delay: dict[Place, datetime] = field(default_factory=dict)
+    suppress: dict[int, Suppression] = field(default_factory=dict)
+    delay: dict[int, datetime] = field(default_factory=dict)
     delay_reasons: dict[Delay, int] = field(default_factory=dict)
 
     @property
@@ -133,7 +133,7 @@ def plan(
     for prompt in sorted(due, key=lambda p: (p.attempt_count == 0, p.offence not in pace.urgent_offences, p.due_at)):
         reason = _refusal(prompt, open_ids)
         if reason is not None:
-            result.suppress[prompt.place] = reason
+            result.suppress[prompt.position] = reason
             continue
         later = quiet_until(prompt.zone, prompt.quiet_start, prompt.quiet_end)
         if later is not None:
@@ -141,10 +141,10 @@ def plan(
             continue
         if prompt.owner_id in asked_now:
             if pace.day_cap <= 1:
-                result.suppress[prompt.place] = Suppression.DAILY_CAP
+                result.suppress[prompt.position] = Suppression.DAILY_CAP
             continue
         if (prompt.asked_at or prompt.week_max is not None) and (cap := _broken_cap(prompt, now, pace)) is not None:
-            result.suppress[prompt.place] = cap
+            result.suppress[prompt.position] = cap
             continue
         if prompt.attempt_count == 0 and prompt.agency_id in left_count:
             if left_count[prompt.agency_id] <= 0:
@@ -205,7 +205,7 @@ def _spread(prompt: DuePrompt, pace: Pace, random: Random) -> timedelta:
 
 
 def _delay(result: Plan, prompt: DuePrompt, until: datetime, reason: Delay) -> None:
-    result.delay[prompt.place] = until
+    result.delay[prompt.position] = until
     result.delay_reasons[reason] = result.delay_reasons.get(reason, 0) + 1
 
 

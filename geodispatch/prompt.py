@@ -65,6 +65,16 @@ class Delay(StrEnum):
     ENDPOINT_BUSY = "endpoint_busy"
 
 
+class ChannelName(StrEnum):
+    """The ways to reach an owner, in the order of preference where the owner has none."""
+
+    CALLBACK = "callback"
+    WEBHOOK = "webhook"
+    PUSH = "push"
+    MAIL = "mail"
+    INBOX = "inbox"
+
+
 class Choice(StrEnum):
     """What an owner can answer. Not answering is a third way, and nobody sees which of the three was taken."""
 
@@ -85,6 +95,7 @@ class Answer(BaseModel):
 
     choice: Choice
     answered_at: datetime
+    withdrawn_at: datetime | None = Field(None, description="when the owner took it back; it no longer counts")
 
 
 class Prompt(BaseModel):

@@ -18,12 +18,12 @@ from pydantic import BaseModel, Field
 
 from geodispatch.accounts import AgencyKind, Holder, Role, hash_key, new_key
 from geodispatch.cameras import CameraReport, Entry, take_cameras
-from geodispatch.channels import ChannelName
 from geodispatch.channels.webhook import new_secret
 from geodispatch.database import Database
 from geodispatch.errors import AgencyExists, InvalidInput, InvalidSettings, NotFound, UnknownKey
 from geodispatch.metrics import BREAKERS, DEAD_LETTERS
 from geodispatch.preview import can_draw, draw_histogram
+from geodispatch.prompt import ChannelName
 from geodispatch_db import accounts, addresses, breakers, cameras, dead_letters, density, owners
 
 

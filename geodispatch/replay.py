@@ -17,9 +17,10 @@ from geodispatch.claim import Claims
 from geodispatch.courier import Admission, Courier, Parcel, Result
 from geodispatch.database import Database
 from geodispatch.errors import Unavailable
-from geodispatch_db import dead_letters, prompts
+from geodispatch.pace import Plan
+from geodispatch_db import dead_letters
 from geodispatch_db.dead_letters import LetterId, Replay
-from geodispatch_db.prompts import LockedPrompt, PromptId
+from geodispatch_db.prompts import LockedPrompts, PromptId
 
 log = structlog.get_logger()
 
@@ -91,29 +92,28 @@ class Replayer:
                     first.setdefault((replay.request_id, replay.owner_id), replay)
                 waiting = [replay for replay in first.values() if replay.is_waiting]
                 failed = {replay.id: _ANSWERED for replay in first.values() if not replay.is_waiting}
-                plan = await self._claims.decide(
-                    connection, [LockedPrompt(r.request_id, r.place, r.owner_place) for r in waiting], now
-                )
-                letter_at = {replay.place: replay for replay in waiting}
-                failed |= {letter_at[place].id: f"not sent: {reason}" for place, reason in plan.suppress.items()}
+                plan = await self._claims.decide(connection, _locked(waiting), now) if waiting else Plan()
+                letter_at = dict(enumerate(waiting, start=1))
+                failed |= {letter_at[at].id: f"not sent: {reason}" for at, reason in plan.suppress.items()}
                 # Whatever nothing is said of waits for the next round.
                 held = {replay.id: now + timedelta(seconds=_POLL_S) for replay in due}
-                held |= {letter_at[place].id: until for place, until in plan.delay.items()}
-                for channel in {letter_at[prompt.place].channel for prompt in plan.send}:
-                    of_channel = [prompt for prompt in plan.send if letter_at[prompt.place].channel == channel]
+                held |= {letter_at[at].id: until for at, until in plan.delay.items()}
+                for channel in {letter_at[prompt.position].channel for prompt in plan.send}:
+                    of_channel = [prompt for prompt in plan.send if letter_at[prompt.position].channel == channel]
                     admission = await self._courier.admit(connection, of_channel, channel, now, is_replay=True)
                     admissions[channel] = admission
-                    held |= {letter_at[place].id: until for place, until in admission.held.items()}
-                    failed |= {letter_at[place].id: _NO_WAY for place in admission.rerouted}
+                    held |= {letter_at[at].id: until for at, until in admission.held.items()}
+                    failed |= {letter_at[at].id: _NO_WAY for at in admission.diverted}
                 going = [prompt for admission in admissions.values() for prompt in admission.send]
-                going_ids = [letter_at[prompt.place].id for prompt in going]
+                going_ids = [letter_at[prompt.position].id for prompt in going]
                 for id_ in (*failed, *going_ids):
                     held.pop(id_, None)
                 counts = {replay.id: replay.replay_count for replay in due}
                 await dead_letters.settle(connection, {id_: (counts[id_], why) for id_, why in failed.items()}, now)
                 await dead_letters.hold(connection, held)
                 await dead_letters.mark_replaying(connection, going_ids, lease_until)
-                await prompts.note_asked(connection, going, now, keep_count=self._claims.pace.keep_count)
+                asked = [prompt.id for prompt in going]
+                await dead_letters.note_asked(connection, asked, now, keep_count=self._claims.pace.keep_count)
         except BaseException:
             for admission in admissions.values():
                 self._courier.drop(admission.parcels)
@@ -130,3 +130,10 @@ class Replayer:
         async with self._database.transaction() as connection:
             await dead_letters.settle(connection, failures, now)
             await self._courier.note(connection, results, now)
+
+
+def _locked(replays: Sequence[Replay]) -> LockedPrompts:
+    """Return the locked prompts of replays, in order, as a claim has them."""
+    places, owner_places = ([f'"{getattr(replay, name)}"' for replay in replays] for name in ("place", "owner_place"))
+    request_ids = sorted({replay.request_id for replay in replays})
+    return LockedPrompts(len(replays), f"{{{','.join(places)}}}", f"{{{','.join(owner_places)}}}", request_ids)

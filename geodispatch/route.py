@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from geodispatch.breaker import BreakerState, state_of
-from geodispatch.channels import Channel, ChannelName
+from geodispatch.channels import Channel
+from geodispatch.prompt import ChannelName
 from geodispatch_db.addresses import Address
 from geodispatch_db.breakers import Breaker, Endpoint
 

@@ -21,7 +21,7 @@ import structlog
 
 from geodispatch import pace
 from geodispatch.channel_set import open_channels
-from geodispatch.channels import Channel, ChannelName
+from geodispatch.channels import Channel
 from geodispatch.channels.callback import Deliver
 from geodispatch.channels.webhook import secret_fault
 from geodispatch.claim import Claim, Claims, Rate
@@ -32,6 +32,7 @@ from geodispatch.errors import InvalidSettings, Unavailable
 from geodispatch.fan_out import FanOut
 from geodispatch.metrics import PROMPTS_SETTLED
 from geodispatch.pace import Pace
+from geodispatch.prompt import ChannelName
 from geodispatch.replay import Replayer
 from geodispatch.settings import Settings
 from geodispatch_db import addresses, dead_letters, inboxes, prompts
@@ -56,7 +57,7 @@ class Batch:
     failed_count: int = 0
     suppressed_count: int = 0
     delayed_count: int = 0
-    rerouted_count: int = 0
+    diverted_count: int = 0
     chore_count: int = 0
     """Prompts queued or settled for large or closed requests."""
 
@@ -189,7 +190,7 @@ class Sender:
         """
         batch = Batch()
         for queue in self._absent:
-            batch += _sum(await self._claims.claim(queue, self._batch_count, self._courier))
+            batch += _sum(await self._claims.claim_for(self._courier, queue, self._batch_count))
         return batch
 
     async def fill_inboxes(self) -> Batch:
@@ -197,13 +198,10 @@ class Sender:
 
         Errors: Unavailable; what was claimed is claimed again once its lease has lapsed.
         """
-        claim = await self._claims.claim(ChannelName.INBOX, self._batch_count)
-        attempts = [
-            Attempt((prompt.request_id, prompt.owner_id), prompt.attempt_count + 1, ChannelName.INBOX, 0.0, None)
-            for prompt in claim.plan.send
-        ]
+        plan = await self._claims.claim(ChannelName.INBOX, self._batch_count)
+        attempts = [Attempt(prompt.id, prompt.attempt_count + 1, 0.0, None) for prompt in plan.send]
         await self._settle(attempts)
-        return _sum(claim, delivered_count=len(attempts))
+        return _sum(Claim(plan), delivered_count=len(attempts))
 
     async def send_once(self, queue: str, claimed: Callable[[], None] = lambda: None) -> Batch:
         """Claim one batch of a channel's queue, deliver it and settle it; `claimed` is called in between.
@@ -211,7 +209,7 @@ class Sender:
         Errors: Unavailable; what was claimed is claimed again once its lease has lapsed.
         """
         lease_until = self._clock() + self._claims.lease
-        claim = await self._claims.claim(queue, self._limit(queue), self._courier)
+        claim = await self._claims.claim_for(self._courier, queue, self._limit(queue))
         if not claim.is_empty:
             claimed()
         delivered_count = failed_count = 0
@@ -222,7 +220,6 @@ class Sender:
                 Attempt(
                     result.parcel.id,
                     result.parcel.number,
-                    result.parcel.endpoint[0],
                     result.delivery.duration_s,
                     result.delivery.failure,
                 )
@@ -248,7 +245,7 @@ class Sender:
         return {id_ for id_ in claimed if id_[0] in open_ids}
 
     async def _settle(self, attempts: Sequence[Attempt], results: Sequence[Result] = ()) -> None:
-        """Settle tries; `results` are those of them that were carried to an endpoint."""
+        """Settle tries of one queue; `results` are those of them that were carried, all by one channel."""
         if not attempts:
             return
         now = self._clock()
@@ -266,11 +263,17 @@ class Sender:
             # A request that closed while its prompts were under way: they are settled as if it had closed after.
             open_ids = await prompts.hold_open_requests(connection, request_ids, now)
             if delivered:
-                await prompts.mark_delivered(connection, delivered, now)
+                queue = results[0].parcel.queue if results else ChannelName.INBOX
+                await prompts.mark_delivered(connection, delivered, queue, now)
             if failed:
-                queues = [_next_queue(failure, now) for failure in failures]
-                await prompts.requeue(connection, failed, [at or now for at in again], queues)
-            await prompts.insert_attempts(connection, attempts, now)
+                await prompts.requeue(
+                    connection,
+                    failed,
+                    failures[0].parcel.endpoint[0],
+                    now,
+                    due_at=[at or now for at in again],
+                    next_channel=[_next_queue(failure, now) for failure in failures],
+                )
             if closed := [attempt.id for attempt in attempts if attempt.id[0] not in open_ids]:
                 await prompts.close_these(connection, closed)
             if dead:
@@ -286,7 +289,7 @@ def _sum(claim: Claim, **counts: int) -> Batch:
         claimed_count=len(plan.send),
         suppressed_count=len(plan.suppress),
         delayed_count=len(plan.delay),
-        rerouted_count=claim.rerouted_count,
+        diverted_count=claim.diverted_count,
         **counts,
     )
     for outcome in ("delivered", "failed", "suppressed"):

@@ -32,6 +32,7 @@ from geodispatch.closing import Closings
 from geodispatch.database import Database, open_database
 from geodispatch.errors import (
     AlreadyAnswered,
+    AnswerWithdrawn,
     Fault,
     IdempotencyKeyReused,
     InvalidGeofence,
@@ -47,10 +48,11 @@ from geodispatch.geofence import Geofence
 from geodispatch.inbox_feed import InboxFeed
 from geodispatch.index import CameraIndex
 from geodispatch.metrics import MATCH_DURATION, PROMPTS_QUEUED
+from geodispatch.owner import Owners, answer_of_row
 from geodispatch.pace import Pace
 from geodispatch.policy import Rules, check_fence, check_submission
 from geodispatch.preview import Preview, Violation
-from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState, Suppression
+from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
 from geodispatch.reach import Reach
 from geodispatch.registry import Registry
 from geodispatch.request import CloseReason, Request, Submission, request_of_row
@@ -66,11 +68,15 @@ _IDEMPOTENCY_KEY_MAX = 255
 
 @dataclass(frozen=True)
 class Service:
-    """What agencies, owners and the public can do; `registry` has what the operator can. `open_service` gives one."""
+    """What agencies, owners and the public can do. `open_service` gives one.
+
+    `registry` has what the operator can do, `owners` what owners wish and were asked.
+    """
 
     settings: Settings
     database: Database
     registry: Registry
+    owners: Owners
     feed: CameraFeed
     inboxes: InboxFeed
     reach: Reach
@@ -214,7 +220,7 @@ class Service:
                 request=request_of_row(row),
                 state=row["prompt_state"],
                 delivered_at=row["delivered_at"],
-                answer=row["choice"] and Answer(choice=row["choice"], answered_at=row["answered_at"]),
+                answer=answer_of_row(row),
             )
             for row in rows
         ]
@@ -222,7 +228,7 @@ class Service:
     async def answer(self, caller: OwnerCaller, prompt_key: UUID, choice: Choice) -> Answer:
         """Answer a prompt; the same answer again is the same answer.
 
-        Errors: NotFound, AlreadyAnswered, RequestNotOpen.
+        Errors: NotFound, AlreadyAnswered, AnswerWithdrawn, RequestNotOpen.
         """
         now = self.clock()
         async with self.database.transaction() as connection:
@@ -234,6 +240,8 @@ class Service:
             state = await prompts.lock(connection, prompt_id)
             given = await prompts.find_answer(connection, prompt_id)
             if given is not None:
+                if given["withdrawn_at"] is not None:
+                    raise AnswerWithdrawn
                 if given["choice"] != choice:
                     raise AlreadyAnswered(given["choice"])
                 return Answer(choice=choice, answered_at=given["answered_at"])
@@ -254,7 +262,7 @@ class Service:
         async with self.database.transaction() as connection:
             await owners.lock(connection, owner_id)
             await addresses.opt_out(connection, owner_id, self.clock())
-            await prompts.take_back(connection, owner_id, Suppression.OPTED_OUT)
+            await prompts.take_back(connection, owner_id)
 
     async def _band(self, fence: Geofence) -> tuple[str | None, str | None]:
         if not previews.can_draw():
@@ -323,6 +331,7 @@ async def open_service(
             settings,
             database,
             Registry(database, clock),
+            Owners(database, clock),
             feed,
             inbox_feed,
             reach,

@@ -12,7 +12,7 @@ from datetime import datetime
 
 import asyncpg
 
-from geodispatch_db.prompts import Place, PromptId
+from geodispatch_db.prompts import PromptId
 from geodispatch_db.queries import load
 
 _SQL = load("dead_letters")
@@ -33,15 +33,18 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class Replay:
-    """A locked replay; `is_waiting`: its prompt was neither answered nor has it expired."""
+    """A locked replay; `is_waiting`: its prompt was neither answered nor has it expired.
+
+    `place` and `owner_place` are PostgreSQL's words for where the prompt and its owner lie.
+    """
 
     request_id: int
     owner_id: int
     channel: str
     replay_count: int
     is_waiting: bool
-    place: Place
-    owner_place: Place
+    place: str
+    owner_place: str
 
     @property
     def id(self) -> LetterId:
@@ -90,6 +93,14 @@ async def lock_due(connection: asyncpg.Connection, now: datetime, limit: int) ->
 async def mark_replaying(connection: asyncpg.Connection, ids: Iterable[LetterId], lease_until: datetime) -> None:
     """Claim locked replays until the lease ends."""
     await connection.execute(_SQL["mark_replaying"], *_columns(ids), lease_until)
+
+
+async def note_asked(
+    connection: asyncpg.Connection, ids: Sequence[PromptId], now: datetime, *, keep_count: int
+) -> None:
+    """Note in locked owners that they are asked again; of each owner's asks the newest `keep_count` are kept."""
+    owner_ids, request_ids = [owner for _, owner in ids], [request for request, _ in ids]
+    await connection.execute(_SQL["note_asked"], owner_ids, request_ids, now, keep_count)
 
 
 async def still_claimed(

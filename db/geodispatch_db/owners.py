@@ -53,8 +53,10 @@ async def of_cameras(
     """
     found: list[OwnersOfChannel] = []
     for row in await connection.fetch(_SQL["owners_of_cameras"], camera_id, without_prompt_of):
-        pairs = np.frombuffer(row["pairs"], ">i8").reshape(-1, 2)
-        found.append(OwnersOfChannel(row["channel"], pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)))
+        owner, camera = np.frombuffer(row["pairs"], ">i8").reshape(-1, 2).T.astype(np.int64)
+        order = np.lexsort((camera, owner))
+        owner_id, first = np.unique(owner[order], return_index=True)
+        found.append(OwnersOfChannel(row["channel"], owner_id, camera[order][first]))
     return found
 
 

@@ -1,8 +1,8 @@
 """Prompts: the table is the queue.
 
 A sender's transaction is `lock_due`, `hold_open_requests`, `read_due`, then `mark_sending`, `suppress` and `delay`;
-after delivery a second one is `hold_open_requests`, `mark_delivered`, `requeue`, `insert_attempts`, `close_these`. What
-may follow what stands in geodispatch/prompt.py.
+after delivery a second one is `hold_open_requests`, `mark_delivered`, `requeue`, `close_these`. What may follow what
+stands in geodispatch/prompt.py.
 """
 
 from __future__ import annotations
@@ -28,29 +28,28 @@ CHANNEL = "geodispatch_prompt"
 PromptId = tuple[int, int]
 """A request and an owner."""
 
-Place = tuple[int, int]
-"""Where a locked row lies: block and line. It holds while the lock does."""
 
+@dataclass(frozen=True)
+class LockedPrompts:
+    """Prompts that this transaction holds with their owners; `places` are PostgreSQL's own words for where they lie."""
 
-class LockedPrompt(NamedTuple):
-    """A prompt that this transaction holds, with its owner."""
-
-    request_id: int
-    place: Place
-    owner_place: Place
+    count: int
+    places: str
+    owner_places: str
+    request_ids: list[int]
 
 
 class DuePrompt(NamedTuple):
     """A locked prompt and what decides over it. A tuple, because a thousand are made for each claim."""
 
+    position: int
+    """Which of the locked ones it is, from 1."""
     request_id: int
     owner_id: int
     key: UUID
     channel: str
     attempt_count: int
     due_at: datetime
-    place: Place
-    owner_place: Place
     owner_external_id: str
     webhook_url: str | None
     webhook_secret: str | None
@@ -80,7 +79,6 @@ class Attempt(NamedTuple):
 
     id: PromptId
     number: int
-    channel: str
     duration_s: float
     failure: str | None
 
@@ -134,60 +132,68 @@ async def queue(connection: asyncpg.Connection, request_id: int, new: Iterable[N
     await copy_rows(connection, "prompt", parts)
 
 
-async def lock_due(connection: asyncpg.Connection, channel: str, now: datetime, limit: int) -> list[LockedPrompt]:
+async def lock_due(connection: asyncpg.Connection, channel: str, now: datetime, limit: int) -> LockedPrompts | None:
     """Lock up to `limit` due prompts of a channel and their owners, skipping what other senders hold."""
-    return [LockedPrompt(*row) for row in await connection.fetch(_SQL["lock_due_prompts"], channel, now, limit)]
+    found = await connection.fetchrow(_SQL["lock_due_prompts"], channel, now, limit)
+    return LockedPrompts(*found) if found["prompt_count"] else None
 
 
-async def peek_due(connection: asyncpg.Connection, channel: str, now: datetime, limit: int) -> list[LockedPrompt]:
+async def peek_due(connection: asyncpg.Connection, channel: str, now: datetime, limit: int) -> LockedPrompts | None:
     """Find what `lock_due` would, in a transaction that only reads: others may change it at once."""
-    return [LockedPrompt(*row) for row in await connection.fetch(_SQL["peek_due_prompts"], channel, now, limit)]
+    found = await connection.fetchrow(_SQL["peek_due_prompts"], channel, now, limit)
+    return LockedPrompts(*found) if found["prompt_count"] else None
 
 
-async def read_due(connection: asyncpg.Connection, locked: Sequence[LockedPrompt]) -> list[DuePrompt]:
+async def read_due(connection: asyncpg.Connection, locked: LockedPrompts) -> list[DuePrompt]:
     """Read what decides over locked prompts, in no promised order."""
-    places = [prompt.place for prompt in locked], [prompt.owner_place for prompt in locked]
-    return [DuePrompt(*row) for row in await connection.fetch(_SQL["due_prompts"], *places)]
+    rows = await connection.fetch(_SQL["due_prompts"], locked.places, locked.owner_places)
+    return [DuePrompt(*row) for row in rows]
 
 
 async def mark_sending(
-    connection: asyncpg.Connection, due: Sequence[DuePrompt], now: datetime, lease_until: datetime, *, keep_count: int
+    connection: asyncpg.Connection,
+    locked: LockedPrompts,
+    due: Sequence[DuePrompt],
+    now: datetime,
+    lease_until: datetime,
+    *,
+    keep_count: int,
 ) -> None:
-    """Claim locked prompts until the lease ends, and note in their owners that they were asked.
+    """Claim some of the locked prompts until the lease ends, and note in their owners that they were asked.
 
     Of each owner's asks the newest `keep_count` are kept.
+
+    Wants: no owner twice.
     """
-    await connection.execute(_SQL["mark_sending"], [prompt.place for prompt in due], now, lease_until)
-    await note_asked(connection, due, now, keep_count=keep_count)
+    left_out = sorted(set(range(1, locked.count + 1)).difference(prompt.position for prompt in due))
+    await connection.execute(
+        _SQL["mark_sending"], locked.places, locked.owner_places, left_out, now, lease_until, keep_count
+    )
+    if again := [prompt.id for prompt in due if prompt.asked_for and prompt.request_id in prompt.asked_for]:
+        request_ids, owner_ids = _columns(again)
+        await connection.execute(_SQL["mark_asked_again"], owner_ids, request_ids, now)
 
 
-async def note_asked(
-    connection: asyncpg.Connection, due: Sequence[DuePrompt], now: datetime, *, keep_count: int
+async def suppress(
+    connection: asyncpg.Connection, locked: LockedPrompts, reason_by_position: Mapping[int, str]
 ) -> None:
-    """Note in locked owners that they were asked; of each owner's asks the newest `keep_count` are kept."""
-    first = [prompt for prompt in due if prompt.request_id not in prompt.asked_for]
-    if first:
-        places, request_ids = [prompt.owner_place for prompt in first], [prompt.request_id for prompt in first]
-        await connection.execute(_SQL["mark_asked"], places, request_ids, now, keep_count)
-    if len(first) < len(due):
-        again = [prompt for prompt in due if prompt.request_id in prompt.asked_for]
-        places, request_ids = [prompt.owner_place for prompt in again], [prompt.request_id for prompt in again]
-        await connection.execute(_SQL["mark_asked_again"], places, request_ids, now)
-
-
-async def suppress(connection: asyncpg.Connection, reason_by_place: Mapping[Place, str]) -> None:
     """Give up locked prompts, each for its reason."""
-    await connection.execute(_SQL["suppress"], list(reason_by_place), list(reason_by_place.values()))
+    reasons = list(reason_by_position.values())
+    await connection.execute(_SQL["suppress"], locked.places, list(reason_by_position), reasons)
 
 
-async def delay(connection: asyncpg.Connection, due_at_by_place: Mapping[Place, datetime]) -> None:
+async def delay(
+    connection: asyncpg.Connection, locked: LockedPrompts, due_at_by_position: Mapping[int, datetime]
+) -> None:
     """Put locked prompts back in line, each at its time."""
-    await connection.execute(_SQL["delay"], list(due_at_by_place), list(due_at_by_place.values()))
+    times = list(due_at_by_position.values())
+    await connection.execute(_SQL["delay"], locked.places, list(due_at_by_position), times)
 
 
-async def reroute(connection: asyncpg.Connection, channel_by_place: Mapping[Place, str]) -> None:
+async def divert(connection: asyncpg.Connection, locked: LockedPrompts, channel_by_position: Mapping[int, str]) -> None:
     """Let locked prompts wait for another channel, at the same place in line."""
-    await connection.execute(_SQL["reroute"], list(channel_by_place), list(channel_by_place.values()))
+    channels = list(channel_by_position.values())
+    await connection.execute(_SQL["divert"], locked.places, list(channel_by_position), channels)
 
 
 async def hold_open_requests(connection: asyncpg.Connection, request_ids: Iterable[int], now: datetime) -> set[int]:
@@ -205,32 +211,36 @@ async def still_claimed(connection: asyncpg.Connection, claims: Sequence[tuple[P
     return {(row["request_id"], row["owner_id"]) for row in rows}
 
 
-async def mark_delivered(connection: asyncpg.Connection, attempts: Sequence[Attempt], now: datetime) -> None:
-    """Settle claims that reached their owners; a claim that has lapsed and was taken over is left alone."""
-    ids = _columns(attempt.id for attempt in attempts)
-    await connection.execute(_SQL["mark_delivered"], *ids, [attempt.number for attempt in attempts], now)
+async def mark_delivered(
+    connection: asyncpg.Connection, attempts: Sequence[Attempt], channel: str, now: datetime
+) -> None:
+    """Settle claims that reached their owners, and write down the tries.
+
+    A claim that has lapsed and was taken over is left alone; the try counts all the same.
+    """
+    await connection.execute(_SQL["mark_delivered"], *_tries(attempts), channel, now)
 
 
 async def requeue(
-    connection: asyncpg.Connection, attempts: Sequence[Attempt], due_at: Sequence[datetime], channel: Sequence[str]
+    connection: asyncpg.Connection,
+    attempts: Sequence[Attempt],
+    channel: str,
+    now: datetime,
+    *,
+    due_at: Sequence[datetime],
+    next_channel: Sequence[str],
 ) -> None:
-    """Put failed claims back until their next try on a channel; a claim that was taken over is left alone."""
+    """Put failed claims back until their next try on a channel, and write down the tries.
+
+    A claim that was taken over is left alone; the try counts all the same.
+    """
+    failures = [attempt.failure for attempt in attempts]
+    await connection.execute(_SQL["requeue"], *_tries(attempts), failures, due_at, next_channel, channel, now)
+
+
+def _tries(attempts: Sequence[Attempt]) -> tuple[list[int], list[int], list[int], list[float]]:
     ids = _columns(attempt.id for attempt in attempts)
-    numbers = [attempt.number for attempt in attempts]
-    await connection.execute(_SQL["requeue"], *ids, numbers, due_at, channel)
-
-
-async def insert_attempts(connection: asyncpg.Connection, attempts: Sequence[Attempt], now: datetime) -> None:
-    """Write down delivery tries."""
-    await connection.execute(
-        _SQL["insert_attempts"],
-        *_columns(attempt.id for attempt in attempts),
-        [attempt.number for attempt in attempts],
-        [attempt.channel for attempt in attempts],
-        [attempt.duration_s for attempt in attempts],
-        [attempt.failure for attempt in attempts],
-        now,
-    )
+    return *ids, [attempt.number for attempt in attempts], [attempt.duration_s for attempt in attempts]
 
 
 async def close_these(connection: asyncpg.Connection, ids: Sequence[PromptId]) -> None:
@@ -274,9 +284,17 @@ async def find_request_of(connection: asyncpg.Connection, owner_id: int, key: UU
     return found
 
 
-async def take_back(connection: asyncpg.Connection, owner_id: int, reason: str) -> None:
-    """Give up what is under way to a locked owner; its sender will find that the claim no longer stands."""
-    await connection.execute(_SQL["take_back"], owner_id, reason)
+async def take_back(connection: asyncpg.Connection, owner_id: int) -> None:
+    """Give up what is under way to a locked owner against the owner's wish.
+
+    Its sender will find that the claim no longer stands.
+    """
+    await connection.execute(_SQL["take_back"], owner_id)
+
+
+async def reroute(connection: asyncpg.Connection, owner_id: int) -> None:
+    """Let what is in line for a locked owner take the owner's channel."""
+    await connection.execute(_SQL["reroute"], owner_id)
 
 
 async def lock(connection: asyncpg.Connection, prompt_id: PromptId) -> str:

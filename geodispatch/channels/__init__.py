@@ -8,22 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
 from geodispatch.request import Request
 from geodispatch_db.addresses import Address
-
-
-class ChannelName(StrEnum):
-    """What there is, in the order of preference where the owner has none."""
-
-    CALLBACK = "callback"
-    WEBHOOK = "webhook"
-    PUSH = "push"
-    MAIL = "mail"
-    INBOX = "inbox"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 
-from geodispatch.channels import ChannelName, Delivery, Message
+from geodispatch.channels import Delivery, Message
+from geodispatch.prompt import ChannelName
 from geodispatch_db.addresses import Address
 
 Deliver = Callable[[Message], Awaitable[None]]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from geodispatch.channels import ChannelName, Delivery, Message
+from geodispatch.channels import Delivery, Message
+from geodispatch.prompt import ChannelName
 from geodispatch_db.addresses import Address
 
 

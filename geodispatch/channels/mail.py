@@ -19,10 +19,11 @@ from typing import Any, Literal
 
 import aiosmtplib
 
-from geodispatch.channels import ChannelName, Delivery, Message
+from geodispatch.channels import Delivery, Message
 from geodispatch.channels.mail_text import make_mail
 from geodispatch.errors import InvalidSettings
 from geodispatch.links import Links
+from geodispatch.prompt import ChannelName
 from geodispatch_db.addresses import Address
 
 Tls = Literal["starttls", "tls", "none"]

@@ -22,9 +22,10 @@ from webpush import WebPush, WebPushSubscription
 from webpush.types import WebPushKeys
 from webpush.vapid import VAPID
 
-from geodispatch.channels import ChannelName, Delivery, Message
+from geodispatch.channels import Delivery, Message
 from geodispatch.channels.egress import Network, Reply, open_http, post
 from geodispatch.errors import InvalidInput, InvalidSettings
+from geodispatch.prompt import ChannelName
 from geodispatch_db.addresses import Address, Subscription
 
 _TTL_S = 24 * 60 * 60  # how long a push service keeps it for a browser that is away

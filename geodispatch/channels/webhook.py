@@ -19,8 +19,9 @@ from typing import Any
 import aiohttp
 from standardwebhooks.webhooks import Webhook as Signer
 
-from geodispatch.channels import ChannelName, Delivery, Message
+from geodispatch.channels import Delivery, Message
 from geodispatch.channels.egress import Network, Reply, open_http, post
+from geodispatch.prompt import ChannelName
 from geodispatch_db.addresses import Address
 
 _SECRET_PREFIX = "whsec_"  # noqa: S105  # the standard's marker, not a secret

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from geodispatch.accounts import AgencyCaller, OperatorCaller, OwnerCaller
 from geodispatch.cameras import CameraInput, CameraReport, read_ndjson
-from geodispatch.channels import ChannelName
 from geodispatch.errors import (
     AlreadyAnswered,
+    AnswerWithdrawn,
     BodyTooLarge,
     IdempotencyKeyReused,
     InvalidInput,
@@ -22,8 +22,9 @@ from geodispatch.errors import (
     RulesBroken,
     UnsupportedMediaType,
 )
+from geodispatch.owner import HistoryItem, Preferences, PreferencesInput
 from geodispatch.preview import Preview, PreviewInput
-from geodispatch.prompt import AnswerInput, Choice, Prompt
+from geodispatch.prompt import AnswerInput, ChannelName, Choice, Prompt
 from geodispatch.reach import BrowserInput
 from geodispatch.registry import DeadLetterItem, WebhookItem
 from geodispatch.request import CloseReason, Moment, Offence, Request, Submission
@@ -82,6 +83,14 @@ class AnswerReply(BaseModel):
     id: UUID
     choice: Choice
     answered_at: datetime
+    withdrawn_at: datetime | None
+
+
+class HistoryPage(BaseModel):
+    """A page of what became of an owner's prompts, the newest request first."""
+
+    prompts: list[HistoryItem]
+    next_before: int | None = Field(description="`before` of the next page; null after the last")
 
 
 class CamerasQuery(BaseModel):
@@ -205,12 +214,33 @@ async def listen(call: Call) -> Reply:
 
 async def answer(call: Call) -> Reply:
     """Share or decline; nobody learns of a prompt that is left alone."""
-    try:
-        key = UUID(call.path["id"])
-    except ValueError:
-        raise NotFound("prompt", call.path["id"]) from None
+    key = _prompt_key(call)
     given = await call.service.answer(call.caller, key, call.body.choice)
-    return Reply(AnswerReply(id=key, choice=given.choice, answered_at=given.answered_at))
+    return Reply(AnswerReply(id=key, **given.model_dump()))
+
+
+async def withdraw_answer(call: Call) -> Reply:
+    """Take an answer back, for good, whether or not the request is still open."""
+    key = _prompt_key(call)
+    given = await call.service.owners.withdraw_answer(call.caller, key)
+    return Reply(AnswerReply(id=key, **given.model_dump()))
+
+
+async def list_history(call: Call) -> Reply:
+    """Return what became of all prompts that were for the owner, sent or not, the newest request first."""
+    page = await call.service.owners.history(call.caller, before=call.query.before, limit=call.query.limit)
+    next_before = page[-1].request.id if len(page) == call.query.limit else None
+    return Reply(HistoryPage(prompts=page, next_before=next_before))
+
+
+async def read_preferences(call: Call) -> Reply:
+    """Return how, by whom and whether the owner wishes to be asked."""
+    return Reply(await call.service.owners.read_preferences(call.caller))
+
+
+async def write_preferences(call: Call) -> Reply:
+    """Replace what the owner wishes; it is in force when the reply arrives."""
+    return Reply(await call.service.owners.write_preferences(call.caller, call.body))
 
 
 async def push_key(call: Call) -> Reply:
@@ -286,6 +316,13 @@ async def add_owner_token(call: Call) -> Reply:
     return Reply(TokenReply(token=await call.service.registry.add_owner_token(call.path["id"])))
 
 
+def _prompt_key(call: Call) -> UUID:
+    try:
+        return UUID(call.path["id"])
+    except ValueError:
+        raise NotFound("prompt", call.path["id"]) from None
+
+
 def _request_id(call: Call) -> int:
     return _number(call, "request")
 
@@ -336,8 +373,22 @@ ROUTES: tuple[Route, ...] = (
         body=AnswerInput,
         reply=AnswerReply,
         id_schema={"type": "string", "format": "uuid"},
-        errors=(*_BODY, NotFound, AlreadyAnswered, RequestNotOpen),
+        errors=(*_BODY, NotFound, AlreadyAnswered, AnswerWithdrawn, RequestNotOpen),
     ),
+    Route(
+        "DELETE",
+        "prompts/{id}/answer",
+        withdraw_answer,
+        OwnerCaller,
+        reply=AnswerReply,
+        id_schema={"type": "string", "format": "uuid"},
+        errors=(NotFound,),
+    ),
+    Route(
+        "GET", "prompts/history", list_history, OwnerCaller, query=PageQuery, reply=HistoryPage, errors=(InvalidInput,)
+    ),
+    Route("GET", "preferences", read_preferences, OwnerCaller, reply=Preferences),
+    Route("PUT", "preferences", write_preferences, OwnerCaller, body=PreferencesInput, reply=Preferences, errors=_BODY),
     Route(
         "PUT",
         "cameras",

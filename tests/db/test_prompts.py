@@ -53,19 +53,26 @@ async def fill(connection: asyncpg.Connection, *, request_count: int, owner_coun
     await connection.execute("update prompt set camera_id = null")  # owners without cameras, as before there were any
 
 
-async def plan_over(connection: asyncpg.Connection, locked: list[prompts.LockedPrompt], now: datetime) -> pace.Plan:
-    """Read and decide as a sender does."""
-    open_ids = await prompts.hold_open_requests(connection, [prompt.request_id for prompt in locked], now)
+async def plan_over(
+    connection: asyncpg.Connection, locked: prompts.LockedPrompts | None, now: datetime, request_ids: Any = None
+) -> pace.Plan:
+    """Read and decide as a sender does, over all that is locked or only over some requests' prompts."""
+    if locked is None:
+        return pace.Plan()
+    open_ids = await prompts.hold_open_requests(connection, locked.request_ids, now)
     due = await prompts.read_due(connection, locked)
+    due = [prompt for prompt in due if request_ids is None or prompt.request_id in request_ids]
     return pace.plan(due, now, pace=PACE, open_ids=open_ids, lease=LEASE, random=Random(1))
 
 
 async def claim(connection: asyncpg.Connection, limit: int, now: datetime = NOW) -> pace.Plan:
     """Claim as a sender does."""
     async with connection.transaction():
-        plan = await plan_over(connection, await prompts.lock_due(connection, "inbox", now, limit), now)
-        await prompts.mark_sending(connection, plan.send, now, now + LEASE, keep_count=PACE.keep_count)
-        await prompts.suppress(connection, plan.suppress)
+        locked = await prompts.lock_due(connection, "inbox", now, limit)
+        plan = await plan_over(connection, locked, now)
+        if locked is not None:
+            await prompts.mark_sending(connection, locked, plan.send, now, now + LEASE, keep_count=PACE.keep_count)
+            await prompts.suppress(connection, locked, plan.suppress)
         return plan
 
 
@@ -97,7 +104,7 @@ async def test_the_cap_holds_only_because_the_decision_is_read_after_the_lock(da
         await stale.start()
         seen = await prompts.peek_due(second, "inbox", NOW, 10)  # the snapshot is taken here
         assert [prompt.id for prompt in (await claim(first, 1)).send] == [(1, 1)]
-        unguarded = await plan_over(second, [prompt for prompt in seen if prompt.request_id == 2], NOW)
+        unguarded = await plan_over(second, seen, NOW, request_ids=[2])
         assert [prompt.id for prompt in unguarded.send] == [(2, 1)]  # the owner would be asked a second time
         await stale.rollback()
         guarded = await claim(second, 10)
@@ -112,9 +119,11 @@ async def test_an_owner_locked_by_one_sender_is_skipped_by_another(database: str
     try:
         await fill(first, request_count=2, owner_count=1)
         async with first.transaction():
-            assert [prompt.request_id for prompt in await prompts.lock_due(first, "inbox", NOW, 1)] == [1]
+            held = await prompts.lock_due(first, "inbox", NOW, 1)
+            assert held is not None
+            assert held.request_ids == [1]
             async with second.transaction():
-                assert await prompts.lock_due(second, "inbox", NOW, 10) == []
+                assert await prompts.lock_due(second, "inbox", NOW, 10) is None
     finally:
         await first.close()
         await second.close()
@@ -126,12 +135,12 @@ async def test_a_lapsed_lease_is_taken_over_and_the_late_sender_changes_nothing(
     assert not (await claim(connection, 10, NOW + LEASE - timedelta(seconds=1))).send
     (taken_over,) = (await claim(connection, 10, NOW + LEASE)).send
     assert taken_over.attempt_count == 1
-    late, current = (prompts.Attempt(taken_over.id, number, "webhook", 0.1, None) for number in (1, 2))
-    await prompts.mark_delivered(connection, [late], NOW)
+    late, current = (prompts.Attempt(taken_over.id, number, 0.1, None) for number in (1, 2))
+    await prompts.mark_delivered(connection, [late], "webhook", NOW)
     assert await prompts.count_by_state(connection, 1) == {"sending": 1}
-    await prompts.requeue(connection, [late], [NOW], ["inbox"])
+    await prompts.requeue(connection, [late], "webhook", NOW, due_at=[NOW], next_channel=["inbox"])
     assert await prompts.count_by_state(connection, 1) == {"sending": 1}
-    await prompts.mark_delivered(connection, [current], NOW)
+    await prompts.mark_delivered(connection, [current], "webhook", NOW)
     assert await prompts.count_by_state(connection, 1) == {"delivered": 1}
 
 
@@ -167,33 +176,36 @@ async def test_no_operation_leaves_a_state_but_as_the_table_says(
     connection: asyncpg.Connection, state: PromptState
 ) -> None:
     await fill(connection, request_count=1, owner_count=1)
-    await connection.execute("update owner set asked_at = array[now()], asked_for = array[1]")
+    await connection.execute("update owner set asked_at = array[now()], asked_for = array[1], opted_out_at = now()")
     prompt_id = (1, 1)
-    attempt = prompts.Attempt(prompt_id, COLUMNS[state].get("attempt_count", 0), "inbox", 0.0, None)
+    attempt = prompts.Attempt(prompt_id, COLUMNS[state].get("attempt_count", 0), 0.0, None)
 
-    async def locked() -> prompts.LockedPrompt:
-        row = await connection.fetchrow("select 1, p.ctid, o.ctid from prompt p, owner o")
-        return prompts.LockedPrompt(*row)
+    async def locked() -> prompts.LockedPrompts:
+        row = await connection.fetchrow(
+            "select 1, array[p.ctid]::text, array[o.ctid]::text, array[p.request_id] from prompt p, owner o"
+        )
+        return prompts.LockedPrompts(*row)
 
     async def mark_sending() -> None:
-        due = await prompts.read_due(connection, [await locked()])
-        await prompts.mark_sending(connection, due, NOW, NOW + LEASE, keep_count=PACE.keep_count)
+        held = await locked()
+        due = await prompts.read_due(connection, held)
+        await prompts.mark_sending(connection, held, due, NOW, NOW + LEASE, keep_count=PACE.keep_count)
 
     async def suppress() -> None:
-        await prompts.suppress(connection, {(await locked()).place: "daily_cap"})
+        await prompts.suppress(connection, await locked(), {1: "daily_cap"})
 
     async def delay() -> None:
-        await prompts.delay(connection, {(await locked()).place: NOW})
+        await prompts.delay(connection, await locked(), {1: NOW})
 
     operations = {
         "mark_sending": mark_sending,
         "suppress": suppress,
         "delay": delay,
-        "mark_delivered": lambda: prompts.mark_delivered(connection, [attempt], NOW),
-        "requeue": lambda: prompts.requeue(connection, [attempt], [NOW], ["inbox"]),
+        "mark_delivered": lambda: prompts.mark_delivered(connection, [attempt], "inbox", NOW),
+        "requeue": lambda: prompts.requeue(connection, [attempt], "inbox", NOW, due_at=[NOW], next_channel=["inbox"]),
         "close_next": lambda: prompts.close_next(connection, 1, 0, 10),
         "close_these": lambda: prompts.close_these(connection, [prompt_id]),
-        "take_back": lambda: prompts.take_back(connection, 1, "opted_out"),
+        "take_back": lambda: prompts.take_back(connection, 1),
         "answer": lambda: prompts.answer(connection, prompt_id, "share", NOW),
     }
     for name, operate in operations.items():

@@ -183,7 +183,7 @@ async def test_what_is_on_its_way_when_its_owner_clicks_is_taken_back(database: 
         town.clock.advance(days=2)
         await town.submit(fence=street_fence(1, 8), case_number="second")
         async with open_sender(town.service.database, town.service.settings, town.clock) as sender:
-            claim = await sender._claims.claim("mail", 10, sender._courier)
+            claim = await sender._claims.claim_for(sender._courier, "mail", 10)
             assert len(claim.parcels) == 2
             async with town.http.post(link, data={"List-Unsubscribe": "One-Click"}) as response:
                 assert response.status == 200

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from geodispatch.channels import ChannelName, Delivery, Message
+from geodispatch.channels import Delivery, Message
 from geodispatch.channels.inbox import Inbox
 from geodispatch.channels.webhook import Webhook
 from geodispatch.clock import utc_now
 from geodispatch.errors import InvalidSettings
+from geodispatch.prompt import ChannelName
 from geodispatch.send import make_sender, open_sender, run_sender
 from tests.receivers import App, open_app
 from tests.services import OWNER_COUNT, Clock, Town, cancelled, running_town, street_cameras, street_fence

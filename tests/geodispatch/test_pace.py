@@ -36,14 +36,11 @@ ZONES = [
 
 def due(request_id: int, owner_id: int, **columns: Any) -> DuePrompt:
     """Make a locked prompt of an owner with no wishes who was never asked, in a zone without night."""
-    place = (request_id, owner_id)
     values = {
         "key": uuid4(),
         "channel": "inbox",
         "attempt_count": 0,
         "due_at": NOW,
-        "place": place,
-        "owner_place": place,
         "owner_external_id": f"owner-{owner_id}",
         "webhook_url": None,
         "webhook_secret": None,
@@ -60,7 +57,7 @@ def due(request_id: int, owner_id: int, **columns: Any) -> DuePrompt:
         "asked_at": [],
         "asked_for": [],
     } | columns
-    return DuePrompt(request_id, owner_id, **values)
+    return DuePrompt(1000 * request_id + owner_id, request_id, owner_id, **values)
 
 
 def decide(batch: list[DuePrompt], now: datetime = NOW, **changes: Any) -> pace.Plan:
@@ -102,13 +99,13 @@ def asked(*hours_ago: float) -> dict[str, Any]:
 def test_a_prompt_is_sent_or_given_up_for_the_right_reason(columns: dict[str, Any], reason: Suppression | None) -> None:
     prompt = due(1, 1, **columns)
     plan = decide([prompt])
-    assert plan.suppress == ({} if reason is None else {prompt.place: reason})
+    assert plan.suppress == ({} if reason is None else {prompt.position: reason})
     assert plan.send == ([prompt] if reason is None else [])
 
 
 def test_a_closed_request_is_given_up_even_at_night() -> None:
     prompt = due(1, 1, zone="UTC", quiet_start=0, quiet_end=1439)
-    assert decide([prompt], open_ids=set()).suppress == {prompt.place: Suppression.REQUEST_CLOSED}
+    assert decide([prompt], open_ids=set()).suppress == {prompt.position: Suppression.REQUEST_CLOSED}
 
 
 def test_at_night_nobody_is_given_up_for_a_cap_that_morning_lifts() -> None:
@@ -116,23 +113,23 @@ def test_at_night_nobody_is_given_up_for_a_cap_that_morning_lifts() -> None:
     evening = datetime(2026, 7, 1, 22, tzinfo=UTC)
     prompt = due(1, 1, quiet_start=None, quiet_end=None, asked_at=[evening - timedelta(hours=23)], asked_for=[900])
     plan = decide([prompt], evening)
-    assert plan.delay == {prompt.place: datetime(2026, 7, 2, 8, tzinfo=UTC)}
+    assert plan.delay == {prompt.position: datetime(2026, 7, 2, 8, tzinfo=UTC)}
     assert plan.delay_reasons == {Delay.QUIET_HOURS: 1}
-    assert decide([prompt], plan.delay[prompt.place]).send == [prompt]
+    assert decide([prompt], plan.delay[prompt.position]).send == [prompt]
 
 
 def test_the_night_begins_a_lease_earlier() -> None:
     prompt = due(1, 1, quiet_start=21 * 60, quiet_end=8 * 60)
     before = datetime(2026, 7, 1, 21, tzinfo=UTC) - LEASE
     assert decide([prompt], before - timedelta(seconds=1)).send == [prompt]
-    assert decide([prompt], before).delay == {prompt.place: datetime(2026, 7, 2, 8, tzinfo=UTC)}
+    assert decide([prompt], before).delay == {prompt.position: datetime(2026, 7, 2, 8, tzinfo=UTC)}
 
 
 def test_the_urgent_one_of_an_owners_two_goes_first() -> None:
     theft, abduction = due(1, 1), due(2, 1, offence="abduction", due_at=NOW + timedelta(seconds=1))
     plan = decide([theft, abduction])
     assert plan.send == [abduction]
-    assert plan.suppress == {theft.place: Suppression.DAILY_CAP}
+    assert plan.suppress == {theft.position: Suppression.DAILY_CAP}
 
 
 def test_where_an_owner_may_be_asked_twice_a_day_the_second_waits_for_the_next_batch() -> None:
@@ -182,8 +179,8 @@ def test_a_plan_keeps_its_promises(batch: list[DuePrompt], open_ids: set[int], n
     limits = Pace()
     batch = [prompt._replace(asked_at=[at - NOW + now for at in prompt.asked_at]) for prompt in batch]
     plan = decide(batch, now, open_ids=open_ids, pace=limits)
-    everyone = [prompt.place for prompt in plan.send] + list(plan.suppress) + list(plan.delay)
-    assert sorted(everyone) == sorted(prompt.place for prompt in batch)  # each exactly once
+    everyone = [prompt.position for prompt in plan.send] + list(plan.suppress) + list(plan.delay)
+    assert sorted(everyone) == sorted(prompt.position for prompt in batch)  # each exactly once
     sent_owners = [prompt.owner_id for prompt in plan.send]
     assert len(sent_owners) == len(set(sent_owners))
     for prompt in batch:
@@ -200,10 +197,10 @@ def test_a_plan_keeps_its_promises(batch: list[DuePrompt], open_ids: set[int], n
         is_quiet = any(quiet.holds((now + ahead).astimezone(zone)) for ahead in (timedelta(), LEASE))
         if prompt in plan.send:
             assert (refused, capped, is_quiet) == (False, False, False)
-        elif prompt.place in plan.delay:
+        elif prompt.position in plan.delay:
             assert not refused
             assert is_quiet
-            wakes = plan.delay[prompt.place]
+            wakes = plan.delay[prompt.position]
             assert now < wakes < now + timedelta(days=2)
         else:  # and nobody is left out without a reason
             assert refused or (not is_quiet and (capped or prompt.owner_id in sent_owners))

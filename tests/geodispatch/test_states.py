@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from geodispatch import accounts, errors, prompt, request
-from geodispatch.channels import ChannelName
+from geodispatch.prompt import ChannelName
 from geodispatch.web.errors import STATUS
 
 ENUMS: dict[str, type[StrEnum]] = {

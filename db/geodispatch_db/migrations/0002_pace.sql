@@ -32,7 +32,7 @@ alter table owner
     add constraint owner_language_form check (language ~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$' and length(language) <= 35),
     add constraint owner_asked_pairs check (cardinality(asked_at) = cardinality(asked_for)),
     -- Each ask rewrites the row; with room on its page that touches no index.
-    set (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_limit = 2000);
+    set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_limit = 2000);
 
 update owner set asked_at = asked.asked_at, asked_for = asked.asked_for
 from (select owner_id, array_agg(asked_at order by asked_at) as asked_at, array_agg(request_id order by asked_at) as asked_for
@@ -104,7 +104,8 @@ create table channel_bucket (
 alter table prompt
     add column camera_id bigint,
     add column channel channel not null default 'inbox',
-    add column lease_until timestamptz;
+    add column lease_until timestamptz,
+    add column duration_s real;
 update prompt set lease_until = due_at where state = 'sending';
 update prompt set channel = channel_of(owner) from owner where owner.id = prompt.owner_id and prompt.state in ('queued', 'sending');
 alter table prompt
@@ -121,7 +122,22 @@ alter table prompt set (
     fillfactor = 50,
     autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_limit = 2000,
     autovacuum_vacuum_insert_scale_factor = 0.1, autovacuum_analyze_scale_factor = 0.02);
-alter table attempt set (autovacuum_vacuum_insert_scale_factor = 0.1, autovacuum_vacuum_cost_limit = 2000);
+
+-- The try that settled a prompt is the prompt's own (channel, delivered_at, duration_s). A table holds the others: those that
+-- failed, and those that were settled already when they came back.
+alter table attempt rename to lost_attempt;
+alter table lost_attempt rename constraint attempt_pkey to lost_attempt_pkey;
+alter table lost_attempt drop constraint attempt_prompt_fkey;
+update prompt p set channel = t.channel, duration_s = t.duration_s
+from lost_attempt t
+where t.request_id = p.request_id and t.owner_id = p.owner_id and t.number = p.attempt_count
+  and t.failure is null and p.delivered_at is not null;
+delete from lost_attempt t using prompt p
+where t.request_id = p.request_id and t.owner_id = p.owner_id and t.number = p.attempt_count and p.duration_s is not null;
+create view attempt as
+    select request_id, owner_id, number, channel, settled_at, duration_s, failure from lost_attempt
+    union all
+    select request_id, owner_id, attempt_count, channel, delivered_at, duration_s, null from prompt where duration_s is not null;
 
 -- What an owner has been asked: settled prompts by their index, those under way by the owner's asked_for.
 create view reached_prompt as
@@ -136,7 +152,6 @@ create view reached_prompt as
 -- is left for the keys to forbid is that a parent goes away, and that is forbidden below and, for requests, by
 -- request_keep_words.
 alter table prompt drop constraint prompt_request_fkey, drop constraint prompt_owner_fkey;
-alter table attempt drop constraint attempt_prompt_fkey;
 create function owner_stays() returns trigger language plpgsql as $$
 begin
     raise exception 'owners are never deleted' using errcode = 'restrict_violation';

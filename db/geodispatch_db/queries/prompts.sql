@@ -1,25 +1,45 @@
 -- name: lock_due_prompts
 -- Lock what is due on a channel, queued or with a lapsed lease, together with its owners: while this transaction lasts no
--- other sender can ask the same person. A locked row keeps its place (ctid), which is the fastest way back to it.
+-- other sender can ask the same person. A locked row keeps its place (ctid), which is the fastest way back to it. The places
+-- travel as text that nobody but PostgreSQL reads: making objects of them costs more than finding the rows.
 -- $1 channel, $2 now, $3 how many
-select p.request_id, p.ctid as place, o.ctid as owner_place
-from prompt p join owner o on o.id = p.owner_id
-where p.channel = $1 and p.due_at <= $2 and (p.lease_until is null or p.lease_until <= $2)
-order by p.due_at
-limit $3
-for no key update of p, o skip locked;
+with held as materialized (
+    select p.request_id, p.ctid as place, o.ctid as owner_place
+    from prompt p join owner o on o.id = p.owner_id
+    where p.channel = $1 and p.due_at <= $2 and (p.lease_until is null or p.lease_until <= $2)
+    order by p.due_at
+    limit $3
+    for no key update of p, o skip locked
+)
+select count(*)::integer as prompt_count, array_agg(place)::text as places, array_agg(owner_place)::text as owner_places,
+       array_agg(distinct request_id) as request_ids
+from held;
+
+-- name: peek_due_prompts
+-- What is due, as `lock_due_prompts` finds it, without locking anything.
+-- $1 channel, $2 now, $3 how many
+with seen as materialized (
+    select p.request_id, p.ctid as place, o.ctid as owner_place
+    from prompt p join owner o on o.id = p.owner_id
+    where p.channel = $1 and p.due_at <= $2 and (p.lease_until is null or p.lease_until <= $2)
+    order by p.due_at
+    limit $3
+)
+select count(*)::integer as prompt_count, array_agg(place)::text as places, array_agg(owner_place)::text as owner_places,
+       array_agg(distinct request_id) as request_ids
+from seen;
 
 -- name: due_prompts
 -- What decides over locked prompts. A statement of its own, because it must see what others committed up to the lock.
--- $1 places, $2 owners' places: one array a column
-select p.request_id, p.owner_id, p.key, p.channel, p.attempt_count, p.due_at, due.place, due.owner_place,
+-- $1 places, $2 owners' places
+select due.position::integer, p.request_id, p.owner_id, p.key, p.channel, p.attempt_count, p.due_at,
        o.external_id as owner_external_id, w.url as webhook_url, w.secret as webhook_secret,
        r.agency_id, a.day_quota as agency_day_quota, r.offence,
        o.opted_out_at is not null as is_opted_out,
        r.agency_id = any (o.muted_agency_ids) or r.offence = any (o.muted_offences) as is_muted,
        p.camera_id is null or coalesce(c.owner_id = p.owner_id and not c.is_muted, false) as has_camera,
        c.zone, o.quiet_start, o.quiet_end, o.week_max, o.asked_at, o.asked_for
-from unnest($1::tid[], $2::tid[]) as due (place, owner_place)
+from unnest($1::text::tid[], $2::text::tid[]) with ordinality as due (place, owner_place, position)
 join prompt p on p.ctid = due.place
 join owner o on o.ctid = due.owner_place
 join request r on r.id = p.request_id
@@ -27,61 +47,54 @@ join agency a on a.id = r.agency_id
 left join camera c on c.id = p.camera_id
 left join webhook w on w.id = o.webhook_id;
 
--- name: peek_due_prompts
--- What is due, as `lock_due_prompts` finds it, without locking anything.
--- $1 channel, $2 now, $3 how many
-select p.request_id, p.ctid as place, o.ctid as owner_place
-from prompt p join owner o on o.id = p.owner_id
-where p.channel = $1 and p.due_at <= $2 and (p.lease_until is null or p.lease_until <= $2)
-order by p.due_at
-limit $3;
-
 -- name: mark_sending
--- Claim locked prompts: from now on the lease runs.
--- $1 places, $2 now, $3 end of the lease
-update prompt p set state = 'sending', asked_at = $2, lease_until = $3, attempt_count = attempt_count + 1
-from unnest($1::tid[]) as due (place)
-where p.ctid = due.place and p.state in ('queued', 'sending');
-
--- name: mark_asked
--- Note in locked owners whom they were asked for: the newest so many.
--- $1 owners' places, $2 request ids: one array a column; $3 now, $4 how many to keep
+-- Claim all locked prompts but some: from now on the lease runs, and their owners note the ask among their newest so many.
+-- $1 places, $2 owners' places, $3 positions to leave out, $4 now, $5 end of the lease, $6 how many asks to keep
+with claimed as (
+    update prompt p set state = 'sending', asked_at = $4, lease_until = $5, attempt_count = attempt_count + 1
+    from unnest($1::text::tid[], $2::text::tid[]) with ordinality as due (place, owner_place, position)
+    where p.ctid = due.place and due.position <> all ($3::integer[]) and p.state in ('queued', 'sending')
+    returning p.request_id, due.owner_place
+)
 update owner o
-set asked_at = (o.asked_at || $3::timestamptz)[greatest(1, cardinality(o.asked_at) + 2 - $4::integer):],
-    asked_for = (o.asked_for || due.request_id)[greatest(1, cardinality(o.asked_for) + 2 - $4::integer):]
-from unnest($1::tid[], $2::bigint[]) as due (place, request_id)
-where o.ctid = due.place;
+set asked_at = (o.asked_at || $4::timestamptz)[greatest(1, cardinality(o.asked_at) + 2 - $6::integer):],
+    asked_for = (o.asked_for || claimed.request_id)[greatest(1, cardinality(o.asked_for) + 2 - $6::integer):]
+from claimed
+where o.ctid = claimed.owner_place and claimed.request_id <> all (o.asked_for);
 
 -- name: mark_asked_again
--- The same for prompts that were claimed before: the later time counts.
--- $1 owners' places, $2 request ids: one array a column; $3 now
+-- Of prompts that were claimed before, the later ask counts.
+-- $1 owner ids, $2 request ids: one array a column; $3 now
 update owner o
 set asked_at = o.asked_at[:array_position(o.asked_for, due.request_id) - 1]
                || o.asked_at[array_position(o.asked_for, due.request_id) + 1:] || $3::timestamptz,
     asked_for = array_remove(o.asked_for, due.request_id) || due.request_id
-from unnest($1::tid[], $2::bigint[]) as due (place, request_id)
-where o.ctid = due.place and due.request_id = any (o.asked_for);
+from unnest($1::bigint[], $2::bigint[]) as due (owner_id, request_id)
+where o.id = due.owner_id and due.request_id = any (o.asked_for);
 
 -- name: suppress
 -- Give up locked prompts, each for its reason.
--- $1 places, $2 reasons
+-- $1 places, $2 positions, $3 reasons: one array a column
 update prompt p set state = 'suppressed', suppressed_for = due.reason, due_at = null, lease_until = null
-from unnest($1::tid[], $2::suppression[]) as due (place, reason)
-where p.ctid = due.place and p.state in ('queued', 'sending');
+from unnest($1::text::tid[]) with ordinality as held (place, position)
+join unnest($2::integer[], $3::suppression[]) as due (position, reason) on due.position = held.position
+where p.ctid = held.place and p.state in ('queued', 'sending');
 
 -- name: delay
 -- Put locked prompts back in line, each at its time.
--- $1 places, $2 when due
+-- $1 places, $2 positions, $3 when due: one array a column
 update prompt p set state = 'queued', due_at = due.due_at, lease_until = null
-from unnest($1::tid[], $2::timestamptz[]) as due (place, due_at)
-where p.ctid = due.place and p.state in ('queued', 'sending');
+from unnest($1::text::tid[]) with ordinality as held (place, position)
+join unnest($2::integer[], $3::timestamptz[]) as due (position, due_at) on due.position = held.position
+where p.ctid = held.place and p.state in ('queued', 'sending');
 
--- name: reroute
+-- name: divert
 -- Let locked prompts wait for another channel; they keep their place in line.
--- $1 places, $2 channels
+-- $1 places, $2 positions, $3 channels: one array a column
 update prompt p set channel = due.channel
-from unnest($1::tid[], $2::channel[]) as due (place, channel)
-where p.ctid = due.place and p.state in ('queued', 'sending');
+from unnest($1::text::tid[]) with ordinality as held (place, position)
+join unnest($2::integer[], $3::channel[]) as due (position, channel) on due.position = held.position
+where p.ctid = held.place and p.state in ('queued', 'sending');
 
 -- name: claimed_prompts
 -- Which claims still stand: not taken over, not taken back by their owner.
@@ -92,28 +105,38 @@ join prompt p on p.request_id = mine.request_id and p.owner_id = mine.owner_id
 where p.state = 'sending' and p.attempt_count = mine.number;
 
 -- name: mark_delivered
--- Only while the lease is still ours: attempt_count counts claims, so a later claim has another number.
--- $1 request ids, $2 owner ids, $3 attempt numbers, $4 now
-update prompt p set state = 'delivered', delivered_at = $4, due_at = null, lease_until = null
-from unnest($1::bigint[], $2::bigint[], $3::smallint[]) as done (request_id, owner_id, number)
-where p.request_id = done.request_id and p.owner_id = done.owner_id
-  and p.state = 'sending' and p.attempt_count = done.number;
+-- Settle what arrived, and write down tries that no longer count. Only while the lease is still ours: attempt_count counts
+-- claims, so a later claim has another number.
+-- $1 request ids, $2 owner ids, $3 attempt numbers, $4 durations in seconds: one array a column; $5 channel, $6 now
+with done as materialized (
+    select * from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::real[]) as done (request_id, owner_id, number, duration_s)
+), settled as (
+    update prompt p set state = 'delivered', delivered_at = $6, due_at = null, lease_until = null, duration_s = done.duration_s
+    from done
+    where p.request_id = done.request_id and p.owner_id = done.owner_id
+      and p.state = 'sending' and p.attempt_count = done.number
+    returning p.request_id, p.owner_id
+)
+insert into lost_attempt (request_id, owner_id, number, channel, duration_s, settled_at)
+select request_id, owner_id, number, $5, duration_s, $6 from done
+where not exists (select from settled s where s.request_id = done.request_id and s.owner_id = done.owner_id)
+on conflict do nothing;
 
 -- name: requeue
--- Put failed claims back until their next try, while the lease is still ours.
--- $1 request ids, $2 owner ids, $3 attempt numbers, $4 when due again, $5 channels
-update prompt p set state = 'queued', due_at = done.due_at, channel = done.channel, lease_until = null
-from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::timestamptz[], $5::channel[])
-     as done (request_id, owner_id, number, due_at, channel)
-where p.request_id = done.request_id and p.owner_id = done.owner_id
-  and p.state = 'sending' and p.attempt_count = done.number;
-
--- name: insert_attempts
--- Write down delivery tries.
--- $1 request ids, $2 owner ids, $3 numbers, $4 channels, $5 durations in seconds, $6 failures or nulls, $7 now
-insert into attempt (request_id, owner_id, number, channel, duration_s, failure, settled_at)
-select *, $7::timestamptz
-from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::channel[], $5::real[], $6::text[])
+-- Put failed claims back until their next try, while the lease is still ours, and write down the tries.
+-- $1 request ids, $2 owner ids, $3 attempt numbers, $4 durations in seconds, $5 failures, $6 when due again, $7 channels
+-- from then on: one array a column; $8 channel, $9 now
+with done as materialized (
+    select * from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::real[], $5::text[], $6::timestamptz[], $7::channel[])
+        as done (request_id, owner_id, number, duration_s, failure, due_at, channel)
+), settled as (
+    update prompt p set state = 'queued', due_at = done.due_at, channel = done.channel, lease_until = null
+    from done
+    where p.request_id = done.request_id and p.owner_id = done.owner_id
+      and p.state = 'sending' and p.attempt_count = done.number
+)
+insert into lost_attempt (request_id, owner_id, number, channel, duration_s, failure, settled_at)
+select request_id, owner_id, number, $8, duration_s, failure, $9 from done
 on conflict do nothing;
 
 -- name: hold_open_requests
@@ -161,7 +184,7 @@ with next as (
     delete from prompt p using next where p.request_id = $1 and p.owner_id = next.owner_id
     returning p.owner_id
 ), tries as (
-    delete from attempt t using pruned where t.request_id = $1 and t.owner_id = pruned.owner_id
+    delete from lost_attempt t using pruned where t.request_id = $1 and t.owner_id = pruned.owner_id
 ), letters as (
     delete from dead_letter d using pruned where d.request_id = $1 and d.owner_id = pruned.owner_id
 )
@@ -199,11 +222,22 @@ limit $3;
 select request_id from reached_prompt where owner_id = $1 and key = $2;
 
 -- name: take_back
--- Give up what is under way to an owner: its sender will find that the claim no longer stands.
--- $1 owner id, $2 why
-update prompt p set state = 'suppressed', suppressed_for = $2, due_at = null, lease_until = null
-from owner o cross join lateral unnest(o.asked_for) as asked (request_id)
-where o.id = $1 and p.request_id = asked.request_id and p.owner_id = o.id and p.state = 'sending';
+-- Give up what is under way to an owner against the owner's wish: its sender will find that the claim no longer stands.
+-- $1 owner id
+update prompt p set
+    state = 'suppressed', suppressed_for = case when o.opted_out_at is null then 'muted' else 'opted_out' end::suppression,
+    due_at = null, lease_until = null
+from owner o cross join lateral unnest(o.asked_for) as asked (request_id) join request r on r.id = asked.request_id
+where o.id = $1 and p.request_id = asked.request_id and p.owner_id = o.id and p.state = 'sending'
+  and (o.opted_out_at is not null or r.agency_id = any (o.muted_agency_ids) or r.offence = any (o.muted_offences));
+
+-- name: reroute
+-- Let what is in line for an owner, and was not tried yet, take the owner's channel.
+-- $1 owner id
+update prompt p set channel = channel_of(o)
+from owner o, request r
+where o.id = $1 and r.state = 'open' and p.request_id = r.id and p.owner_id = o.id
+  and p.state = 'queued' and p.attempt_count = 0;
 
 -- name: lock_prompt
 -- Lock a prompt for its answer. After its request, as everybody locks them: the other way round would deadlock.
