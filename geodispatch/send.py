@@ -216,7 +216,7 @@ class Sender:
             if delivered:
                 await prompts.mark_delivered(connection, delivered, channel, now)
             if failed:
-                again = [pace.next_try(attempt.number, now) for attempt in failed]
+                again = [pace.next_try(attempt.number, now, self._claims.pace.backoff) for attempt in failed]
                 await prompts.requeue(
                     connection,
                     failed,

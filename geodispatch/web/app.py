@@ -103,6 +103,7 @@ async def _readyz(request: web.Request) -> web.Response:
 async def _metrics(request: web.Request) -> web.Response:
     # Not for everybody: a counter read before and after a request would tell how many owners it reached.
     await authenticate(request.app[SERVICE], request, OperatorCaller)
+    await request.app[SERVICE].measure_queue()
     return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
