@@ -7,7 +7,7 @@ wished or an agency withdrew before that counts. Nothing is asked once a prompt:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -127,6 +127,18 @@ class Claims:
         """
         open_ids = await prompts.hold_open_requests(connection, locked.request_ids, now)
         due = await prompts.read_due(connection, locked)
+        limits = _limits(due)
+        asked = await shared.hold_counts(connection, limits, now - paces.QUOTA_WINDOW) if limits else {}
+        return self._plan(due, now, open_ids, _quotas(limits, asked, now))
+
+    def _plan(
+        self,
+        due: list[DuePrompt],
+        now: datetime,
+        open_ids: Collection[int],
+        quotas: dict[int, Quota],
+        asked_before: Collection[int] = (),
+    ) -> Plan:
         return paces.plan(
             due,
             now,
@@ -134,17 +146,30 @@ class Claims:
             open_ids=open_ids,
             lease=self.lease,
             random=self.random,
-            quotas=await self._hold_quotas(connection, due, now),
+            quotas=quotas,
+            asked_before=asked_before,
         )
 
-    async def _hold_quotas(
-        self, connection: asyncpg.Connection, due: list[DuePrompt], now: datetime
-    ) -> dict[int, Quota]:
-        limits = {prompt.agency_id: prompt.agency_day_quota for prompt in due if prompt.agency_day_quota is not None}
-        if not limits:
-            return {}
-        counts = await shared.hold_counts(connection, limits, now - paces.QUOTA_WINDOW)
-        return {agency_id: Quota.of(limit, counts[agency_id], now) for agency_id, limit in limits.items()}
+    async def preview(self, channel: str, limit: int, asked_before: Collection[int]) -> tuple[list[DuePrompt], Plan]:
+        """Say what `claim` would do with the first `limit` due prompts, and change nothing.
+
+        `asked_before` are owners whom another channel would ask before. Buckets are not looked into: they delay only.
+
+        Errors: Unavailable.
+        """
+        now = self.clock()
+        async with (
+            self.database.patient_connection() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            seen = await prompts.peek_due(connection, channel, now, limit)
+            if seen is None:
+                return [], Plan()
+            open_ids = await prompts.find_open_requests(connection, seen.request_ids, now)
+            due = await prompts.read_due(connection, seen)
+            limits = _limits(due)
+            asked = await shared.read_counts(connection, limits, now - paces.QUOTA_WINDOW)
+            return due, self._plan(due, now, open_ids, _quotas(limits, asked, now), asked_before)
 
     async def _mark(self, connection: asyncpg.Connection, locked: LockedPrompts, plan: Plan, now: datetime) -> None:
         if plan.send:
@@ -158,3 +183,11 @@ class Claims:
             await prompts.suppress(connection, locked, plan.suppress)
         if plan.delay:
             await prompts.delay(connection, locked, plan.delay)
+
+
+def _limits(due: list[DuePrompt]) -> dict[int, int]:
+    return {prompt.agency_id: prompt.agency_day_quota for prompt in due if prompt.agency_day_quota is not None}
+
+
+def _quotas(limits: dict[int, int], asked: Mapping[int, list[tuple[datetime, int]]], now: datetime) -> dict[int, Quota]:
+    return {agency_id: Quota.of(limit, asked[agency_id], now) for agency_id, limit in limits.items()}

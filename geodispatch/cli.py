@@ -130,7 +130,12 @@ def serve() -> None:
 
 
 @app.command()
-def send() -> None:
+def send(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be sent, delayed and suppressed, and why; change nothing.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="With --dry-run: look at so many of each channel.")] = 100_000,
+) -> None:
     """Deliver prompts until stopped; any number of these can run at once."""
     from geodispatch.clock import utc_now
     from geodispatch.database import open_database
@@ -139,9 +144,19 @@ def send() -> None:
 
     async def work() -> None:
         async with open_database(settings := Settings.read()) as database:
+            if dry_run:
+                from geodispatch.dry_run import foresee
+
+                for line in await foresee(database, settings, utc_now, limit):
+                    _out.print(line, markup=False)
+                return
+            if settings.metrics_port is not None:
+                from prometheus_client import start_http_server
+
+                start_http_server(settings.metrics_port, settings.host)
             await run_sender(database, settings, utc_now, started=lambda: _out.print("sending"))
 
-    _run(work(), until_stopped=True)
+    _run(work(), until_stopped=not dry_run)
 
 
 @app.command()
@@ -252,6 +267,20 @@ def add_member(slug: str, name: str, role: Annotated[Role, typer.Option()] = Rol
 
     async def act(registry: Any) -> None:
         _out.print(await registry.add_member(slug, name, role))
+
+    _with_registry(act)
+
+
+@agency_app.command("quota")
+def set_quota(
+    slug: str,
+    owners: Annotated[int | None, typer.Argument(help="Owners in any 24 hours; left out, the limit is lifted.")] = None,
+) -> None:
+    """Limit how many owners an agency may ask in a day."""
+
+    async def act(registry: Any) -> None:
+        await registry.set_quota(slug, owners)
+        _out.print("no limit" if owners is None else f"{owners:,} owners in 24 hours")
 
     _with_registry(act)
 

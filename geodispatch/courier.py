@@ -17,7 +17,6 @@ import asyncpg
 import structlog
 
 from geodispatch import breaker as breaking
-from geodispatch import pace
 from geodispatch.channels import Channel, Delivery, Message
 from geodispatch.lane import Lanes
 from geodispatch.metrics import DELIVERIES, DELIVERY_DURATION
@@ -75,9 +74,12 @@ StillWanted = Callable[[Sequence[Parcel]], Awaitable[Collection[PromptId]]]
 class Courier:
     """Takes prompts to endpoints over the channels that there are. One a sender: its lanes are in memory."""
 
-    def __init__(self, channels: Iterable[Channel], clock: Callable[[], datetime], *, lease: timedelta) -> None:
+    def __init__(
+        self, channels: Iterable[Channel], clock: Callable[[], datetime], *, lease: timedelta, try_count: int
+    ) -> None:
         self.channels: Mapping[str, Channel] = {channel.name: channel for channel in channels}
         self._clock = clock
+        self._try_count = try_count
         self._lanes = Lanes(self.channels, lease)
         self._failing: set[Endpoint] = set()
         self._requests: dict[int, Request] = {}
@@ -118,7 +120,7 @@ class Courier:
                 address_of[prompt.owner_id],
                 queue,
                 self.channels,
-                is_given_up=not is_replay and _is_given_up(prompt, now),
+                is_given_up=not is_replay and prompt.attempt_count >= self._try_count,
             )
             for prompt in due
         }
@@ -295,10 +297,6 @@ class Courier:
         subscriptions = [id_ for result in results for id_ in result.delivery.gone_subscription_ids]
         if subscriptions:
             await addresses.remove_gone_subscriptions(connection, subscriptions)
-
-
-def _is_given_up(prompt: DuePrompt, now: datetime) -> bool:
-    return prompt.attempt_count > 0 and pace.next_try(prompt.attempt_count, now) is None
 
 
 def _message(prompt: DuePrompt, address: Address, request: Request | None) -> Message:

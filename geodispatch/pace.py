@@ -29,7 +29,7 @@ HEAD_START = timedelta(days=1)
 # A quota counts by the hour, so an hour that lies only partly within the last day counts, too.
 QUOTA_WINDOW = DAY + timedelta(hours=1)
 
-_BACKOFF = tuple(timedelta(seconds=s) for s in (5, 30, 120, 600, 1800))
+BACKOFF = tuple(timedelta(seconds=s) for s in (5, 30, 120, 600, 1800))
 
 
 NIGHT = QuietHours(21 * 60, 8 * 60)
@@ -46,6 +46,7 @@ class Pace:
     random_delay: timedelta = timedelta(minutes=30)
     default_zone: str = "UTC"
     urgent_offences: frozenset[str] = frozenset({"abduction", "missing_person"})
+    backoff: tuple[timedelta, ...] = BACKOFF
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -58,6 +59,7 @@ class Pace:
             timedelta(seconds=settings.random_delay_s),
             settings.default_zone,
             frozenset(settings.urgent_offences),
+            tuple(timedelta(seconds=s) for s in settings.retry_after_s),
         )
 
     @property
@@ -219,6 +221,6 @@ def first_due(
     return microseconds(opened_at) + random.integers(0, delay_us, count, endpoint=True)
 
 
-def next_try(attempt_number: int, now: datetime) -> datetime | None:
+def next_try(attempt_number: int, now: datetime, backoff: Sequence[timedelta] = BACKOFF) -> datetime | None:
     """Return when to try again after this many failed tries; None: no more, the inbox has to do."""
-    return now + _BACKOFF[attempt_number - 1] if attempt_number <= len(_BACKOFF) else None
+    return now + backoff[attempt_number - 1] if attempt_number <= len(backoff) else None

@@ -24,7 +24,7 @@ from geodispatch.errors import AgencyExists, InvalidInput, InvalidSettings, NotF
 from geodispatch.metrics import BREAKERS, DEAD_LETTERS
 from geodispatch.preview import can_draw, draw_histogram
 from geodispatch.prompt import ChannelName
-from geodispatch_db import accounts, addresses, breakers, cameras, dead_letters, density, owners
+from geodispatch_db import accounts, addresses, breakers, cameras, dead_letters, density, owners, pace
 
 
 class WebhookItem(BaseModel):
@@ -76,6 +76,15 @@ class Registry:
         """Tell whether there is such an agency."""
         async with self.database.connection() as connection:
             return await accounts.find_agency(connection, slug) is not None
+
+    async def set_quota(self, slug: str, day_quota: int | None) -> None:
+        """Limit how many owners an agency may ask in any 24 hours; None lifts the limit.
+
+        Errors: NotFound; InvalidInput for what is no limit.
+        """
+        async with self.database.connection() as connection:
+            if not await pace.set_quota(connection, slug, day_quota):
+                raise NotFound("agency", slug)
 
     async def add_member(self, slug: str, name: str, role: Role) -> str:
         """Add a member to an agency and return the member's key, which is shown once.

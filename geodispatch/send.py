@@ -252,7 +252,8 @@ class Sender:
         delivered = [attempt for attempt in attempts if attempt.failure is None]
         failed = [attempt for attempt in attempts if attempt.failure is not None]
         failures = [result for result in results if result.delivery.failure is not None]
-        again = [_next_try(failure, now) for failure in failures]
+        backoff = self._claims.pace.backoff
+        again = [_next_try(failure, now, backoff) for failure in failures]
         dead = [
             DeadLetter(failure.parcel.id, *failure.parcel.endpoint, failure.delivery.failure or "")
             for at, failure in zip(again, failures, strict=True)
@@ -272,7 +273,7 @@ class Sender:
                     failures[0].parcel.endpoint[0],
                     now,
                     due_at=[at or now for at in again],
-                    next_channel=[_next_queue(failure, now) for failure in failures],
+                    next_channel=[_next_queue(failure, backoff) for failure in failures],
                 )
             if closed := [attempt.id for attempt in attempts if attempt.id[0] not in open_ids]:
                 await prompts.close_these(connection, closed)
@@ -297,21 +298,20 @@ def _sum(claim: Claim, **counts: int) -> Batch:
     return batch
 
 
-def _next_try(failure: Result, now: datetime) -> datetime | None:
+def _next_try(failure: Result, now: datetime, backoff: Sequence[timedelta]) -> datetime | None:
     """Return when a failed prompt is tried again by the same channel; None: it gives it up."""
     if failure.delivery.is_gone:
         return None
-    due_at = pace.next_try(failure.parcel.number, now)
+    due_at = pace.next_try(failure.parcel.number, now, backoff)
     return due_at and max(due_at, now + timedelta(seconds=failure.delivery.retry_after_s or 0.0))
 
 
-def _next_queue(failure: Result, now: datetime) -> str:
+def _next_queue(failure: Result, backoff: Sequence[timedelta]) -> str:
     """Return what a failed prompt waits for: the inbox, once its tries are used up.
 
     Edges: an address that is gone leaves the prompt where it is, and its next claim finds another way.
     """
-    used_up = pace.next_try(failure.parcel.number, now) is None
-    return ChannelName.INBOX if used_up else failure.parcel.queue
+    return ChannelName.INBOX if failure.parcel.number > len(backoff) else failure.parcel.queue
 
 
 @asynccontextmanager
@@ -366,7 +366,7 @@ async def _open_claims(
         random or Random(),  # noqa: S311  # it spreads load
     )
     await claims.open()
-    return claims, Courier(channels, clock, lease=claims.lease)
+    return claims, Courier(channels, clock, lease=claims.lease, try_count=len(claims.pace.backoff) + 1)
 
 
 def _sender(

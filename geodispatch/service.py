@@ -53,6 +53,7 @@ from geodispatch.pace import Pace
 from geodispatch.policy import Rules, check_fence, check_submission
 from geodispatch.preview import Preview, Violation
 from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
+from geodispatch.queue_level import measure_queue
 from geodispatch.reach import Reach
 from geodispatch.registry import Registry
 from geodispatch.request import CloseReason, Request, Submission, request_of_row
@@ -207,6 +208,14 @@ class Service:
         with contextlib.suppress(Unavailable):
             await self.closings.settle_next(request_id)
         return await self.find_request(caller, request_id)
+
+    async def measure_queue(self) -> None:
+        """Set the gauges of what is in line.
+
+        Errors: Unavailable.
+        """
+        async with self.database.connection() as connection:
+            await measure_queue(connection, self.clock())
 
     # ---- owners
 

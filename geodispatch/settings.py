@@ -60,7 +60,14 @@ class Settings(BaseSettings):
     prompt_keep_days: Annotated[float, Field(gt=0, description="unanswered prompts are kept after their request")] = 90
 
     send_batch_count: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    metrics_port: Annotated[
+        int | None, Field(ge=1, le=65535, description="where `geodispatch send` shows its counters; nowhere if unset")
+    ] = None
     send_lease_s: Annotated[float, Field(ge=1, description="a sender silent for so long loses its claim")] = 120
+    retry_after_s: Annotated[
+        tuple[Annotated[float, Field(gt=0)], ...],
+        Field(description="waits after failed tries; then the inbox has to do"),
+    ] = (5, 30, 120, 600, 1800)
     send_poll_s: Annotated[float, Field(gt=0)] = 1.0
     channels: Annotated[
         tuple[str, ...],

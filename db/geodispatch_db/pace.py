@@ -40,6 +40,14 @@ async def hold_counts(
     """Return whom agencies have asked since then, by the hour, and keep it so while the transaction lasts."""
     ids = sorted(agency_ids)
     await connection.execute(_SQL["hold_quotas"], ids)
+    return await read_counts(connection, ids, since)
+
+
+async def read_counts(
+    connection: asyncpg.Connection, agency_ids: Iterable[int], since: datetime
+) -> dict[int, list[tuple[datetime, int]]]:
+    """Return whom agencies have asked since then, by the hour."""
+    ids = sorted(agency_ids)
     counts: dict[int, list[tuple[datetime, int]]] = {agency_id: [] for agency_id in ids}
     for row in await connection.fetch(_SQL["asked_by_hour"], ids, since):
         counts[row["agency_id"]].append((row["hour"], row["asked_count"]))

@@ -204,6 +204,11 @@ async def hold_open_requests(connection: asyncpg.Connection, request_ids: Iterab
     return {row["id"] for row in await connection.fetch(_SQL["hold_open_requests"], sorted(set(request_ids)), now)}
 
 
+async def find_open_requests(connection: asyncpg.Connection, request_ids: Iterable[int], now: datetime) -> set[int]:
+    """Return which of the requests are open, as `hold_open_requests` does, without keeping them so."""
+    return {row["id"] for row in await connection.fetch(_SQL["open_requests"], list(request_ids), now)}
+
+
 async def still_claimed(connection: asyncpg.Connection, claims: Sequence[tuple[PromptId, int]]) -> set[PromptId]:
     """Return which claims, each with its number, still stand."""
     ids = _columns(prompt_id for prompt_id, _ in claims)

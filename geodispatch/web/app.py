@@ -113,6 +113,7 @@ async def _metrics(request: web.Request) -> web.Response:
     service = request.app[SERVICE]
     await authenticate(service, request, OperatorCaller)
     with suppress(Unavailable):  # what this process counted is told all the same
+        await service.measure_queue()
         await service.registry.measure_channels()
     return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 

@@ -144,6 +144,11 @@ on conflict do nothing;
 -- $1 request ids, $2 now
 select r.id from request r where r.id = any ($1::bigint[]) and is_live(r, $2) order by r.id for share;
 
+-- name: open_requests
+-- Which of these requests are open.
+-- $1 request ids, $2 now
+select r.id from request r where r.id = any ($1::bigint[]) and is_live(r, $2);
+
 -- name: close_these_prompts
 -- Settle some prompts of closed requests: what was delivered has expired, what was not is never sent.
 -- $1 request ids, $2 owner ids
