@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic
+from typing import NamedTuple
 
 import asyncpg
 import structlog
@@ -36,8 +37,7 @@ _CHECK_AFTER_S = 0.05  # a batch that begins later after its claim asks once mor
 _REQUESTS_KEPT_COUNT = 1000
 
 
-@dataclass(frozen=True)
-class Parcel:
+class Parcel(NamedTuple):
     """A claimed prompt's message and the endpoint that it goes to; `number` is its try's, `queue` where it waited."""
 
     id: PromptId
@@ -47,8 +47,7 @@ class Parcel:
     message: Message
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """A parcel after its try."""
 
     parcel: Parcel
@@ -114,7 +113,10 @@ class Courier:
         Cost:  two queries; another where an endpoint failed lately, and another where a channel tells what is asked.
         """
         owner_ids = sorted({prompt.owner_id for prompt in due})
-        address_of = {id_: Address(id_) for id_ in owner_ids} | await addresses.read(connection, owner_ids)
+        address_of = await addresses.read(connection, owner_ids)
+        for owner_id in owner_ids:
+            if owner_id not in address_of:
+                address_of[owner_id] = Address(owner_id)
         chosen = {
             prompt.position: choose(
                 address_of[prompt.owner_id],

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -46,6 +46,7 @@ _RETRY_S = 2
 _WORKER_COUNT = 2  # the inbox's: while PostgreSQL works for one, Python does for the other
 _ROUNDS_MAX = 16  # of each other channel
 _PRUNE_EVERY_S = 60.0
+_ANNOUNCE_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class Sender:
         self._fan_out = fan_out
         self._clock = clock
         self._batch_count = batch_count
+        self._news = asyncio.Event()  # something was settled that owners' pages have not been told of
         self._carried = [name for name in courier.channels if name not in (ChannelName.INBOX, ChannelName.CALLBACK)]
         if courier.tells_inbox:
             self._carried.append(ChannelName.INBOX)
@@ -109,6 +111,7 @@ class Sender:
                 for _ in range(_WORKER_COUNT):
                     workers.create_task(self._repeat(self.fill_inboxes, notice, poll_s))
             workers.create_task(self._repeat(self.empty_absent, notice, poll_s))
+            workers.create_task(self._announce_for_ever())
             workers.create_task(self._repeat(self.do_chores, notice, poll_s))
             workers.create_task(self._repeat(self.prune, notice, _PRUNE_EVERY_S))
 
@@ -158,7 +161,25 @@ class Sender:
             if isinstance(result, BaseException):
                 raise result  # not before the other channels have settled, too
             batch += result
+        await self._announce()
         return batch
+
+    async def _announce_for_ever(self) -> None:
+        while True:
+            await self._news.wait()
+            with suppress(Unavailable):  # logged where it was translated; pages look by the clock as well
+                await self._announce()
+            await asyncio.sleep(_ANNOUNCE_S)
+
+    async def _announce(self) -> None:
+        """Have owners' pages look again, if anything was settled since.
+
+        Not in the settling's own transaction: PostgreSQL commits those that notify one after the other.
+        """
+        if self._news.is_set():
+            self._news.clear()
+            async with self._database.connection() as connection:
+                await inboxes.notify(connection)
 
     async def do_chores(self) -> Batch:
         """Close what has expired, and queue or settle the next part of large and closed requests.
@@ -281,7 +302,7 @@ class Sender:
                 await dead_letters.add(connection, dead, now)
             if results:
                 await self._courier.note(connection, results, now)
-            await inboxes.notify(connection)
+        self._news.set()
 
 
 def _sum(claim: Claim, **counts: int) -> Batch:

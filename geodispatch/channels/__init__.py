@@ -7,16 +7,14 @@ app, that it does.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from geodispatch.request import Request
 from geodispatch_db.addresses import Address
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     """A prompt on its way out. `key` never changes, so that a receiver can drop what comes a second time."""
 
     request_id: int
@@ -27,12 +25,11 @@ class Message:
     address: Address
     language: str | None = None
     """A BCP 47 tag."""
-    request: Request | None = field(default=None, repr=False)
+    request: Request | None = None
     """What is asked; given to channels that say it."""
 
 
-@dataclass(frozen=True)
-class Delivery:
+class Delivery(NamedTuple):
     """How one try ended; `failure` says why it did not arrive, None if it did."""
 
     duration_s: float

@@ -5,11 +5,11 @@ select o.id as owner_id, o.language, w.id as webhook_id, w.url as webhook_url, w
        m.address as mail_address, m.key as mail_key, p.subscriptions
 from owner o
 left join webhook w on w.id = o.webhook_id and w.disabled_at is null
-left join mail_address m on m.owner_id = o.id and m.refused_at is null
+left join mail_address m on o.has_mail and m.owner_id = o.id and m.refused_at is null
 left join lateral (
     select json_agg(json_build_object('id', s.id, 'endpoint', s.endpoint, 'p256dh', s.p256dh, 'auth', s.auth) order by s.id)
         as subscriptions
-    from push_subscription s where s.owner_id = o.id) p on true
+    from push_subscription s where o.has_push and s.owner_id = o.id) p on true
 where o.id = any($1::bigint[]) and (w.id is not null or m.owner_id is not null or p.subscriptions is not null);
 
 -- name: upsert_mail_address
