@@ -274,8 +274,8 @@ async def check_what_was_sent(dsn: str, receiver: Receiver, crashes: list[tuple[
     for row in delivered.values():
         if row["channel"] == "webhook":
             assert receiver.accepted[row["key"]], row  # what counts as delivered was accepted
-    # What was accepted is sent again only if something was killed before it was settled, or if the answer or the settling
-    # came too late, which is then noted as a try that failed or that was settled after its lease.
+    # What was accepted is sent again only if something was killed before it was settled, or if the answer or the
+    # settling came too late, which is then noted as a try that failed or that was settled after its lease.
     lost = await ask(
         dsn,
         "select key::text, failure is null as is_late, settled_at from lost_attempt "
