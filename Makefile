@@ -14,7 +14,7 @@ BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: demo test soak lint types bench bench-peers bench-report lock openapi clean
+.PHONY: demo test soak lint types bench bench-peers bench-dispatch bench-report lock openapi clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.run
@@ -40,6 +40,10 @@ bench: $(VENV)/.dev
 
 # The other indexes live in an environment of their own: they are large, and nothing else needs them.
 bench-peers: $(BENCH_VENV)/.peers
+
+# Prompts through the queue, beside PostgreSQL's own limits and two job queues.
+bench-dispatch: $(BENCH_VENV)/.peers
+	$(BENCH_VENV)/bin/python -m pytest bench/bench_dispatch.py --benchmark-only --benchmark-columns=min,median,rounds $(ARGS)
 
 bench-report: $(BENCH_VENV)/.peers
 	$(BENCH_VENV)/bin/python -m bench.report $(ARGS)

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import numpy as np
@@ -30,6 +31,7 @@ from geodispatch.fan_out import FanOut, draw_keys
 from geodispatch.pace import Pace
 from geodispatch.send import make_sender
 from geodispatch.settings import Settings
+from geodispatch_db import prompts
 from geodispatch_db.addresses import Address
 from geodispatch_db.copy import copy_rows, microseconds, wire_of
 from geodispatch_db.embedded import embedded_postgres
@@ -37,6 +39,7 @@ from geodispatch_db.migrate import migrate
 
 ROW_COUNT = int(os.environ.get("PROMPTS", "100000"))
 BATCH_COUNT = 1000
+PEER_COUNT = 10_000  # jobs that each of the queues moves: they are slower
 ROUNDS = 5
 SEED = 20_260_701
 NOW = datetime(2026, 7, 1, 17, tzinfo=UTC)  # noon in Chicago
@@ -102,11 +105,13 @@ class Desk:
         await self.connection.execute("checkpoint")
         return self.request_id
 
-    async def queue(self) -> int:
+    async def queue(self, count: int = ROW_COUNT) -> int:
         """Queue one prompt an owner, as a request does."""
         fan_out = FanOut(Pace.of(self.settings), 1 << 30, np.random.default_rng(SEED))
         async with self.database.transaction() as connection:
-            return await fan_out.begin(connection, self.request_id, self.camera_id.astype(np.uint64), NOW, "theft")
+            return await fan_out.begin(
+                connection, self.request_id, self.camera_id[:count].astype(np.uint64), NOW, "theft"
+            )
 
 
 @pytest.fixture(scope="module")
@@ -163,16 +168,22 @@ async def fill(connection: asyncpg.Connection) -> None:
     await connection.execute("vacuum analyze")
 
 
-def measure(benchmark: Any, desk: Desk, work: Callable[[], Coroutine[Any, Any, int]], prepare: Any = None) -> None:
+def measure(
+    benchmark: Any,
+    desk: Desk,
+    work: Callable[[], Coroutine[Any, Any, int]],
+    prepare: Callable[[], Coroutine[Any, Any, Any]],
+    count: int = ROW_COUNT,
+) -> None:
     """Time rounds of `work`, each after `prepare`, and require that each moved every row."""
-    benchmark.extra_info["rows"] = ROW_COUNT
+    benchmark.extra_info["rows"] = count
 
     def set_up() -> None:
-        desk.run(prepare() if prepare is not None else desk.open_request())
+        desk.run(prepare())
 
     moved = benchmark.pedantic(lambda: desk.run(work()), setup=set_up, rounds=ROUNDS, warmup_rounds=1)
-    assert moved == ROW_COUNT
-    benchmark.extra_info["rows_per_s"] = round(ROW_COUNT / benchmark.stats.stats.min)
+    assert moved == count
+    benchmark.extra_info["rows_per_s"] = round(count / benchmark.stats.stats.min)
 
 
 # ---- queueing
@@ -228,7 +239,22 @@ def bench_raw_copy(benchmark: Any, desk: Desk) -> None:
 @pytest.mark.benchmark(group="enqueue")
 def bench_enqueue(benchmark: Any, desk: Desk) -> None:
     """From camera ids to committed prompts: owners looked up, keys and delays drawn, rows built, copied."""
-    measure(benchmark, desk, desk.queue)
+    measure(benchmark, desk, desk.queue, desk.open_request)
+
+
+@pytest.mark.benchmark(group="enqueue")
+def bench_queue_rows(benchmark: Any, desk: Desk) -> None:
+    """The part of it that is like the limit: owners are known, and rows are built and copied."""
+    owner_id = desk.camera_id
+
+    async def queue() -> int:
+        due_at = np.full(ROW_COUNT, microseconds(NOW))
+        new = prompts.NewPrompts("webhook", owner_id, owner_id, draw_keys(ROW_COUNT), due_at)
+        async with desk.database.transaction() as connection:
+            await prompts.queue(connection, desk.request_id, [new])
+        return ROW_COUNT
+
+    measure(benchmark, desk, queue, desk.open_request)
 
 
 # ---- claim, deliver, settle
@@ -266,26 +292,115 @@ def bench_bare_claim(benchmark: Any, desk: Desk) -> None:
     measure(benchmark, desk, claim, prepare)
 
 
+async def send_all(desk: Desk) -> int:
+    """Send what is queued with two workers, as a sender has them, and count what was delivered."""
+    sink = Sink()
+    sender = await make_sender(desk.database, desk.settings, lambda: NOW, [Inbox(), sink], random=Random(SEED))
+
+    async def work() -> None:
+        while not (await sender.send_once(sink.name)).is_empty:
+            pass
+
+    await asyncio.gather(work(), work())
+    delivered = int(await desk.connection.fetchval("select count(*) from prompt where state = 'delivered'"))
+    assert delivered == sink.taken_count
+    return delivered
+
+
+async def queue_all(desk: Desk, count: int) -> None:
+    """Open a request and queue its prompts."""
+    await desk.open_request()
+    assert await desk.queue(count) == count
+    await desk.connection.execute("vacuum analyze prompt")
+    await desk.connection.execute("checkpoint")
+
+
 @pytest.mark.benchmark(group="claim")
 def bench_claim_deliver_settle(benchmark: Any, desk: Desk) -> None:
-    """All of it: every rule, a batched sink, the settled state and its tries written; two workers, as a sender has."""
+    """All of it: every rule, a batched sink, the settled state and its tries written."""
+    measure(benchmark, desk, lambda: send_all(desk), lambda: queue_all(desk, ROW_COUNT))
+
+
+# ---- beside job queues that move jobs which do nothing: no rules, no lease, no settled state kept
+
+
+@pytest.mark.benchmark(group="jobs")
+def bench_ours(benchmark: Any, desk: Desk) -> None:
+    """As many prompts, with every rule."""
+    measure(benchmark, desk, lambda: send_all(desk), lambda: queue_all(desk, PEER_COUNT), PEER_COUNT)
+
+
+async def new_database(desk: Desk, name: str) -> str:
+    """Make an empty database on the same server and return its address."""
+    await desk.connection.execute(f'drop database if exists "{name}" with (force)')
+    await desk.connection.execute(f'create database "{name}"')
+    return urlunsplit(urlsplit(desk.database.dsn)._replace(path=f"/{name}"))
+
+
+@pytest.mark.benchmark(group="jobs")
+def bench_pgqueuer(benchmark: Any, desk: Desk) -> None:
+    """Pgqueuer on asyncpg, drained in batches of 1,000."""
+    pgqueuer = pytest.importorskip("pgqueuer", reason="make bench-dispatch installs it")
+    from pgqueuer.types import QueueExecutionMode
+
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(await new_database(desk, "pgqueuer"))
+
+    connection = desk.run(connect())
+    driver = pgqueuer.AsyncpgDriver(connection)
+    queries = pgqueuer.Queries(driver)
+    desk.run(queries.install())
+    done: list[int] = []
 
     async def prepare() -> None:
-        await desk.open_request()
-        assert await desk.queue() == ROW_COUNT
-        await desk.connection.execute("vacuum analyze prompt")
+        done.clear()
+        await queries.enqueue(["noop"] * PEER_COUNT, [None] * PEER_COUNT, [0] * PEER_COUNT)
         await desk.connection.execute("checkpoint")
 
-    async def send() -> int:
-        sink = Sink()
-        sender = await make_sender(desk.database, desk.settings, lambda: NOW, [Inbox(), sink], random=Random(SEED))
+    async def drain() -> int:
+        queue = pgqueuer.PgQueuer(driver)
 
-        async def work() -> None:
-            while not (await sender.send_once(sink.name)).is_empty:
-                pass
+        @queue.entrypoint("noop")
+        async def noop(_: Any) -> None:
+            done.append(1)
 
-        await asyncio.gather(work(), work())
-        assert sink.taken_count == ROW_COUNT
-        return int(await desk.connection.fetchval("select count(*) from prompt where state = 'delivered'"))
+        await queue.run(batch_size=BATCH_COUNT, mode=QueueExecutionMode.drain, dequeue_timeout=timedelta(seconds=1))
+        return len(done)
 
-    measure(benchmark, desk, send, prepare)
+    try:
+        measure(benchmark, desk, drain, prepare, PEER_COUNT)
+    finally:
+        desk.run(connection.close())
+
+
+@pytest.mark.benchmark(group="jobs")
+def bench_procrastinate(benchmark: Any, desk: Desk) -> None:
+    """Procrastinate on psycopg, twenty jobs at once, finished ones deleted."""
+    procrastinate = pytest.importorskip("procrastinate", reason="make bench-dispatch installs it")
+    app = procrastinate.App(
+        connector=procrastinate.PsycopgConnector(conninfo=desk.run(new_database(desk, "procrastinate")))
+    )
+    done: list[int] = []
+
+    @app.task(name="noop")
+    async def noop() -> None:
+        done.append(1)
+
+    async def install() -> None:
+        await app.open_async()
+        await app.schema_manager.apply_schema_async()
+
+    async def prepare() -> None:
+        done.clear()
+        await noop.batch_defer_async(*({} for _ in range(PEER_COUNT)))
+        await desk.connection.execute("checkpoint")
+
+    async def drain() -> int:
+        await app.run_worker_async(wait=False, concurrency=20, delete_jobs="always", install_signal_handlers=False)
+        return len(done)
+
+    desk.run(install())
+    try:
+        measure(benchmark, desk, drain, prepare, PEER_COUNT)
+    finally:
+        desk.run(app.close_async())

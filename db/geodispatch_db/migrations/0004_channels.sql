@@ -47,7 +47,8 @@ create table breaker (
 -- What of that an owner has, in the owner's own row: a million prompts are queued by it.
 alter table owner
     add column has_push boolean not null default false,
-    add column has_mail boolean not null default false;
+    add column has_mail boolean not null default false,
+    set (fillfactor = 45); -- so that an ask, which rewrites the row, still finds room on its page
 
 -- How an owner is reached: as the owner wishes, else through the app, the browser or by mail, else in the inbox here.
 create or replace function channel_of(o owner) returns channel language sql stable
