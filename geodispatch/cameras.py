@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from geodispatch.database import Database
 from geodispatch.request import Line
+from geodispatch.zone import zone_at
 from geodispatch_db import cameras, owners
 from geodispatch_kernels.degrees import E7_PER_DEGREE
 
@@ -125,6 +126,7 @@ async def take_cameras(
 async def _write(database: Database, new: list[CameraInput], webhook_id: int | None) -> int:
     if not new:
         return 0
+    zones = await asyncio.to_thread(lambda: [zone_at(camera.lon, camera.lat) for camera in new])
     async with database.transaction() as connection:
         await owners.upsert(connection, sorted({camera.owner for camera in new}), webhook_id)
         return await cameras.upsert(
@@ -133,6 +135,7 @@ async def _write(database: Database, new: list[CameraInput], webhook_id: int | N
             [camera.owner for camera in new],
             _e7([camera.lon for camera in new]),
             _e7([camera.lat for camera in new]),
+            zones,
         )
 
 

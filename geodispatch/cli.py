@@ -15,9 +15,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from geodispatch.accounts import AgencyKind, Role
-from geodispatch.errors import GeodispatchError, InvalidSettings
+from geodispatch.errors import GeodispatchError, InvalidInput, InvalidSettings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,6 +30,7 @@ cameras_app = typer.Typer(no_args_is_help=True, help="Cameras in.")
 agency_app = typer.Typer(no_args_is_help=True, help="Agencies and their members.")
 operator_app = typer.Typer(no_args_is_help=True, help="The operator's keys.")
 owner_app = typer.Typer(no_args_is_help=True, help="Owners' tokens.")
+dead_letters_app = typer.Typer(no_args_is_help=True, help="Prompts that a channel gave up; they lie in the inbox.")
 webhook_app = typer.Typer(no_args_is_help=True, help="Endpoints of apps that deliver prompts to their owners.")
 for _name, _part in (
     ("cameras", cameras_app),
@@ -36,6 +38,7 @@ for _name, _part in (
     ("operator", operator_app),
     ("owner", owner_app),
     ("webhook", webhook_app),
+    ("dead-letters", dead_letters_app),
 ):
     app.add_typer(_part, name=_name)
 
@@ -127,7 +130,12 @@ def serve() -> None:
 
 
 @app.command()
-def send() -> None:
+def send(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be sent, delayed and suppressed, and why; change nothing.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="With --dry-run: look at so many of each channel.")] = 100_000,
+) -> None:
     """Deliver prompts until stopped; any number of these can run at once."""
     from geodispatch.clock import utc_now
     from geodispatch.database import open_database
@@ -136,10 +144,19 @@ def send() -> None:
 
     async def work() -> None:
         async with open_database(settings := Settings.read()) as database:
-            _out.print("sending")
-            await run_sender(database, settings, utc_now)
+            if dry_run:
+                from geodispatch.dry_run import foresee
 
-    _run(work(), until_stopped=True)
+                for line in await foresee(database, settings, utc_now, limit):
+                    _out.print(line, markup=False)
+                return
+            if settings.metrics_port is not None:
+                from prometheus_client import start_http_server
+
+                start_http_server(settings.metrics_port, settings.host)
+            await run_sender(database, settings, utc_now, started=lambda: _out.print("sending"))
+
+    _run(work(), until_stopped=not dry_run)
 
 
 @app.command()
@@ -254,6 +271,20 @@ def add_member(slug: str, name: str, role: Annotated[Role, typer.Option()] = Rol
     _with_registry(act)
 
 
+@agency_app.command("quota")
+def set_quota(
+    slug: str,
+    owners: Annotated[int | None, typer.Argument(help="Owners in any 24 hours; left out, the limit is lifted.")] = None,
+) -> None:
+    """Limit how many owners an agency may ask in a day."""
+
+    async def act(registry: Any) -> None:
+        await registry.set_quota(slug, owners)
+        _out.print("no limit" if owners is None else f"{owners:,} owners in 24 hours")
+
+    _with_registry(act)
+
+
 @operator_app.command("key")
 def add_operator() -> None:
     """Print a new operator's key, once."""
@@ -274,6 +305,88 @@ def add_owner_token(owner: Annotated[str, typer.Argument(help="The owner's id, a
     _with_registry(act)
 
 
+@owner_app.command("mail")
+def put_mail_address(
+    owner: Annotated[str, typer.Argument(help="The owner's id, as the cameras name it.")],
+    address: Annotated[str | None, typer.Argument(help="Where the owner reads mail.")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Forget the address instead.")] = False,
+) -> None:
+    """Reach an owner by mail; make sure first that the address is the owner's."""
+    if remove == (address is not None):
+        raise typer.BadParameter("an address, or --remove")
+
+    async def act(registry: Any) -> None:
+        if address is None:
+            await registry.remove_mail_address(owner)
+        else:
+            await registry.put_mail_address(owner, address)
+        _out.print("done")
+
+    _with_registry(act)
+
+
+@app.command("push-key")
+def push_key(file: Annotated[Path, typer.Argument(help="A file that is not there yet.")]) -> None:
+    """Draw the key that signs web push (VAPID) and write it; GEODISPATCH_VAPID_KEY_FILE names it."""
+    import os
+
+    from geodispatch.channels.push import new_private_key
+
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise InvalidSettings(str(file), f"it cannot be made: {error.strerror}") from error
+    with os.fdopen(descriptor, "w") as opened:
+        opened.write(new_private_key())
+    _out.print(f"{file} is written; all servers and senders need the same one")
+
+
+@dead_letters_app.command("list")
+def list_dead_letters(
+    channel: Annotated[str | None, typer.Option(help="Only of this channel.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Only of this endpoint: a webhook's id, a mail server.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
+) -> None:
+    """Print what channels gave up and nobody replayed, oldest first."""
+    name = _channel_name(channel)
+
+    async def act(registry: Any) -> None:
+        letters = await registry.list_dead_letters(channel=name, endpoint=endpoint, limit=limit)
+        table = Table("died at", "channel", "endpoint", "request", "owner", "failure", "replays", "can replay")
+        for letter in letters:
+            where = (letter.channel, letter.endpoint, str(letter.request_id), letter.owner)
+            can = "yes" if letter.can_replay else "no"
+            table.add_row(f"{letter.died_at:%Y-%m-%d %H:%M:%S}", *where, letter.failure, str(letter.replay_count), can)
+        _out.print(table if letters else "none")
+
+    _with_registry(act)
+
+
+@dead_letters_app.command("replay")
+def replay_dead_letters(
+    channel: Annotated[str | None, typer.Option(help="Only of this channel.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Only of this endpoint.")] = None,
+    request: Annotated[int | None, typer.Option(help="Only of this request.")] = None,
+) -> None:
+    """Have them tried once more by a running `geodispatch send`, under every rule that a first prompt obeys."""
+    name = _channel_name(channel)
+
+    async def act(registry: Any) -> None:
+        count = await registry.replay_dead_letters(channel=name, endpoint=endpoint, request_id=request)
+        _out.print(f"{count:,} will be tried once more")
+
+    _with_registry(act)
+
+
+def _channel_name(name: str | None) -> Any:
+    from geodispatch.prompt import ChannelName
+
+    try:
+        return name and ChannelName(name)
+    except ValueError:
+        raise InvalidInput.at("channel", f"there are {', '.join(ChannelName)}") from None
+
+
 @app.command()
 def revoke(key: Annotated[str, typer.Argument(help="A key or token of anybody.")]) -> None:
     """End a key: from now on it opens nothing."""
@@ -281,6 +394,37 @@ def revoke(key: Annotated[str, typer.Argument(help="A key or token of anybody.")
     async def act(registry: Any) -> None:
         await registry.revoke(key)
         _out.print("revoked")
+
+    _with_registry(act)
+
+
+@webhook_app.command("list")
+def list_webhooks() -> None:
+    """Print all endpoints, and how they are."""
+
+    async def act(registry: Any) -> None:
+        table = Table("id", "address", "state", "last failure")
+        for webhook in await registry.list_webhooks():
+            state = "works"
+            if webhook.disabled_at is not None:
+                state = f"disabled at {webhook.disabled_at:%Y-%m-%d %H:%M:%S}"
+            elif webhook.left_alone_until is not None:
+                state = f"left alone until {webhook.left_alone_until:%Y-%m-%d %H:%M:%S}"
+            elif webhook.failure_count:
+                state = f"failed {webhook.failure_count} times in a row"
+            table.add_row(str(webhook.id), webhook.url, state, webhook.disabled_for or webhook.last_failure or "")
+        _out.print(table)
+
+    _with_registry(act)
+
+
+@webhook_app.command("enable")
+def enable_webhook(webhook: Annotated[int, typer.Argument(help="Its id.")]) -> None:
+    """Use an endpoint again that said 410 Gone or was left alone."""
+
+    async def act(registry: Any) -> None:
+        await registry.enable_webhook(webhook)
+        _out.print("enabled")
 
     _with_registry(act)
 

@@ -26,6 +26,7 @@ _CHECK_TIMEOUT_S = 2.0
 
 # What a constraint refuses, in the words of whoever gave it. A constraint that is not here was broken by ourselves.
 _FAULTS = {
+    "agency_day_quota": Fault("day_quota", "a number of owners, at least one"),
     "agency_slug_form": Fault("slug", "up to 64 lower case letters and digits, in words joined by hyphens"),
     "agency_name_length": Fault("name", "1 to 200 characters"),
     "member_name_length": Fault("name", "1 to 200 characters"),

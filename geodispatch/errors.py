@@ -222,6 +222,14 @@ class AlreadyAnswered(GeodispatchError):
 
 
 @dataclass
+class AnswerWithdrawn(GeodispatchError):
+    """The answer was taken back, which is for good."""
+
+    def __str__(self) -> str:
+        return "your answer to this prompt was withdrawn"
+
+
+@dataclass
 class RequestNotOpen(GeodispatchError):
     """The request has ended."""
 

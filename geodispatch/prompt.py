@@ -24,7 +24,8 @@ class PromptState(StrEnum):
 
 TRANSITIONS: dict[PromptState, frozenset[PromptState]] = {
     PromptState.QUEUED: frozenset({PromptState.SENDING, PromptState.SUPPRESSED}),
-    # A lapsed lease is claimed anew, or given up if its request has closed or another was put to the owner meanwhile.
+    # A lapsed lease is claimed anew, or given up if its request has closed, its owner has opted out, or another was put
+    # to the owner meanwhile. An owner who opts out takes back what is under way.
     # An owner may answer before the sender has heard that the prompt arrived.
     PromptState.SENDING: frozenset(
         {
@@ -47,6 +48,31 @@ class Suppression(StrEnum):
 
     DAILY_CAP = "daily_cap"
     REQUEST_CLOSED = "request_closed"
+    WEEKLY_CAP = "weekly_cap"
+    QUARTERLY_CAP = "quarterly_cap"
+    OWNER_MAX = "owner_max"
+    OPTED_OUT = "opted_out"
+    MUTED = "muted"
+    NO_CAMERA = "no_camera"
+
+
+class Delay(StrEnum):
+    """Why a prompt that was due is put back in line."""
+
+    QUIET_HOURS = "quiet_hours"
+    AGENCY_QUOTA = "agency_quota"
+    ENDPOINT_DOWN = "endpoint_down"
+    ENDPOINT_BUSY = "endpoint_busy"
+
+
+class ChannelName(StrEnum):
+    """The ways to reach an owner, in the order of preference where the owner has none."""
+
+    CALLBACK = "callback"
+    WEBHOOK = "webhook"
+    PUSH = "push"
+    MAIL = "mail"
+    INBOX = "inbox"
 
 
 class Choice(StrEnum):
@@ -69,6 +95,7 @@ class Answer(BaseModel):
 
     choice: Choice
     answered_at: datetime
+    withdrawn_at: datetime | None = Field(None, description="when the owner took it back; it no longer counts")
 
 
 class Prompt(BaseModel):

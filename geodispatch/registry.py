@@ -10,16 +10,48 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
+from uuid import UUID, uuid4
 
 import asyncpg
+from email_validator import EmailNotValidError, validate_email
+from pydantic import BaseModel, Field
 
 from geodispatch.accounts import AgencyKind, Holder, Role, hash_key, new_key
 from geodispatch.cameras import CameraReport, Entry, take_cameras
 from geodispatch.channels.webhook import new_secret
 from geodispatch.database import Database
 from geodispatch.errors import AgencyExists, InvalidInput, InvalidSettings, NotFound, UnknownKey
+from geodispatch.metrics import BREAKERS, DEAD_LETTERS
 from geodispatch.preview import can_draw, draw_histogram
-from geodispatch_db import accounts, cameras, density, owners
+from geodispatch.prompt import ChannelName
+from geodispatch_db import accounts, addresses, breakers, cameras, dead_letters, density, owners, pace
+
+
+class WebhookItem(BaseModel):
+    """An endpoint of an app."""
+
+    id: int
+    url: str
+    disabled_at: datetime | None = Field(description="when it said 410 Gone; nothing is sent to it until it is enabled")
+    disabled_for: str | None
+    failure_count: int = Field(description="failures in a row")
+    left_alone_until: datetime | None = Field(description="nothing is sent to it before, and then one try")
+    last_failure: str | None
+
+
+class DeadLetterItem(BaseModel):
+    """A prompt that a channel gave up."""
+
+    request_id: int
+    prompt_id: UUID
+    owner: str
+    channel: ChannelName
+    endpoint: str
+    failure: str
+    died_at: datetime
+    replay_count: int
+    is_replaying: bool
+    can_replay: bool = Field(description="its owner has not answered, and its request has not ended")
 
 
 @dataclass(frozen=True)
@@ -44,6 +76,15 @@ class Registry:
         """Tell whether there is such an agency."""
         async with self.database.connection() as connection:
             return await accounts.find_agency(connection, slug) is not None
+
+    async def set_quota(self, slug: str, day_quota: int | None) -> None:
+        """Limit how many owners an agency may ask in any 24 hours; None lifts the limit.
+
+        Errors: NotFound; InvalidInput for what is no limit.
+        """
+        async with self.database.connection() as connection:
+            if not await pace.set_quota(connection, slug, day_quota):
+                raise NotFound("agency", slug)
 
     async def add_member(self, slug: str, name: str, role: Role) -> str:
         """Add a member to an agency and return the member's key, which is shown once.
@@ -99,6 +140,91 @@ class Registry:
         secret = new_secret()
         async with self.database.connection() as connection:
             return await owners.add_webhook(connection, url, secret), secret
+
+    async def list_webhooks(self) -> list[WebhookItem]:
+        """Return all endpoints of apps, and how they are."""
+        async with self.database.connection() as connection:
+            rows = await addresses.list_webhooks(connection)
+        return [
+            WebhookItem(
+                id=row["id"],
+                url=row["url"],
+                disabled_at=row["disabled_at"],
+                disabled_for=row["disabled_for"],
+                failure_count=row["failure_count"] or 0,
+                left_alone_until=row["open_until"],
+                last_failure=row["last_failure"],
+            )
+            for row in rows
+        ]
+
+    async def enable_webhook(self, webhook_id: int) -> None:
+        """Use an endpoint again, at once: what it answered before is forgotten.
+
+        Errors: NotFound.
+        """
+        async with self.database.transaction() as connection:
+            if not await addresses.enable_webhook(connection, webhook_id):
+                raise NotFound("webhook", str(webhook_id))
+            await breakers.remove(connection, [(ChannelName.WEBHOOK, str(webhook_id))])
+
+    async def put_mail_address(self, external_id: str, address: str) -> None:
+        """Reach an owner by mail. Whoever says so has made sure that the address is the owner's.
+
+        Errors: NotFound; InvalidInput for what is no address.
+        """
+        try:
+            checked = validate_email(address, check_deliverability=False, allow_smtputf8=False)
+        except EmailNotValidError as error:
+            raise InvalidInput.at("/address", str(error)) from error
+        async with self.database.transaction() as connection:
+            owner_id = await owners.find(connection, external_id)
+            if owner_id is None:
+                raise NotFound("owner", external_id)
+            await addresses.put_mail_address(connection, owner_id, checked.ascii_email or checked.normalized, uuid4())
+
+    async def remove_mail_address(self, external_id: str) -> None:
+        """Forget an owner's mail address; links in mails sent to it work no more.
+
+        Errors: NotFound.
+        """
+        async with self.database.transaction() as connection:
+            owner_id = await owners.find(connection, external_id)
+            if owner_id is None or not await addresses.remove_mail_address(connection, owner_id):
+                raise NotFound("mail address of owner", external_id)
+
+    async def list_dead_letters(
+        self,
+        *,
+        channel: ChannelName | None = None,
+        endpoint: str | None = None,
+        after: datetime | None = None,
+        limit: int = 100,
+    ) -> list[DeadLetterItem]:
+        """Return what channels gave up and nobody replayed yet, oldest first; `after` is the last one's `died_at`."""
+        async with self.database.connection() as connection:
+            rows = await dead_letters.find_lying(connection, channel, endpoint, after, limit)
+        return [DeadLetterItem.model_validate(dict(row)) for row in rows]
+
+    async def replay_dead_letters(
+        self, *, channel: ChannelName | None = None, endpoint: str | None = None, request_id: int | None = None
+    ) -> int:
+        """Have what lies tried once more by a sender, under every rule that a first prompt obeys; return how many.
+
+        What was answered meanwhile, or has expired, is left alone.
+        """
+        async with self.database.connection() as connection:
+            return await dead_letters.replay(connection, channel, endpoint, request_id, self.clock())
+
+    async def measure_channels(self) -> None:
+        """Set the gauges of what senders share: breakers and dead letters."""
+        async with self.database.connection() as connection:
+            broken = await breakers.count(connection, self.clock())
+            dead = await dead_letters.count(connection)
+        for channel in ChannelName:
+            DEAD_LETTERS.labels(channel).set(dead.get(channel, 0))
+            for state in ("failing", "open", "half_open"):
+                BREAKERS.labels(channel, state).set(broken.get((channel, state), 0))
 
     async def put_cameras(
         self,

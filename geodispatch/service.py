@@ -11,8 +11,8 @@ happened wholly or not at all.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,14 +22,17 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import numpy as np
 
 from geodispatch import preview as previews
 from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, OwnerCaller, Role, hash_key
 from geodispatch.camera_feed import CameraFeed
 from geodispatch.clock import utc_now
+from geodispatch.closing import Closings
 from geodispatch.database import Database, open_database
 from geodispatch.errors import (
     AlreadyAnswered,
+    AnswerWithdrawn,
     Fault,
     IdempotencyKeyReused,
     InvalidGeofence,
@@ -37,18 +40,25 @@ from geodispatch.errors import (
     NotFound,
     RequestNotOpen,
     RulesBroken,
+    Unavailable,
     UnknownKey,
 )
+from geodispatch.fan_out import FanOut
 from geodispatch.geofence import Geofence
+from geodispatch.inbox_feed import InboxFeed
 from geodispatch.index import CameraIndex
 from geodispatch.metrics import MATCH_DURATION, PROMPTS_QUEUED
+from geodispatch.owner import Owners, answer_of_row
+from geodispatch.pace import Pace
 from geodispatch.policy import Rules, check_fence, check_submission
 from geodispatch.preview import Preview, Violation
 from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
+from geodispatch.queue_level import measure_queue
+from geodispatch.reach import Reach
 from geodispatch.registry import Registry
 from geodispatch.request import CloseReason, Request, Submission, request_of_row
 from geodispatch.settings import Settings
-from geodispatch_db import accounts, cameras, density, owners, prompts, requests
+from geodispatch_db import accounts, addresses, cameras, density, inboxes, owners, prompts, requests
 from geodispatch_db.notice import Notice
 
 _INBOX_COUNT = 200
@@ -59,13 +69,21 @@ _IDEMPOTENCY_KEY_MAX = 255
 
 @dataclass(frozen=True)
 class Service:
-    """What agencies, owners and the public can do; `registry` has what the operator can. `open_service` gives one."""
+    """What agencies, owners and the public can do. `open_service` gives one.
+
+    `registry` has what the operator can do, `owners` what owners wish and were asked.
+    """
 
     settings: Settings
     database: Database
     registry: Registry
+    owners: Owners
     feed: CameraFeed
+    inboxes: InboxFeed
+    reach: Reach
     clock: Callable[[], datetime]
+    fan_out: FanOut
+    closings: Closings
     rules: Rules = field(default_factory=Rules)
 
     @property
@@ -186,8 +204,18 @@ class Service:
         async with self.database.transaction() as connection:
             if not await requests.close(connection, request_id, caller.agency_id, self.clock(), reason):
                 raise RequestNotOpen(request_id)
-            await prompts.close(connection, [request_id])
+        # From here on nothing of it is sent. What its prompts say follows; a large request's is left to the senders.
+        with contextlib.suppress(Unavailable):
+            await self.closings.settle_next(request_id)
         return await self.find_request(caller, request_id)
+
+    async def measure_queue(self) -> None:
+        """Set the gauges of what is in line.
+
+        Errors: Unavailable.
+        """
+        async with self.database.connection() as connection:
+            await measure_queue(connection, self.clock())
 
     # ---- owners
 
@@ -201,7 +229,7 @@ class Service:
                 request=request_of_row(row),
                 state=row["prompt_state"],
                 delivered_at=row["delivered_at"],
-                answer=row["choice"] and Answer(choice=row["choice"], answered_at=row["answered_at"]),
+                answer=answer_of_row(row),
             )
             for row in rows
         ]
@@ -209,7 +237,7 @@ class Service:
     async def answer(self, caller: OwnerCaller, prompt_key: UUID, choice: Choice) -> Answer:
         """Answer a prompt; the same answer again is the same answer.
 
-        Errors: NotFound, AlreadyAnswered, RequestNotOpen.
+        Errors: NotFound, AlreadyAnswered, AnswerWithdrawn, RequestNotOpen.
         """
         now = self.clock()
         async with self.database.transaction() as connection:
@@ -221,6 +249,8 @@ class Service:
             state = await prompts.lock(connection, prompt_id)
             given = await prompts.find_answer(connection, prompt_id)
             if given is not None:
+                if given["withdrawn_at"] is not None:
+                    raise AnswerWithdrawn
                 if given["choice"] != choice:
                     raise AlreadyAnswered(given["choice"])
                 return Answer(choice=choice, answered_at=given["answered_at"])
@@ -229,7 +259,19 @@ class Service:
             if PromptState.ANSWERED not in TRANSITIONS[PromptState(state)]:
                 raise NotFound("prompt", str(prompt_key))  # taken back just now, to be sent again later
             await prompts.answer(connection, prompt_id, choice, now)
+            await inboxes.notify(connection)
         return Answer(choice=choice, answered_at=now)
+
+    async def unsubscribe(self, token: str) -> None:
+        """Stop all asking of the owner who holds a mail with this link; it is in force when this returns.
+
+        Errors: NotFound.
+        """
+        owner_id = await self.reach.find_unsubscriber(token)
+        async with self.database.transaction() as connection:
+            await owners.lock(connection, owner_id)
+            await addresses.opt_out(connection, owner_id, self.clock())
+            await prompts.take_back(connection, owner_id)
 
     async def _band(self, fence: Geofence) -> tuple[str | None, str | None]:
         if not previews.can_draw():
@@ -251,18 +293,10 @@ class Service:
             request_id = await requests.insert(connection, new)
             if request_id is None:
                 return None
-            # The table has the last word: a camera that has left since the index was brought up to date asks nobody.
-            owner_id = await owners.of_cameras(connection, camera_id.tolist())
-            await prompts.queue(connection, request_id, owner_id, _prompt_keys(len(owner_id)), new.opened_at)
+            queued_count = await self.fan_out.begin(connection, request_id, camera_id, new.opened_at, new.offence)
             request = request_of_row(await requests.find(connection, request_id))
-        PROMPTS_QUEUED.inc(len(owner_id))
+        PROMPTS_QUEUED.inc(queued_count)
         return request
-
-
-def _prompt_keys(count: int) -> list[UUID]:
-    """Draw the names that prompts have outside, version 4 of RFC 9562, from one read of the system's randomness."""
-    random = os.urandom(16 * count)
-    return [UUID(bytes=random[i : i + 16], version=4) for i in range(0, 16 * count, 16)]
 
 
 def parse_fence(fence: Mapping[str, Any]) -> Geofence:
@@ -286,17 +320,34 @@ async def open_service(
 ) -> AsyncIterator[Service]:
     """Start what the settings name and give the service over it; all of it ends with the block.
 
-    Errors: those of `open_database`.
+    Errors: those of `open_database`; InvalidSettings for a key or a secret that is none.
     """
     settings = settings or Settings.read()
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
+        reach = Reach.of_settings(database, clock, settings)
         feed = await CameraFeed.load(database)
         notice = Notice(database.dsn, cameras.CHANNEL)
         stack.push_async_callback(notice.close)
         follower = asyncio.create_task(feed.follow(notice), name="camera feed")
         stack.push_async_callback(_cancel, follower)
-        yield Service(settings, database, Registry(database, clock), feed, clock)
+        inbox_feed = InboxFeed(database, limit=settings.inbox_streams_max)
+        inbox_notice = Notice(database.dsn, inboxes.CHANNEL)
+        stack.push_async_callback(inbox_notice.close)
+        watcher = asyncio.create_task(inbox_feed.run(inbox_notice), name="inbox feed")
+        stack.push_async_callback(_cancel, watcher)
+        yield Service(
+            settings,
+            database,
+            Registry(database, clock),
+            Owners(database, clock),
+            feed,
+            inbox_feed,
+            reach,
+            clock,
+            FanOut(Pace.of(settings), settings.fan_out_part_count, np.random.default_rng()),
+            Closings(database, clock, timedelta(days=settings.prompt_keep_days)),
+        )
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
+from zoneinfo import available_timezones
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from geodispatch.errors import InvalidSettings
+from geodispatch.zone import QuietHours
 
 _PREFIX = "GEODISPATCH_"
+
+
+def _split(value: object) -> object:
+    """Read a list as operators write one, with commas."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -35,11 +42,84 @@ class Settings(BaseSettings):
     preview_resolution: Annotated[int, Field(ge=7, le=10, description="H3 resolution of the preview's histogram")] = 8
     preview_epsilon: Annotated[float, Field(gt=0, description="privacy loss of one drawing of the histogram")] = 1.0
 
-    send_batch_count: Annotated[int, Field(ge=1, le=10_000)] = 500
+    day_cap: Annotated[int, Field(ge=1, le=50, description="an owner is asked so often in 24 hours, by anybody")] = 1
+    week_cap: Annotated[int, Field(ge=1, le=50, description="and in 7 days")] = 2
+    quarter_cap: Annotated[int, Field(ge=1, le=50, description="and in 90 days")] = 6
+    quiet_hours: Annotated[str, Field(description='"HH:MM-HH:MM" where the camera is, or "none"')] = "21:00-08:00"
+    default_zone: Annotated[str, Field(description="for cameras whose time zone nobody looked up")] = "UTC"
+    random_delay_s: Annotated[float, Field(ge=0, le=86_400, description="a prompt waits up to so long")] = 1800.0
+    urgent_offences: Annotated[tuple[str, ...], Field(description="do not wait, and have a day's head start")] = (
+        "abduction",
+        "missing_person",
+    )
+    channel_rates: Annotated[
+        dict[str, Annotated[float, Field(gt=0)]],
+        Field(description="prompts a second of a channel, over all senders; unlimited without"),
+    ] = {}
+    fan_out_part_count: Annotated[int, Field(ge=1, description="cameras whose prompts are queued at once")] = 20_000
+    prompt_keep_days: Annotated[float, Field(gt=0, description="unanswered prompts are kept after their request")] = 90
+
+    send_batch_count: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    metrics_port: Annotated[
+        int | None, Field(ge=1, le=65535, description="where `geodispatch send` shows its counters; nowhere if unset")
+    ] = None
     send_lease_s: Annotated[float, Field(ge=1, description="a sender silent for so long loses its claim")] = 120
+    retry_after_s: Annotated[
+        tuple[Annotated[float, Field(gt=0)], ...],
+        Field(description="waits after failed tries; then the inbox has to do"),
+    ] = (5, 30, 120, 600, 1800)
     send_poll_s: Annotated[float, Field(gt=0)] = 1.0
+    channels: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(description="what `send` delivers by beside the inbox: webhook, push, mail"),
+    ] = ("webhook",)
+    allowed_networks: Annotated[
+        tuple[IPvAnyNetwork, ...],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(description="networks inside (10.0.0.0/8, …) that webhooks and push services may be in"),
+    ] = ()
     webhook_timeout_s: Annotated[float, Field(gt=0)] = 10.0
-    webhook_connections: Annotated[int, Field(ge=1)] = 32
+    webhook_connections: Annotated[int, Field(ge=1, description="to all endpoints together")] = 256
+    webhook_batch_count: Annotated[int, Field(ge=1, le=1000, description="prompts in one POST")] = 100
+    webhook_concurrency: Annotated[int, Field(ge=1, description="POSTs to one endpoint at a time")] = 4
+
+    public_url: str | None = Field(None, description="https:// address of `serve`, for links in mails")
+    link_secret: SecretStr | None = Field(None, description="signs those links; 32 characters or more")
+
+    mail_host: str | None = None
+    mail_port: Annotated[int, Field(ge=1, le=65535)] = 587
+    mail_tls: Literal["starttls", "tls", "none"] = "starttls"
+    mail_ca_file: Path | None = Field(
+        None, description="who vouches for the mail server, if not the system's authorities"
+    )
+    mail_user: str | None = None
+    mail_password: SecretStr | None = None
+    mail_from: str | None = Field(None, description='such as "Camera requests <requests@city.example>"')
+    mail_timeout_s: Annotated[float, Field(gt=0, description="for one step; a batch has three times as long")] = 20.0
+    mail_connections: Annotated[int, Field(ge=1)] = 4
+    mail_batch_count: Annotated[int, Field(ge=1, le=1000, description="mails over one connection")] = 50
+
+    vapid_key_file: Path | None = Field(None, description="PEM, of `geodispatch push-key`")
+    vapid_contact: str | None = Field(None, description="mail address for push services")
+    push_timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    push_connections: Annotated[int, Field(ge=1)] = 64
+
+    inbox_streams_max: Annotated[int, Field(ge=1, description="owners' pages that may listen to one `serve`")] = 10_000
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _check_hours(cls, text: str) -> str:
+        return str(QuietHours.parse(text))
+
+    @field_validator("default_zone")
+    @classmethod
+    def _check_zone(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError("write a time zone as the IANA does: America/Chicago")
+        return name
 
     @classmethod
     def read(cls) -> Self:

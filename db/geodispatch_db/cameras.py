@@ -38,12 +38,13 @@ async def upsert(
     owner: Sequence[str],
     lon_e7: Sequence[int],
     lat_e7: Sequence[int],
+    zone: Sequence[str | None],
 ) -> int:
     """Insert or move cameras whose owners are known; return how many rows changed.
 
     Wants: no external id twice.
     """
-    return len(await connection.fetch(_SQL["upsert_cameras"], external_id, owner, lon_e7, lat_e7))
+    return len(await connection.fetch(_SQL["upsert_cameras"], external_id, owner, lon_e7, lat_e7, zone))
 
 
 async def remove(connection: asyncpg.Connection, external_id: str) -> bool:

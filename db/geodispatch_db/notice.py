@@ -22,10 +22,12 @@ class Notice:
         self._channel = channel
         self._noticed = asyncio.Event()
         self._connection: asyncpg.Connection | None = None
+        self._listening = asyncio.Lock()
 
     async def wait(self, timeout_s: float) -> None:
         """Return at the next notice since the last return, or after `timeout_s` at the latest."""
-        await self._listen()
+        async with self._listening:  # several may wait, and one connection serves them all
+            await self._listen()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._noticed.wait()

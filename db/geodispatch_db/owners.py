@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 import asyncpg
+import numpy as np
+import numpy.typing as npt
 
 from geodispatch_db.queries import load
 
 _SQL = load("owners")
+
+
+@dataclass(frozen=True)
+class OwnersOfChannel:
+    """Owners whom one channel reaches.
+
+    owner_id   (n,)  i8  in order, each once
+    camera_id  (n,)  i8  the first of each owner's cameras
+    """
+
+    channel: str
+    owner_id: npt.NDArray[np.int64]
+    camera_id: npt.NDArray[np.int64]
 
 
 async def upsert(connection: asyncpg.Connection, external_id: Sequence[str], webhook_id: int | None = None) -> None:
@@ -25,9 +42,90 @@ async def find(connection: asyncpg.Connection, external_id: str) -> int | None:
     return found
 
 
-async def of_cameras(connection: asyncpg.Connection, camera_id: Sequence[int]) -> list[int]:
-    """Return the owners of these cameras, each once, in order."""
-    return [row["owner_id"] for row in await connection.fetch(_SQL["owners_of_cameras"], camera_id)]
+async def of_cameras(
+    connection: asyncpg.Connection, camera_id: Sequence[int], *, without_prompt_of: int | None = None
+) -> list[OwnersOfChannel]:
+    """Return the owners of these cameras, each once, by the channel that reaches them.
+
+    `without_prompt_of` names a request: owners who have a prompt of it already are left out.
+
+    Cost: O(n log n) in PostgreSQL; here no object per owner.
+    """
+    found: list[OwnersOfChannel] = []
+    for row in await connection.fetch(_SQL["owners_of_cameras"], camera_id, without_prompt_of):
+        owner, camera = np.frombuffer(row["pairs"], ">i8").reshape(-1, 2).T.astype(np.int64)
+        order = np.lexsort((camera, owner))
+        owner_id, first = np.unique(owner[order], return_index=True)
+        found.append(OwnersOfChannel(row["channel"], owner_id, camera[order][first]))
+    return found
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What an owner wishes, as the columns have it; quiet hours in minutes after midnight, local."""
+
+    opted_out: bool
+    week_max: int | None
+    quiet_start: int | None
+    quiet_end: int | None
+    channel: str | None
+    language: str | None
+    muted_agencies: list[str]
+    muted_offences: list[str]
+    muted_cameras: list[str]
+
+
+async def read_preferences(connection: asyncpg.Connection, owner_id: int) -> Preferences:
+    """Return what an owner wishes."""
+    return Preferences(**await connection.fetchrow(_SQL["preferences_of_owner"], owner_id))
+
+
+async def lock(connection: asyncpg.Connection, owner_id: int) -> None:
+    """Wait for the claims that are just deciding over an owner, and hold off further ones."""
+    await connection.execute(_SQL["lock_owner"], owner_id)
+
+
+async def write_preferences(
+    connection: asyncpg.Connection,
+    owner_id: int,
+    wished: Preferences,
+    muted_agency_ids: Sequence[int],
+    now: datetime,
+) -> None:
+    """Write down what a locked owner wishes."""
+    await connection.execute(
+        _SQL["set_preferences"],
+        owner_id,
+        now if wished.opted_out else None,
+        muted_agency_ids,
+        wished.muted_offences,
+        wished.week_max,
+        wished.quiet_start,
+        wished.quiet_end,
+        wished.channel,
+        wished.language,
+    )
+    await connection.execute(_SQL["mute_cameras"], owner_id, wished.muted_cameras)
+
+
+async def list_cameras(connection: asyncpg.Connection, owner_id: int) -> list[asyncpg.Record]:
+    """Return an owner's cameras."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["cameras_of_owner"], owner_id)
+    return rows
+
+
+async def list_queued(connection: asyncpg.Connection, owner_id: int, now: datetime) -> list[asyncpg.Record]:
+    """Return what is still in line or under way for an owner, with the fence and the camera it goes by.
+
+    Cost: one look-up for each open request of anybody.
+    """
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["queued_of_owner"], owner_id, now)
+    return rows
+
+
+async def go_by_camera(connection: asyncpg.Connection, request_id: int, owner_id: int, camera_id: int) -> None:
+    """Let a queued prompt go by another of its owner's cameras."""
+    await connection.execute(_SQL["go_by_camera"], request_id, owner_id, camera_id)
 
 
 async def add_webhook(connection: asyncpg.Connection, url: str, secret: str) -> int:

@@ -1,19 +1,23 @@
 """Prompts: the table is the queue.
 
-A sender's transaction is `lock_due`, `read_due`, then `mark_sending` and `suppress`; after delivery a second one is
-`hold_open_requests`, `mark_delivered`, `requeue`, `insert_attempts`, `close`. What may follow what stands in
-geodispatch/prompt.py.
+A sender's transaction is `lock_due`, `hold_open_requests`, `read_due`, then `mark_sending`, `suppress` and `delay`;
+after delivery a second one is `hold_open_requests`, `mark_delivered`, `requeue`, `close_these`. What may follow what
+stands in geodispatch/prompt.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
+import numpy as np
+import numpy.typing as npt
 
+from geodispatch_db.copy import copy_rows
 from geodispatch_db.queries import load
 
 _SQL = load("prompts")
@@ -26,18 +30,43 @@ PromptId = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class DuePrompt:
-    """A locked prompt and what decides over it."""
+class LockedPrompts:
+    """Prompts that this transaction holds with their owners; `places` are PostgreSQL's own words for where they lie."""
 
+    count: int
+    places: str
+    owner_places: str
+    request_ids: list[int]
+
+
+class DuePrompt(NamedTuple):
+    """A locked prompt and what decides over it. A tuple, because a thousand are made for each claim."""
+
+    position: int
+    """Which of the locked ones it is, from 1."""
     request_id: int
     owner_id: int
     key: UUID
+    channel: str
     attempt_count: int
+    due_at: datetime
     owner_external_id: str
-    is_open: bool
     webhook_url: str | None
     webhook_secret: str | None
-    owner_asked_at: datetime | None
+    agency_id: int
+    agency_day_quota: int | None
+    offence: str
+    is_opted_out: bool
+    is_muted: bool
+    has_camera: bool
+    zone: str | None
+    quiet_start: int | None
+    """Minutes after midnight, local; None for the operator's default."""
+    quiet_end: int | None
+    week_max: int | None
+    asked_at: list[datetime]
+    """When the owner was asked lately, over all agencies; `asked_for` says for which request."""
+    asked_for: list[int]
 
     @property
     def id(self) -> PromptId:
@@ -45,15 +74,40 @@ class DuePrompt:
         return self.request_id, self.owner_id
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One settled delivery try; `number` is the claim it belongs to."""
 
     id: PromptId
     number: int
-    channel: str
     duration_s: float
     failure: str | None
+
+
+@dataclass(frozen=True)
+class NewPrompts:
+    """Prompts of one channel that are about to be queued.
+
+    owner_id   (n,)  i8   in order
+    camera_id  (n,)  i8   the camera that each goes by
+    key        (n,)  V16  the name that each has outside
+    due_at     (n,)  i8   microseconds since 2000
+    """
+
+    channel: str
+    owner_id: npt.NDArray[np.int64]
+    camera_id: npt.NDArray[np.int64]
+    key: npt.NDArray[np.void]
+    due_at: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class QueueLevel:
+    """How a channel's queue stands; `oldest_due_at` is the first place in line of what is due."""
+
+    due_count: int
+    waiting_count: int
+    sending_count: int
+    oldest_due_at: datetime | None
 
 
 def _columns(ids: Iterable[PromptId]) -> tuple[list[int], list[int]]:
@@ -61,77 +115,158 @@ def _columns(ids: Iterable[PromptId]) -> tuple[list[int], list[int]]:
     return [request_id for request_id, _ in pairs], [owner_id for _, owner_id in pairs]
 
 
-async def queue(
-    connection: asyncpg.Connection, request_id: int, owner_id: Sequence[int], key: Sequence[UUID], due_at: datetime
-) -> None:
-    """Queue one prompt an owner, by COPY."""
-    await connection.copy_records_to_table(
-        "prompt",
-        columns=["request_id", "owner_id", "key", "due_at"],
-        records=[(request_id, owner, name, due_at) for owner, name in zip(owner_id, key, strict=True)],
-    )
+async def queue(connection: asyncpg.Connection, request_id: int, new: Iterable[NewPrompts]) -> None:
+    """Queue one prompt an owner, by binary COPY.
+
+    Wants: owners that exist, read in this transaction: no foreign key looks after it.
+    """
+    parts: list[npt.NDArray[np.void]] = []
+    for part in new:
+        label = np.array(part.channel.encode())
+        columns = [("request_id", "i8"), ("owner_id", "i8"), ("camera_id", "i8"), ("key", "V16")]
+        rows = np.empty(part.owner_id.size, [*columns, ("due_at", "i8"), ("channel", label.dtype.str)])
+        rows["request_id"], rows["channel"] = request_id, label
+        for name in ("owner_id", "camera_id", "key", "due_at"):
+            rows[name] = getattr(part, name)
+        parts.append(rows)
+    await copy_rows(connection, "prompt", parts)
 
 
-async def lock_due(connection: asyncpg.Connection, now: datetime, limit: int) -> list[PromptId]:
-    """Lock up to `limit` due prompts and their owners, skipping what other senders hold."""
-    return [
-        (row["request_id"], row["owner_id"]) for row in await connection.fetch(_SQL["lock_due_prompts"], now, limit)
-    ]
+async def lock_due(connection: asyncpg.Connection, channel: str, now: datetime, limit: int) -> LockedPrompts | None:
+    """Lock up to `limit` due prompts of a channel and their owners, skipping what other senders hold."""
+    found = await connection.fetchrow(_SQL["lock_due_prompts"], channel, now, limit)
+    return LockedPrompts(*found) if found["prompt_count"] else None
 
 
-async def read_due(connection: asyncpg.Connection, ids: Sequence[PromptId], now: datetime) -> list[DuePrompt]:
-    """Read what decides over locked prompts, in the order of their due times."""
-    return [DuePrompt(**row) for row in await connection.fetch(_SQL["due_prompts"], *_columns(ids), now)]
+async def peek_due(connection: asyncpg.Connection, channel: str, now: datetime, limit: int) -> LockedPrompts | None:
+    """Find what `lock_due` would, in a transaction that only reads: others may change it at once."""
+    found = await connection.fetchrow(_SQL["peek_due_prompts"], channel, now, limit)
+    return LockedPrompts(*found) if found["prompt_count"] else None
+
+
+async def read_due(connection: asyncpg.Connection, locked: LockedPrompts) -> list[DuePrompt]:
+    """Read what decides over locked prompts, in no promised order."""
+    rows = await connection.fetch(_SQL["due_prompts"], locked.places, locked.owner_places)
+    return [DuePrompt(*row) for row in rows]
 
 
 async def mark_sending(
-    connection: asyncpg.Connection, ids: Sequence[PromptId], now: datetime, lease_until: datetime
+    connection: asyncpg.Connection,
+    locked: LockedPrompts,
+    due: Sequence[DuePrompt],
+    now: datetime,
+    lease_until: datetime,
+    *,
+    keep_count: int,
 ) -> None:
-    """Claim locked prompts until the lease ends."""
-    await connection.execute(_SQL["mark_sending"], *_columns(ids), now, lease_until)
+    """Claim some of the locked prompts until the lease ends, and note in their owners that they were asked.
+
+    Of each owner's asks the newest `keep_count` are kept.
+
+    Wants: no owner twice.
+    """
+    left_out = sorted(set(range(1, locked.count + 1)).difference(prompt.position for prompt in due))
+    await connection.execute(
+        _SQL["mark_sending"], locked.places, locked.owner_places, left_out, now, lease_until, keep_count
+    )
+    if again := [prompt.id for prompt in due if prompt.asked_for and prompt.request_id in prompt.asked_for]:
+        request_ids, owner_ids = _columns(again)
+        await connection.execute(_SQL["mark_asked_again"], owner_ids, request_ids, now)
 
 
-async def suppress(connection: asyncpg.Connection, reason_by_id: dict[PromptId, str]) -> None:
+async def suppress(
+    connection: asyncpg.Connection, locked: LockedPrompts, reason_by_position: Mapping[int, str]
+) -> None:
     """Give up locked prompts, each for its reason."""
-    await connection.execute(_SQL["suppress"], *_columns(reason_by_id), list(reason_by_id.values()))
+    reasons = list(reason_by_position.values())
+    await connection.execute(_SQL["suppress"], locked.places, list(reason_by_position), reasons)
+
+
+async def delay(
+    connection: asyncpg.Connection, locked: LockedPrompts, due_at_by_position: Mapping[int, datetime]
+) -> None:
+    """Put locked prompts back in line, each at its time."""
+    times = list(due_at_by_position.values())
+    await connection.execute(_SQL["delay"], locked.places, list(due_at_by_position), times)
+
+
+async def divert(connection: asyncpg.Connection, locked: LockedPrompts, channel_by_position: Mapping[int, str]) -> None:
+    """Let locked prompts wait for another channel, at the same place in line."""
+    channels = list(channel_by_position.values())
+    await connection.execute(_SQL["divert"], locked.places, list(channel_by_position), channels)
 
 
 async def hold_open_requests(connection: asyncpg.Connection, request_ids: Iterable[int], now: datetime) -> set[int]:
     """Return which of the requests are open, and keep those open while the transaction lasts.
 
-    Before any of their prompts is locked or changed, as closing does, too.
+    Closing changes the request alone, so that this never waits for whoever waits for a prompt.
     """
     return {row["id"] for row in await connection.fetch(_SQL["hold_open_requests"], sorted(set(request_ids)), now)}
 
 
-async def mark_delivered(connection: asyncpg.Connection, attempts: Sequence[Attempt], now: datetime) -> None:
-    """Settle claims that reached their owners; a claim that has lapsed and was taken over is left alone."""
+async def find_open_requests(connection: asyncpg.Connection, request_ids: Iterable[int], now: datetime) -> set[int]:
+    """Return which of the requests are open, as `hold_open_requests` does, without keeping them so."""
+    return {row["id"] for row in await connection.fetch(_SQL["open_requests"], list(request_ids), now)}
+
+
+async def still_claimed(connection: asyncpg.Connection, claims: Sequence[tuple[PromptId, int]]) -> set[PromptId]:
+    """Return which claims, each with its number, still stand."""
+    ids = _columns(prompt_id for prompt_id, _ in claims)
+    rows = await connection.fetch(_SQL["claimed_prompts"], *ids, [number for _, number in claims])
+    return {(row["request_id"], row["owner_id"]) for row in rows}
+
+
+async def mark_delivered(
+    connection: asyncpg.Connection, attempts: Sequence[Attempt], channel: str, now: datetime
+) -> None:
+    """Settle claims that reached their owners, and write down the tries.
+
+    A claim that has lapsed and was taken over is left alone; the try counts all the same.
+    """
+    await connection.execute(_SQL["mark_delivered"], *_tries(attempts), channel, now)
+
+
+async def requeue(
+    connection: asyncpg.Connection,
+    attempts: Sequence[Attempt],
+    channel: str,
+    now: datetime,
+    *,
+    due_at: Sequence[datetime],
+    next_channel: Sequence[str],
+) -> None:
+    """Put failed claims back until their next try on a channel, and write down the tries.
+
+    A claim that was taken over is left alone; the try counts all the same.
+    """
+    failures = [attempt.failure for attempt in attempts]
+    await connection.execute(_SQL["requeue"], *_tries(attempts), failures, due_at, next_channel, channel, now)
+
+
+def _tries(attempts: Sequence[Attempt]) -> tuple[list[int], list[int], list[int], list[float]]:
     ids = _columns(attempt.id for attempt in attempts)
-    await connection.execute(_SQL["mark_delivered"], *ids, [attempt.number for attempt in attempts], now)
+    return *ids, [attempt.number for attempt in attempts], [attempt.duration_s for attempt in attempts]
 
 
-async def requeue(connection: asyncpg.Connection, attempts: Sequence[Attempt], due_at: Sequence[datetime]) -> None:
-    """Put failed claims back until their next try; a claim that was taken over is left alone."""
-    ids = _columns(attempt.id for attempt in attempts)
-    await connection.execute(_SQL["requeue"], *ids, [attempt.number for attempt in attempts], due_at)
+async def close_these(connection: asyncpg.Connection, ids: Sequence[PromptId]) -> None:
+    """Settle some prompts of closed requests: delivered ones expire, queued ones are never sent."""
+    await connection.execute(_SQL["close_these_prompts"], *_columns(ids))
 
 
-async def insert_attempts(connection: asyncpg.Connection, attempts: Sequence[Attempt], now: datetime) -> None:
-    """Write down delivery tries."""
-    await connection.execute(
-        _SQL["insert_attempts"],
-        *_columns(attempt.id for attempt in attempts),
-        [attempt.number for attempt in attempts],
-        [attempt.channel for attempt in attempts],
-        [attempt.duration_s for attempt in attempts],
-        [attempt.failure for attempt in attempts],
-        now,
-    )
+async def close_next(
+    connection: asyncpg.Connection, request_id: int, after_owner_id: int, limit: int
+) -> tuple[int, int]:
+    """Settle the next prompts of a closed request; return how many, and the last of their owners."""
+    row = await connection.fetchrow(_SQL["close_next_prompts"], request_id, after_owner_id, limit)
+    return row["prompt_count"], row["last_owner_id"]
 
 
-async def close(connection: asyncpg.Connection, request_ids: Sequence[int]) -> None:
-    """Settle the prompts of closed requests: delivered ones expire, queued ones are never sent."""
-    await connection.execute(_SQL["close_prompts"], request_ids)
+async def prune_next(
+    connection: asyncpg.Connection, request_id: int, after_owner_id: int, limit: int
+) -> tuple[int, int]:
+    """Forget the next prompts of a closed request that nobody answered; return how many, and the last owner."""
+    row = await connection.fetchrow(_SQL["prune_next_prompts"], request_id, after_owner_id, limit)
+    return row["prompt_count"], row["last_owner_id"]
 
 
 async def list_of_owner(connection: asyncpg.Connection, owner_id: int, limit: int) -> list[asyncpg.Record]:
@@ -140,10 +275,31 @@ async def list_of_owner(connection: asyncpg.Connection, owner_id: int, limit: in
     return rows
 
 
+async def history_of_owner(
+    connection: asyncpg.Connection, owner_id: int, before: int | None, limit: int
+) -> list[asyncpg.Record]:
+    """Return all that was settled for an owner, sent or not, with the requests, newest first."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["history_of_owner"], owner_id, before, limit)
+    return rows
+
+
 async def find_request_of(connection: asyncpg.Connection, owner_id: int, key: UUID) -> int | None:
     """Return the request of one of an owner's prompts, once it is or may be on its way."""
     found: int | None = await connection.fetchval(_SQL["request_of_prompt"], owner_id, key)
     return found
+
+
+async def take_back(connection: asyncpg.Connection, owner_id: int) -> None:
+    """Give up what is under way to a locked owner against the owner's wish.
+
+    Its sender will find that the claim no longer stands.
+    """
+    await connection.execute(_SQL["take_back"], owner_id)
+
+
+async def reroute(connection: asyncpg.Connection, owner_id: int) -> None:
+    """Let what is in line for a locked owner take the owner's channel."""
+    await connection.execute(_SQL["reroute"], owner_id)
 
 
 async def lock(connection: asyncpg.Connection, prompt_id: PromptId) -> str:
@@ -163,6 +319,19 @@ async def answer(connection: asyncpg.Connection, prompt_id: PromptId, choice: st
     await connection.execute(_SQL["mark_answered"], *prompt_id, now)
 
 
+async def withdraw_answer(connection: asyncpg.Connection, prompt_id: PromptId, now: datetime) -> asyncpg.Record | None:
+    """Take an answer back and return it; None if there is none. The first time counts."""
+    return await connection.fetchrow(_SQL["withdraw_answer"], *prompt_id, now)
+
+
 async def count_by_state(connection: asyncpg.Connection, request_id: int) -> dict[str, int]:
     """Count a request's prompts in each state."""
     return {row["state"]: row["count"] for row in await connection.fetch(_SQL["count_prompts"], request_id)}
+
+
+async def measure_queue(connection: asyncpg.Connection, channel: str, now: datetime) -> QueueLevel:
+    """Measure a channel's queue.
+
+    Cost: O(prompts in line); some 0.2 s a million.
+    """
+    return QueueLevel(**await connection.fetchrow(_SQL["measure_queue"], channel, now))

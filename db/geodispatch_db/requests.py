@@ -1,12 +1,15 @@
-"""Requests: inserted once, closed once, never otherwise changed."""
+"""Requests: inserted once, closed once, never otherwise changed; and what of them is still to be worked off."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import asyncpg
+import numpy as np
+import numpy.typing as npt
 
 from geodispatch_db.queries import load
 
@@ -53,6 +56,12 @@ async def find(connection: asyncpg.Connection, request_id: int) -> asyncpg.Recor
     return await connection.fetchrow(_SQL["request_by_id"], request_id)
 
 
+async def find_many(connection: asyncpg.Connection, request_ids: Sequence[int]) -> list[asyncpg.Record]:
+    """Return requests with their agencies' slugs and names."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["requests_by_ids"], request_ids)
+    return rows
+
+
 async def list_public(connection: asyncpg.Connection, before: int | None, limit: int) -> list[asyncpg.Record]:
     """Return opened requests, newest first."""
     rows: list[asyncpg.Record] = await connection.fetch(_SQL["public_requests"], before, limit)
@@ -61,9 +70,99 @@ async def list_public(connection: asyncpg.Connection, before: int | None, limit:
 
 async def close(connection: asyncpg.Connection, request_id: int, agency_id: int, now: datetime, reason: str) -> bool:
     """Close an agency's open request; False if it has none of this id that is open."""
-    return await connection.fetchval(_SQL["close_request"], request_id, agency_id, now, reason) is not None
+    closed = await connection.fetchval(_SQL["close_request"], request_id, agency_id, now, reason) is not None
+    if closed:
+        await connection.execute(_SQL["insert_closing"], [request_id], now)
+    return closed
 
 
 async def close_expired(connection: asyncpg.Connection, now: datetime) -> list[int]:
     """Close the open requests whose time is over and return their ids."""
-    return [row["id"] for row in await connection.fetch(_SQL["close_expired_requests"], now)]
+    closed = [row["id"] for row in await connection.fetch(_SQL["close_expired_requests"], now)]
+    if closed:
+        await connection.execute(_SQL["insert_closing"], closed, now)
+    return closed
+
+
+# ---- what is worked off in parts: each part and how far it came are one transaction
+
+
+@dataclass(frozen=True)
+class Closing:
+    """A closed request, and the last owner whose prompt was worked off."""
+
+    request_id: int
+    done_owner_id: int
+
+
+async def lock_closing(connection: asyncpg.Connection, request_id: int | None = None) -> Closing | None:
+    """Take a closed request, this or any, whose prompts are not all settled, and that nobody else has taken."""
+    row = await connection.fetchrow(_SQL["lock_closing"], request_id)
+    return row and Closing(**row)
+
+
+async def lock_prunable(connection: asyncpg.Connection, closed_before: datetime) -> Closing | None:
+    """Take a request that was closed before then, whose prompts are all settled, and that nobody else has taken."""
+    row = await connection.fetchrow(_SQL["lock_prunable"], closed_before)
+    return row and Closing(**row)
+
+
+async def advance_closing(connection: asyncpg.Connection, request_id: int, last_owner_id: int) -> None:
+    """Note how far a closed request has come."""
+    await connection.execute(_SQL["advance_closing"], request_id, last_owner_id)
+
+
+async def finish_settling(connection: asyncpg.Connection, request_id: int) -> None:
+    """Note that all prompts of a closed request are settled."""
+    await connection.execute(_SQL["finish_settling"], request_id)
+
+
+async def delete_closing(connection: asyncpg.Connection, request_id: int) -> None:
+    """Be done with a closed request."""
+    await connection.execute(_SQL["delete_closing"], request_id)
+
+
+@dataclass(frozen=True)
+class FanOut:
+    """A request that is not all queued yet, and its next part.
+
+    camera_id  (n,)  i8  the part's cameras
+    """
+
+    request_id: int
+    agency_id: int
+    offence: str
+    opened_at: datetime
+    done_count: int
+    camera_count: int
+    camera_id: npt.NDArray[np.int64]
+
+
+async def add_fan_out(connection: asyncpg.Connection, request_id: int, camera_id: npt.NDArray[np.int64]) -> None:
+    """Leave the cameras of a request, at least one, to be worked off."""
+    await connection.execute(_SQL["insert_fan_out"], request_id, camera_id.astype("<i8").tobytes())
+
+
+async def lock_fan_out(connection: asyncpg.Connection, part_count: int) -> FanOut | None:
+    """Take a request that is still to be fanned out and that nobody else has taken, with its next cameras."""
+    row = await connection.fetchrow(_SQL["lock_fan_out"], part_count)
+    if row is None:
+        return None
+    columns = dict(row)
+    return FanOut(camera_id=np.frombuffer(columns.pop("part"), "<i8").astype(np.int64), **columns)
+
+
+async def advance_fan_out(connection: asyncpg.Connection, fan_out: FanOut) -> bool:
+    """Note that this part is queued; return True if it was the last."""
+    done_count = fan_out.done_count + fan_out.camera_id.size
+    is_last = done_count >= fan_out.camera_count
+    if is_last:
+        await connection.execute(_SQL["delete_fan_out"], fan_out.request_id)
+    else:
+        await connection.execute(_SQL["advance_fan_out"], fan_out.request_id, done_count)
+    return is_last
+
+
+async def drop_fan_out(connection: asyncpg.Connection, request_id: int) -> None:
+    """Be done with a fan-out before its end."""
+    await connection.execute(_SQL["delete_fan_out"], request_id)

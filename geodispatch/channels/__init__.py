@@ -1,20 +1,47 @@
-"""Ways to reach an owner. A channel is given prompts and says of each whether it arrived."""
+"""Ways to reach an owner. A channel is given messages and says of each whether it arrived.
+
+Whatever a channel does, a delivered prompt lies in the owner's inbox here: the others tell the owner, or the owner's
+app, that it does.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
+from uuid import UUID
 
-from geodispatch_db.prompts import DuePrompt
+from geodispatch.request import Request
+from geodispatch_db.addresses import Address
 
 
-@dataclass(frozen=True)
-class Delivery:
+class Message(NamedTuple):
+    """A prompt on its way out. `key` never changes, so that a receiver can drop what comes a second time."""
+
+    request_id: int
+    owner_id: int
+    key: UUID
+    owner: str
+    """The owner's id, as the cameras name it."""
+    address: Address
+    language: str | None = None
+    """A BCP 47 tag."""
+    request: Request | None = None
+    """What is asked; given to channels that say it."""
+
+
+class Delivery(NamedTuple):
     """How one try ended; `failure` says why it did not arrive, None if it did."""
 
     duration_s: float
     failure: str | None = None
+    is_gone: bool = False
+    """The address takes nothing any more: it is used no more, and the prompt is not tried there again."""
+    is_endpoint_down: bool = False
+    """It failed for a reason that others at the same endpoint share."""
+    retry_after_s: float | None = None
+    """The endpoint asked for so much patience."""
+    gone_subscription_ids: tuple[int, ...] = ()
+    """Browsers that are gone; the prompt may have arrived at another."""
 
 
 class Channel(Protocol):
@@ -22,16 +49,24 @@ class Channel(Protocol):
 
     name: str
     batch_count: int
-    """How many prompts it takes at a time."""
+    """How many messages it takes at a time."""
     batch_timeout_s: float
     """How long so many can take at the most."""
+    concurrency: int
+    """How many batches one endpoint gets at a time."""
+    tells_request: bool
+    """It says what is asked, so that its messages have a `request`."""
 
-    async def deliver(self, prompts: Sequence[DuePrompt]) -> list[Delivery]:
-        """Try each prompt once and return how that ended, in the same order.
+    def endpoint_of(self, address: Address) -> str | None:
+        """Return what fails together with this address, as a name; None if the channel cannot reach it."""
+        ...
 
-        A try may be repeated after a crash: what goes out names the prompt by its `key`, which never changes, so that
-        the receiver can drop the second one.
+    async def deliver(self, messages: Sequence[Message]) -> list[Delivery]:
+        """Try each message of one endpoint once and return how that ended, in the same order.
 
-        Errors: none; whatever goes wrong is that prompt's failure.
+        A try may be repeated after a crash: what goes out names the prompt by its `key`, so that the receiver can drop
+        the second one.
+
+        Errors: none that is the world's; what is raised all the same fails the message alone, see `deliver_each`.
         """
         ...

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from geodispatch.channels import Delivery
-from geodispatch_db.prompts import DuePrompt
+from geodispatch.channels import Delivery, Message
+from geodispatch.prompt import ChannelName
+from geodispatch_db.addresses import Address
 
 
 class Inbox:
     """The prompts that `GET prompts` lists."""
 
-    name = "inbox"
+    name: str = ChannelName.INBOX
     batch_count = 10_000
     batch_timeout_s = 0.0
+    concurrency = 1
+    tells_request = False
 
-    async def deliver(self, prompts: Sequence[DuePrompt]) -> list[Delivery]:
+    def endpoint_of(self, address: Address) -> str:
+        """Return the only one; it reaches everybody."""
+        return "here"
+
+    async def deliver(self, messages: Sequence[Message]) -> list[Delivery]:
         """Succeed: settling the prompt as delivered is what puts it there."""
-        return [Delivery(0.0)] * len(prompts)
+        return [Delivery(0.0)] * len(messages)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from time import perf_counter
 
 import structlog
@@ -11,7 +12,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from geodispatch.accounts import OperatorCaller
-from geodispatch.errors import GeodispatchError, InvalidSettings, NotFound
+from geodispatch.errors import GeodispatchError, InvalidSettings, NotFound, Unavailable
 from geodispatch.metrics import HTTP_DURATION
 from geodispatch.service import Service
 from geodispatch.web import openapi
@@ -19,6 +20,7 @@ from geodispatch.web.api import PREFIX, ROUTES
 from geodispatch.web.call import SERVICE, authenticate
 from geodispatch.web.errors import KINDS, http_problem, problem_response, unexpected_problem
 from geodispatch.web.pages import add_pages
+from geodispatch.web.unsubscribe import add_unsubscribe
 
 log = structlog.get_logger()
 
@@ -27,6 +29,7 @@ def create_app(service: Service) -> web.Application:
     """Make the application over an open service; who runs it also closes the service."""
     app = web.Application(middlewares=[_observe, _translate])
     app[SERVICE] = service
+    app.on_shutdown.append(_end_streams)
     for route in ROUTES:
         app.router.add_route(route.method, f"{PREFIX}/{route.path}", route.respond)
     app.router.add_get("/openapi.json", _openapi)
@@ -34,6 +37,7 @@ def create_app(service: Service) -> web.Application:
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz)
     app.router.add_get("/metrics", _metrics)
+    add_unsubscribe(app)
     add_pages(app)
     return app
 
@@ -87,6 +91,10 @@ async def _translate(request: web.Request, handler: Handle) -> web.StreamRespons
         return unexpected_problem()
 
 
+async def _end_streams(app: web.Application) -> None:
+    app[SERVICE].inboxes.close()
+
+
 async def _openapi(_: web.Request) -> web.Response:
     return web.json_response(openapi.document())
 
@@ -102,7 +110,11 @@ async def _readyz(request: web.Request) -> web.Response:
 
 async def _metrics(request: web.Request) -> web.Response:
     # Not for everybody: a counter read before and after a request would tell how many owners it reached.
-    await authenticate(request.app[SERVICE], request, OperatorCaller)
+    service = request.app[SERVICE]
+    await authenticate(service, request, OperatorCaller)
+    with suppress(Unavailable):  # what this process counted is told all the same
+        await service.measure_queue()
+        await service.registry.measure_channels()
     return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

@@ -48,6 +48,8 @@ class Reply:
 
     body: BaseModel | None
     location: str | None = None
+    stream: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
+    """Answers by itself, over as long as it likes."""
 
 
 Handler = Callable[[Call], Awaitable[Reply]]
@@ -65,12 +67,14 @@ class Route:
     body: type[BaseModel] | None = None
     ndjson: type[BaseModel] | None = None
     reply: type[BaseModel] | None = None
+    stream_type: str | None = None
+    """The media type of a reply that is a stream."""
     status: int = 200
     header_names: tuple[str, ...] = ()
     id_schema: Mapping[str, str] = field(default_factory=lambda: {"type": "string"})
     errors: tuple[type[GeodispatchError], ...] = ()
 
-    async def respond(self, request: web.Request) -> web.Response:
+    async def respond(self, request: web.Request) -> web.StreamResponse:
         """Answer an HTTP request.
 
         Errors: leaves of GeodispatchError.
@@ -85,6 +89,8 @@ class Route:
             body=await self._read_body(service, request),
         )
         reply = await self.handler(call)
+        if reply.stream is not None:
+            return await reply.stream(request)
         headers = {"Cache-Control": "no-store"}
         if reply.location is not None:
             headers["Location"] = reply.location

@@ -29,6 +29,7 @@ STATUS: dict[type[GeodispatchError], int] = {
     errors.IdempotencyKeyReused: 422,
     errors.AgencyExists: 409,
     errors.AlreadyAnswered: 409,
+    errors.AnswerWithdrawn: 409,
     errors.RequestNotOpen: 409,
     errors.UnsupportedMediaType: 415,
     errors.BodyTooLarge: 413,

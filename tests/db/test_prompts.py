@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
+from random import Random
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
+import numpy as np
 import pytest
 
 from geodispatch import pace
+from geodispatch.fan_out import draw_keys
 from geodispatch.prompt import TRANSITIONS, PromptState
+from geodispatch.zone import QuietHours
 from geodispatch_db import prompts
+from geodispatch_db.copy import microseconds
 from geodispatch_db.pool import open_connection
 
 NOW = datetime(2026, 7, 1, 15, tzinfo=UTC)
 LEASE = timedelta(minutes=2)
+PACE = pace.Pace(quiet=QuietHours(0, 0), random_delay=timedelta())
 
 
 async def fill(connection: asyncpg.Connection, *, request_count: int, owner_count: int) -> None:
@@ -41,17 +46,33 @@ async def fill(connection: asyncpg.Connection, *, request_count: int, owner_coun
             NOW,
             NOW + timedelta(days=7),
         )
-        owner_id = range(1, owner_count + 1)
-        await prompts.queue(connection, number, owner_id, [uuid4() for _ in owner_id], NOW)
+        owner_id = np.arange(1, owner_count + 1)
+        due_at = np.full(owner_count, microseconds(NOW))
+        new = prompts.NewPrompts("inbox", owner_id, np.zeros(owner_count, np.int64), draw_keys(owner_count), due_at)
+        await prompts.queue(connection, number, [new])
+    await connection.execute("update prompt set camera_id = null")  # owners without cameras, as before there were any
+
+
+async def plan_over(
+    connection: asyncpg.Connection, locked: prompts.LockedPrompts | None, now: datetime, request_ids: Any = None
+) -> pace.Plan:
+    """Read and decide as a sender does, over all that is locked or only over some requests' prompts."""
+    if locked is None:
+        return pace.Plan()
+    open_ids = await prompts.hold_open_requests(connection, locked.request_ids, now)
+    due = await prompts.read_due(connection, locked)
+    due = [prompt for prompt in due if request_ids is None or prompt.request_id in request_ids]
+    return pace.plan(due, now, pace=PACE, open_ids=open_ids, lease=LEASE, random=Random(1))
 
 
 async def claim(connection: asyncpg.Connection, limit: int, now: datetime = NOW) -> pace.Plan:
     """Claim as a sender does."""
     async with connection.transaction():
-        locked = await prompts.lock_due(connection, now, limit)
-        plan = pace.plan(await prompts.read_due(connection, locked, now), now)
-        await prompts.mark_sending(connection, [prompt.id for prompt in plan.send], now, now + LEASE)
-        await prompts.suppress(connection, plan.suppress)
+        locked = await prompts.lock_due(connection, "inbox", now, limit)
+        plan = await plan_over(connection, locked, now)
+        if locked is not None:
+            await prompts.mark_sending(connection, locked, plan.send, now, now + LEASE, keep_count=PACE.keep_count)
+            await prompts.suppress(connection, locked, plan.suppress)
         return plan
 
 
@@ -81,12 +102,13 @@ async def test_the_cap_holds_only_because_the_decision_is_read_after_the_lock(da
         await fill(first, request_count=2, owner_count=1)
         stale = second.transaction(isolation="repeatable_read")
         await stale.start()
-        seen_early = await prompts.read_due(second, [(2, 1)], NOW)  # the snapshot is taken here
+        seen = await prompts.peek_due(second, "inbox", NOW, 10)  # the snapshot is taken here
         assert [prompt.id for prompt in (await claim(first, 1)).send] == [(1, 1)]
-        assert pace.plan(seen_early, NOW).send  # unguarded: the owner would be asked a second time
+        unguarded = await plan_over(second, seen, NOW, request_ids=[2])
+        assert [prompt.id for prompt in unguarded.send] == [(2, 1)]  # the owner would be asked a second time
         await stale.rollback()
         guarded = await claim(second, 10)
-        assert (guarded.send, list(guarded.suppress)) == ((), [(2, 1)])
+        assert (guarded.send, list(guarded.suppress.values())) == ([], ["daily_cap"])
     finally:
         await first.close()
         await second.close()
@@ -97,9 +119,11 @@ async def test_an_owner_locked_by_one_sender_is_skipped_by_another(database: str
     try:
         await fill(first, request_count=2, owner_count=1)
         async with first.transaction():
-            assert await prompts.lock_due(first, NOW, 1) == [(1, 1)]
+            held = await prompts.lock_due(first, "inbox", NOW, 1)
+            assert held is not None
+            assert held.request_ids == [1]
             async with second.transaction():
-                assert await prompts.lock_due(second, NOW, 10) == []
+                assert await prompts.lock_due(second, "inbox", NOW, 10) is None
     finally:
         await first.close()
         await second.close()
@@ -111,18 +135,18 @@ async def test_a_lapsed_lease_is_taken_over_and_the_late_sender_changes_nothing(
     assert not (await claim(connection, 10, NOW + LEASE - timedelta(seconds=1))).send
     (taken_over,) = (await claim(connection, 10, NOW + LEASE)).send
     assert taken_over.attempt_count == 1
-    late, current = (prompts.Attempt(taken_over.id, number, "webhook", 0.1, None) for number in (1, 2))
-    await prompts.mark_delivered(connection, [late], NOW)
+    late, current = (prompts.Attempt(taken_over.id, number, 0.1, None) for number in (1, 2))
+    await prompts.mark_delivered(connection, [late], "webhook", NOW)
     assert await prompts.count_by_state(connection, 1) == {"sending": 1}
-    await prompts.requeue(connection, [late], [NOW])
+    await prompts.requeue(connection, [late], "webhook", NOW, due_at=[NOW], next_channel=["inbox"])
     assert await prompts.count_by_state(connection, 1) == {"sending": 1}
-    await prompts.mark_delivered(connection, [current], NOW)
+    await prompts.mark_delivered(connection, [current], "webhook", NOW)
     assert await prompts.count_by_state(connection, 1) == {"delivered": 1}
 
 
 COLUMNS: dict[PromptState, dict[str, Any]] = {
     PromptState.QUEUED: {"due_at": NOW},
-    PromptState.SENDING: {"due_at": NOW, "asked_at": NOW, "attempt_count": 1},
+    PromptState.SENDING: {"due_at": NOW, "asked_at": NOW, "attempt_count": 1, "lease_until": NOW},
     PromptState.DELIVERED: {"asked_at": NOW, "attempt_count": 1, "delivered_at": NOW},
     PromptState.ANSWERED: {"asked_at": NOW, "attempt_count": 1, "delivered_at": NOW},
     PromptState.EXPIRED: {"asked_at": NOW, "attempt_count": 1, "delivered_at": NOW},
@@ -137,10 +161,11 @@ async def put_in(connection: asyncpg.Connection, state: str, columns: dict[str, 
         "attempt_count": 0,
         "delivered_at": None,
         "suppressed_for": None,
+        "lease_until": None,
     } | columns
     await connection.execute(
         """update prompt set state = $1, due_at = $2, asked_at = $3, attempt_count = $4, delivered_at = $5,
-           suppressed_for = $6""",
+           suppressed_for = $6, lease_until = $7""",
         state,
         *values.values(),
     )
@@ -151,14 +176,36 @@ async def test_no_operation_leaves_a_state_but_as_the_table_says(
     connection: asyncpg.Connection, state: PromptState
 ) -> None:
     await fill(connection, request_count=1, owner_count=1)
+    await connection.execute("update owner set asked_at = array[now()], asked_for = array[1], opted_out_at = now()")
     prompt_id = (1, 1)
-    attempt = prompts.Attempt(prompt_id, COLUMNS[state].get("attempt_count", 0), "inbox", 0.0, None)
+    attempt = prompts.Attempt(prompt_id, COLUMNS[state].get("attempt_count", 0), 0.0, None)
+
+    async def locked() -> prompts.LockedPrompts:
+        row = await connection.fetchrow(
+            "select 1, array[p.ctid]::text, array[o.ctid]::text, array[p.request_id] from prompt p, owner o"
+        )
+        return prompts.LockedPrompts(*row)
+
+    async def mark_sending() -> None:
+        held = await locked()
+        due = await prompts.read_due(connection, held)
+        await prompts.mark_sending(connection, held, due, NOW, NOW + LEASE, keep_count=PACE.keep_count)
+
+    async def suppress() -> None:
+        await prompts.suppress(connection, await locked(), {1: "daily_cap"})
+
+    async def delay() -> None:
+        await prompts.delay(connection, await locked(), {1: NOW})
+
     operations = {
-        "mark_sending": lambda: prompts.mark_sending(connection, [prompt_id], NOW, NOW + LEASE),
-        "suppress": lambda: prompts.suppress(connection, {prompt_id: "daily_cap"}),
-        "mark_delivered": lambda: prompts.mark_delivered(connection, [attempt], NOW),
-        "requeue": lambda: prompts.requeue(connection, [attempt], [NOW]),
-        "close": lambda: prompts.close(connection, [1]),
+        "mark_sending": mark_sending,
+        "suppress": suppress,
+        "delay": delay,
+        "mark_delivered": lambda: prompts.mark_delivered(connection, [attempt], "inbox", NOW),
+        "requeue": lambda: prompts.requeue(connection, [attempt], "inbox", NOW, due_at=[NOW], next_channel=["inbox"]),
+        "close_next": lambda: prompts.close_next(connection, 1, 0, 10),
+        "close_these": lambda: prompts.close_these(connection, [prompt_id]),
+        "take_back": lambda: prompts.take_back(connection, 1),
         "answer": lambda: prompts.answer(connection, prompt_id, "share", NOW),
     }
     for name, operate in operations.items():
@@ -176,10 +223,8 @@ async def test_rows_that_no_transition_reaches_are_refused(
     connection: asyncpg.Connection, state: PromptState, like: PromptState
 ) -> None:
     await fill(connection, request_count=1, owner_count=1)
-    allowed_too = {(PromptState.QUEUED, PromptState.SENDING)}  # a failed try, waiting for the next
-    if (state, like) in allowed_too:
-        await put_in(connection, state, COLUMNS[like])
-        return
+    if (state, like) == (PromptState.QUEUED, PromptState.SENDING):
+        await put_in(connection, state, COLUMNS[like] | {"lease_until": None})  # a failed try, waiting for the next
     with pytest.raises(asyncpg.CheckViolationError):
         await put_in(connection, state, COLUMNS[like])
 

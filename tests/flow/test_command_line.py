@@ -21,6 +21,15 @@ import pytest
 from geodispatch.clock import utc_now
 from tests.services import Town, street_cameras, submission
 
+AT_ONCE = {"GEODISPATCH_QUIET_HOURS": "none", "GEODISPATCH_RANDOM_DELAY_S": "0"}
+MAIL = {
+    "MAIL_HOST": "127.0.0.1",
+    "MAIL_FROM": "a@city.example",
+    "MAIL_TLS": "none",
+    "PUBLIC_URL": "https://city.example",
+    "LINK_SECRET": "0" * 32,
+}
+
 PROGRAM = str(Path(sys.executable).with_name("geodispatch"))
 
 
@@ -28,7 +37,7 @@ PROGRAM = str(Path(sys.executable).with_name("geodispatch"))
 def environment(empty_folder: Path) -> dict[str, str]:
     """Return an environment in which the embedded server lives in a folder of the test's own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GEODISPATCH_")}
-    return kept | {"GEODISPATCH_DATA_DIR": str(empty_folder), "GEODISPATCH_PORT": "0", "COLUMNS": "200"}
+    return kept | {"GEODISPATCH_DATA_DIR": str(empty_folder), "GEODISPATCH_PORT": "0", "COLUMNS": "200"} | AT_ONCE
 
 
 async def start(environment: dict[str, str], *arguments: str) -> Process:
@@ -206,3 +215,51 @@ async def test_a_revoked_key_opens_nothing_and_an_interrupted_import_says_so(
     importing.send_signal(signal.SIGTERM)
     await importing.communicate()
     assert importing.returncode == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"CHANNELS": "webhook,fax"}, "GEODISPATCH_CHANNELS: 'fax' is no channel"),
+        ({"ALLOWED_NETWORKS": "10.0.0.0/99"}, "GEODISPATCH_ALLOWED_NETWORKS"),
+        ({"CHANNELS": "push"}, "GEODISPATCH_VAPID_KEY_FILE: the channel push needs a key: `geodispatch push-key FILE`"),
+        ({"CHANNELS": "mail"}, "GEODISPATCH_MAIL_HOST"),
+        (
+            {"CHANNELS": "mail", "MAIL_PORT": "1", **MAIL},
+            "GEODISPATCH_MAIL_HOST: no mail server at 127.0.0.1:1 answers",
+        ),
+        ({"CHANNELS": "mail", **MAIL, "LINK_SECRET": "short"}, "GEODISPATCH_LINK_SECRET"),
+    ],
+)
+async def test_send_does_not_start_with_a_channel_that_cannot_work(
+    environment: dict[str, str], wrong: dict[str, str], words: str
+) -> None:
+    code, out, err = await run(environment | {f"GEODISPATCH_{name}": value for name, value in wrong.items()}, "send")
+    assert (code, out, words in err, "Traceback" in err, len(err.splitlines())) == (1, "", True, False, 1), err
+
+
+async def test_the_operator_sees_and_mends_what_channels_gave_up(town: Town, environment: dict[str, str]) -> None:
+    environment = environment | {"GEODISPATCH_DATABASE_URL": town.service.database.dsn}
+    webhook_id, _ = await town.service.registry.add_webhook("http://127.0.0.1:1/hook")
+    await town.service.registry.put_cameras(street_cameras(), webhook_id=webhook_id)
+    await town.submit()
+    for _ in range(8):
+        await town.send_all()
+        town.clock.advance(minutes=31)
+    code, out, _ = await run(environment, "dead-letters", "list", "--limit", "2")
+    assert (code, out.count("owner-"), "ClientConnectorError" in out) == (0, 2, True), out
+    assert (await run(environment, "dead-letters", "list", "--channel", "mail"))[1] == "none\n"
+    assert "channel: there are callback" in (await run(environment, "dead-letters", "list", "--channel", "fax"))[2]
+    assert "left alone until" in (await run(environment, "webhook", "list"))[1]
+    assert (await run(environment, "webhook", "enable", str(webhook_id)))[0] == 0
+    assert "works" in (await run(environment, "webhook", "list"))[1]
+    assert (await run(environment, "dead-letters", "replay"))[1] == "40 will be tried once more\n"
+
+
+async def test_a_push_key_is_written_once_for_its_owners_eyes(environment: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "vapid.pem"
+    assert (await run(environment, "push-key", str(file)))[0] == 0
+    assert file.stat().st_mode & 0o777 == 0o600
+    before = file.read_text()
+    assert (await run(environment, "push-key", str(file)))[0] == 1
+    assert file.read_text() == before

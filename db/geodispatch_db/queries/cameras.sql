@@ -1,21 +1,23 @@
 -- name: upsert_cameras
 -- Insert or move cameras, leaving untouched those that are the same; a row for each that changed.
--- $1 external ids, $2 owners' external ids, $3 lon_e7, $4 lat_e7: one array a column, no external id twice.
-insert into camera (external_id, owner_id, lon_e7, lat_e7)
-select new.external_id, owner.id, new.lon_e7, new.lat_e7
-from unnest($1::text[], $2::text[], $3::integer[], $4::integer[]) as new (external_id, owner, lon_e7, lat_e7)
+-- A camera that gets another owner is no longer muted.
+-- $1 external ids, $2 owners' external ids, $3 lon_e7, $4 lat_e7, $5 time zones: one array a column, no external id twice.
+insert into camera (external_id, owner_id, lon_e7, lat_e7, zone)
+select new.external_id, owner.id, new.lon_e7, new.lat_e7, new.zone
+from unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::text[]) as new (external_id, owner, lon_e7, lat_e7, zone)
 join owner on owner.external_id = new.owner
 order by new.external_id -- one order for all writers: no deadlock
 on conflict (external_id) do update
-set owner_id = excluded.owner_id, lon_e7 = excluded.lon_e7, lat_e7 = excluded.lat_e7, changed_in = default
-where (camera.owner_id, camera.lon_e7, camera.lat_e7)
-      is distinct from (excluded.owner_id, excluded.lon_e7, excluded.lat_e7)
+set owner_id = excluded.owner_id, lon_e7 = excluded.lon_e7, lat_e7 = excluded.lat_e7, zone = excluded.zone,
+    is_muted = camera.is_muted and camera.owner_id = excluded.owner_id, changed_in = default
+where (camera.owner_id, camera.lon_e7, camera.lat_e7, camera.zone)
+      is distinct from (excluded.owner_id, excluded.lon_e7, excluded.lat_e7, excluded.zone)
 returning id;
 
 -- name: remove_camera
 -- Take a camera's owner and place away; its row stays as the notice of its removal.
 -- $1 external id
-update camera set owner_id = null, lon_e7 = null, lat_e7 = null, changed_in = default
+update camera set owner_id = null, lon_e7 = null, lat_e7 = null, zone = null, is_muted = false, changed_in = default
 where external_id = $1 and owner_id is not null
 returning id;
 

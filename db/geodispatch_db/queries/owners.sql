@@ -13,9 +13,61 @@ where excluded.webhook_id is not null and owner.webhook_id is distinct from excl
 select id from owner where external_id = $1;
 
 -- name: owners_of_cameras
--- The owners to ask, each once.
--- $1 camera ids
-select distinct owner_id from camera where id = any($1::bigint[]) and owner_id is not null order by owner_id;
+-- The owners to ask, by the channel that reaches them: 16 bytes a camera, owner id and camera id, big end first. A muted
+-- camera asks nobody. Who owns several stands there several times: NumPy sorts faster.
+-- $1 camera ids, $2 leave out who has a prompt of this request already, or null
+select channel_of(o) as channel, string_agg(int8send(o.id) || int8send(c.id), ''::bytea) as pairs
+from unnest($1::bigint[]) as inside (id) -- any () would be planned element by element
+join camera c on c.id = inside.id
+join owner o on o.id = c.owner_id
+where not c.is_muted
+  and ($2::bigint is null or not exists (select from prompt p where p.request_id = $2 and p.owner_id = o.id))
+group by channel_of(o);
+
+-- name: preferences_of_owner
+-- What an owner wishes.
+-- $1 owner id
+select o.opted_out_at is not null as opted_out, o.week_max, o.quiet_start, o.quiet_end, o.channel, o.language,
+       array(select slug from agency where id = any (o.muted_agency_ids) order by slug) as muted_agencies,
+       o.muted_offences,
+       array(select external_id from camera where owner_id = o.id and is_muted order by external_id) as muted_cameras
+from owner o where o.id = $1;
+
+-- name: lock_owner
+-- Wait for claims that are just deciding over this owner, and hold off all further ones.
+-- $1 owner id
+select id from owner where id = $1 for no key update;
+
+-- name: set_preferences
+-- Write down what a locked owner wishes.
+-- $1 owner id, $2 since when opted out or null, $3 agencies' ids, $4 offences, $5 most a week, $6 and $7 quiet hours,
+-- $8 channel, $9 language
+update owner set opted_out_at = case when $2::timestamptz is null then null else coalesce(opted_out_at, $2) end,
+    muted_agency_ids = $3, muted_offences = $4, week_max = $5, quiet_start = $6, quiet_end = $7, channel = $8, language = $9
+where id = $1;
+
+-- name: cameras_of_owner
+-- An owner's cameras, with their places: for the owner's own eyes, and to find another one inside a fence.
+-- $1 owner id
+select id, external_id, lon_e7, lat_e7, is_muted from camera where owner_id = $1 order by id;
+
+-- name: mute_cameras
+-- Mute these of an owner's cameras and no others.
+-- $1 owner id, $2 external ids
+update camera set is_muted = not is_muted
+where owner_id = $1 and is_muted <> (external_id = any ($2::text[]));
+
+-- name: queued_of_owner
+-- What is still in line or under way for an owner, of requests that are live, and the camera it goes by.
+-- $1 owner id, $2 now
+select p.request_id, p.camera_id, p.state, r.fence
+from request r join prompt p on p.request_id = r.id and p.owner_id = $1
+where r.state = 'open' and is_live(r, $2) and p.due_at is not null and p.camera_id is not null;
+
+-- name: go_by_camera
+-- Let a queued prompt go by another of its owner's cameras.
+-- $1 request id, $2 owner id, $3 camera id
+update prompt set camera_id = $3 where request_id = $1 and owner_id = $2 and due_at is not null;
 
 -- name: insert_webhook
 -- Register an endpoint; an address known already gets the new secret.

@@ -1,98 +1,248 @@
 -- name: lock_due_prompts
--- Lock what is due, queued or with a lapsed lease, together with its owners: while this transaction lasts no other sender
--- can ask the same person.
--- $1 now, $2 how many
-select p.request_id, p.owner_id
-from prompt p join owner o on o.id = p.owner_id
-where p.state in ('queued', 'sending') and p.due_at <= $1
-order by p.due_at
-limit $2
-for no key update of p, o skip locked;
+-- Lock what is due on a channel, queued or with a lapsed lease, together with its owners: while this transaction lasts no
+-- other sender can ask the same person. A locked row keeps its place (ctid), which is the fastest way back to it. The places
+-- travel as text that nobody but PostgreSQL reads: making objects of them costs more than finding the rows.
+-- $1 channel, $2 now, $3 how many
+with held as materialized (
+    select p.request_id, p.ctid as place, o.ctid as owner_place
+    from prompt p join owner o on o.id = p.owner_id
+    where p.channel = $1 and p.due_at <= $2 and (p.lease_until is null or p.lease_until <= $2)
+    order by p.due_at
+    limit $3
+    for no key update of p, o skip locked
+)
+select count(*)::integer as prompt_count, array_agg(place)::text as places, array_agg(owner_place)::text as owner_places,
+       array_agg(distinct request_id) as request_ids
+from held;
+
+-- name: peek_due_prompts
+-- What is due, as `lock_due_prompts` finds it, without locking anything.
+-- $1 channel, $2 now, $3 how many
+with seen as materialized (
+    select p.request_id, p.ctid as place, o.ctid as owner_place
+    from prompt p join owner o on o.id = p.owner_id
+    where p.channel = $1 and p.due_at <= $2 and (p.lease_until is null or p.lease_until <= $2)
+    order by p.due_at
+    limit $3
+)
+select count(*)::integer as prompt_count, array_agg(place)::text as places, array_agg(owner_place)::text as owner_places,
+       array_agg(distinct request_id) as request_ids
+from seen;
 
 -- name: due_prompts
--- What decides over the locked prompts. A statement of its own, because it must see what others committed up to the lock.
--- $1 request ids, $2 owner ids: one array a column; $3 now
-select p.request_id, p.owner_id, p.key, p.attempt_count, o.external_id as owner_external_id, r.state = 'open' and r.expires_at > $3 as is_open,
-       w.url as webhook_url, w.secret as webhook_secret,
-       (select max(q.asked_at) from prompt q
-        where q.owner_id = p.owner_id and q.request_id <> p.request_id and q.asked_at is not null) as owner_asked_at
-from unnest($1::bigint[], $2::bigint[]) as due (request_id, owner_id)
-join prompt p using (request_id, owner_id)
+-- What decides over locked prompts. A statement of its own, because it must see what others committed up to the lock.
+-- $1 places, $2 owners' places
+select due.position::integer, p.request_id, p.owner_id, p.key, p.channel, p.attempt_count, p.due_at,
+       o.external_id as owner_external_id, w.url as webhook_url, w.secret as webhook_secret,
+       r.agency_id, a.day_quota as agency_day_quota, r.offence,
+       o.opted_out_at is not null as is_opted_out,
+       r.agency_id = any (o.muted_agency_ids) or r.offence = any (o.muted_offences) as is_muted,
+       p.camera_id is null or coalesce(c.owner_id = p.owner_id and not c.is_muted, false) as has_camera,
+       c.zone, o.quiet_start, o.quiet_end, o.week_max, o.asked_at, o.asked_for
+from unnest($1::text::tid[], $2::text::tid[]) with ordinality as due (place, owner_place, position)
+join prompt p on p.ctid = due.place
+join owner o on o.ctid = due.owner_place
 join request r on r.id = p.request_id
-join owner o on o.id = p.owner_id
-left join webhook w on w.id = o.webhook_id
-order by p.due_at, p.request_id, p.owner_id;
+join agency a on a.id = r.agency_id
+left join camera c on c.id = p.camera_id
+left join webhook w on w.id = o.webhook_id;
 
 -- name: mark_sending
--- Claim: from now on the lease runs, and the owner counts as asked, as of the latest claim.
--- $1 request ids, $2 owner ids, $3 now, $4 end of the lease
-update prompt p set state = 'sending', asked_at = $3, due_at = $4, attempt_count = attempt_count + 1
-from unnest($1::bigint[], $2::bigint[]) as due (request_id, owner_id)
-where p.request_id = due.request_id and p.owner_id = due.owner_id and p.state in ('queued', 'sending');
+-- Claim all locked prompts but some: from now on the lease runs, and their owners note the ask among their newest so many.
+-- $1 places, $2 owners' places, $3 positions to leave out, $4 now, $5 end of the lease, $6 how many asks to keep
+with claimed as (
+    update prompt p set state = 'sending', asked_at = $4, lease_until = $5, attempt_count = attempt_count + 1
+    from unnest($1::text::tid[], $2::text::tid[]) with ordinality as due (place, owner_place, position)
+    where p.ctid = due.place and due.position <> all ($3::integer[]) and p.state in ('queued', 'sending')
+    returning p.request_id, due.owner_place
+)
+update owner o
+set asked_at = (o.asked_at || $4::timestamptz)[greatest(1, cardinality(o.asked_at) + 2 - $6::integer):],
+    asked_for = (o.asked_for || claimed.request_id)[greatest(1, cardinality(o.asked_for) + 2 - $6::integer):]
+from claimed
+where o.ctid = claimed.owner_place and claimed.request_id <> all (o.asked_for);
+
+-- name: mark_asked_again
+-- Of prompts that were claimed before, the later ask counts.
+-- $1 owner ids, $2 request ids: one array a column; $3 now
+update owner o
+set asked_at = o.asked_at[:array_position(o.asked_for, due.request_id) - 1]
+               || o.asked_at[array_position(o.asked_for, due.request_id) + 1:] || $3::timestamptz,
+    asked_for = array_remove(o.asked_for, due.request_id) || due.request_id
+from unnest($1::bigint[], $2::bigint[]) as due (owner_id, request_id)
+where o.id = due.owner_id and due.request_id = any (o.asked_for);
 
 -- name: suppress
--- Give up prompts, each for its reason.
--- $1 request ids, $2 owner ids, $3 reasons
-update prompt p set state = 'suppressed', suppressed_for = due.reason, due_at = null
-from unnest($1::bigint[], $2::bigint[], $3::suppression[]) as due (request_id, owner_id, reason)
-where p.request_id = due.request_id and p.owner_id = due.owner_id and p.state in ('queued', 'sending');
+-- Give up locked prompts, each for its reason.
+-- $1 places, $2 positions, $3 reasons: one array a column
+update prompt p set state = 'suppressed', suppressed_for = due.reason, due_at = null, lease_until = null
+from unnest($1::text::tid[]) with ordinality as held (place, position)
+join unnest($2::integer[], $3::suppression[]) as due (position, reason) on due.position = held.position
+where p.ctid = held.place and p.state in ('queued', 'sending');
+
+-- name: delay
+-- Put locked prompts back in line, each at its time.
+-- $1 places, $2 positions, $3 when due: one array a column
+update prompt p set state = 'queued', due_at = due.due_at, lease_until = null
+from unnest($1::text::tid[]) with ordinality as held (place, position)
+join unnest($2::integer[], $3::timestamptz[]) as due (position, due_at) on due.position = held.position
+where p.ctid = held.place and p.state in ('queued', 'sending');
+
+-- name: divert
+-- Let locked prompts wait for another channel; they keep their place in line.
+-- $1 places, $2 positions, $3 channels: one array a column
+update prompt p set channel = due.channel
+from unnest($1::text::tid[]) with ordinality as held (place, position)
+join unnest($2::integer[], $3::channel[]) as due (position, channel) on due.position = held.position
+where p.ctid = held.place and p.state in ('queued', 'sending');
+
+-- name: claimed_prompts
+-- Which claims still stand: not taken over, not taken back by their owner.
+-- $1 request ids, $2 owner ids, $3 attempt numbers: one array a column
+select mine.request_id, mine.owner_id
+from unnest($1::bigint[], $2::bigint[], $3::smallint[]) as mine (request_id, owner_id, number)
+join prompt p on p.request_id = mine.request_id and p.owner_id = mine.owner_id
+where p.state = 'sending' and p.attempt_count = mine.number;
 
 -- name: mark_delivered
--- Only while the lease is still ours: attempt_count counts claims, so a later claim has another number.
--- $1 request ids, $2 owner ids, $3 attempt numbers, $4 now
-update prompt p set state = 'delivered', delivered_at = $4, due_at = null
-from unnest($1::bigint[], $2::bigint[], $3::smallint[]) as done (request_id, owner_id, number)
-where p.request_id = done.request_id and p.owner_id = done.owner_id
-  and p.state = 'sending' and p.attempt_count = done.number;
+-- Settle what arrived, and write down tries that no longer count. Only while the lease is still ours: attempt_count counts
+-- claims, so a later claim has another number.
+-- $1 request ids, $2 owner ids, $3 attempt numbers, $4 durations in seconds: one array a column; $5 channel, $6 now
+with done as materialized (
+    select * from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::real[]) as done (request_id, owner_id, number, duration_s)
+), settled as (
+    update prompt p set state = 'delivered', delivered_at = $6, due_at = null, lease_until = null, duration_s = done.duration_s
+    from done
+    where p.request_id = done.request_id and p.owner_id = done.owner_id
+      and p.state = 'sending' and p.attempt_count = done.number
+    returning p.request_id, p.owner_id
+)
+insert into lost_attempt (request_id, owner_id, number, channel, duration_s, settled_at)
+select request_id, owner_id, number, $5, duration_s, $6 from done
+where not exists (select from settled s where s.request_id = done.request_id and s.owner_id = done.owner_id)
+on conflict do nothing;
 
 -- name: requeue
--- Put failed claims back until their next try, while the lease is still ours.
--- $1 request ids, $2 owner ids, $3 attempt numbers, $4 when due again
-update prompt p set state = 'queued', due_at = done.due_at
-from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::timestamptz[]) as done (request_id, owner_id, number, due_at)
-where p.request_id = done.request_id and p.owner_id = done.owner_id
-  and p.state = 'sending' and p.attempt_count = done.number;
-
--- name: insert_attempts
--- Write down delivery tries.
--- $1 request ids, $2 owner ids, $3 numbers, $4 channels, $5 durations in seconds, $6 failures or nulls, $7 now
-insert into attempt (request_id, owner_id, number, channel, duration_s, failure, settled_at)
-select *, $7::timestamptz
-from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::channel[], $5::real[], $6::text[])
+-- Put failed claims back until their next try, while the lease is still ours, and write down the tries.
+-- $1 request ids, $2 owner ids, $3 attempt numbers, $4 durations in seconds, $5 failures, $6 when due again, $7 channels
+-- from then on: one array a column; $8 channel, $9 now
+with done as materialized (
+    select * from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::real[], $5::text[], $6::timestamptz[], $7::channel[])
+        as done (request_id, owner_id, number, duration_s, failure, due_at, channel)
+), settled as (
+    update prompt p set state = 'queued', due_at = done.due_at, channel = done.channel, lease_until = null
+    from done
+    where p.request_id = done.request_id and p.owner_id = done.owner_id
+      and p.state = 'sending' and p.attempt_count = done.number
+)
+insert into lost_attempt (request_id, owner_id, number, channel, duration_s, failure, settled_at)
+select request_id, owner_id, number, $8, duration_s, failure, $9 from done
 on conflict do nothing;
 
 -- name: hold_open_requests
 -- Which of these requests are open, and keep them so until this transaction ends.
 -- $1 request ids, $2 now
-select id from request where id = any($1::bigint[]) and state = 'open' and expires_at > $2 order by id for share;
+select r.id from request r where r.id = any ($1::bigint[]) and is_live(r, $2) order by r.id for share;
 
--- name: close_prompts
--- Settle the prompts of closed requests: what was delivered has expired, what was not is never sent.
--- $1 request ids
-update prompt set
-    state = case when state = 'delivered' then 'expired' else 'suppressed' end::prompt_state,
-    suppressed_for = case when state = 'delivered' then null else 'request_closed' end::suppression,
+-- name: open_requests
+-- Which of these requests are open.
+-- $1 request ids, $2 now
+select r.id from request r where r.id = any ($1::bigint[]) and is_live(r, $2);
+
+-- name: close_these_prompts
+-- Settle some prompts of closed requests: what was delivered has expired, what was not is never sent.
+-- $1 request ids, $2 owner ids
+update prompt p set
+    state = case when p.state = 'delivered' then 'expired' else 'suppressed' end::prompt_state,
+    suppressed_for = case when p.state = 'delivered' then null else 'request_closed' end::suppression,
     due_at = null
-where request_id = any($1::bigint[]) and state in ('queued', 'delivered');
+from unnest($1::bigint[], $2::bigint[]) as done (request_id, owner_id)
+where p.request_id = done.request_id and p.owner_id = done.owner_id and p.state in ('queued', 'delivered');
+
+-- name: close_next_prompts
+-- The same for the next so many of a closed request, in the order of their owners: how many, and the last owner.
+-- $1 request id, $2 after this owner, $3 how many
+with next as (
+    select owner_id from prompt
+    where request_id = $1 and owner_id > $2 and state in ('queued', 'delivered')
+    order by owner_id limit $3
+    for no key update
+), closed as (
+    update prompt p set
+        state = case when p.state = 'delivered' then 'expired' else 'suppressed' end::prompt_state,
+        suppressed_for = case when p.state = 'delivered' then null else 'request_closed' end::suppression,
+        due_at = null
+    from next
+    where p.request_id = $1 and p.owner_id = next.owner_id and p.state in ('queued', 'delivered')
+    returning p.owner_id
+)
+select count(*) as prompt_count, coalesce(max(owner_id), $2) as last_owner_id from closed;
+
+-- name: prune_next_prompts
+-- Forget the next so many prompts of a closed request that nobody answered, and their tries: how many, and the last owner.
+-- $1 request id, $2 after this owner, $3 how many
+with next as (
+    select owner_id from prompt
+    where request_id = $1 and owner_id > $2 and state in ('expired', 'suppressed')
+    order by owner_id limit $3
+), pruned as (
+    delete from prompt p using next where p.request_id = $1 and p.owner_id = next.owner_id
+    returning p.owner_id
+), tries as (
+    delete from lost_attempt t using pruned where t.request_id = $1 and t.owner_id = pruned.owner_id
+), letters as (
+    delete from dead_letter d using pruned where d.request_id = $1 and d.owner_id = pruned.owner_id
+)
+select count(*) as prompt_count, coalesce(max(owner_id), $2) as last_owner_id from pruned;
 
 -- name: prompts_of_owner
 -- An owner's inbox, newest first.
 -- $1 owner id, $2 how many
-select p.key, p.state as prompt_state, coalesce(p.delivered_at, p.asked_at) as delivered_at, w.choice, w.answered_at,
-       r.*, a.slug as agency_slug, a.name as agency_name
+select p.key, p.state as prompt_state, coalesce(p.delivered_at, p.asked_at) as delivered_at,
+       w.choice, w.answered_at, w.withdrawn_at, r.*, a.slug as agency_slug, a.name as agency_name
+from reached_prompt p
+join request r on r.id = p.request_id
+join agency a on a.id = r.agency_id
+left join answer w on w.request_id = p.request_id and w.owner_id = p.owner_id
+where p.owner_id = $1
+order by p.asked_at desc
+limit $2;
+
+-- name: history_of_owner
+-- All that was ever settled for an owner, sent or not, newest request first.
+-- $1 owner id, $2 only requests before this id, or null; $3 how many
+select p.key, p.state as prompt_state, p.suppressed_for, p.channel, p.attempt_count, p.asked_at, p.delivered_at,
+       w.choice, w.answered_at, w.withdrawn_at, r.*, a.slug as agency_slug, a.name as agency_name
 from prompt p
 join request r on r.id = p.request_id
 join agency a on a.id = r.agency_id
-left join answer w using (request_id, owner_id)
-where p.owner_id = $1 and p.asked_at is not null and p.state in ('sending', 'delivered', 'answered', 'expired')
-order by p.asked_at desc
-limit $2;
+left join answer w on w.request_id = p.request_id and w.owner_id = p.owner_id
+where p.owner_id = $1 and p.due_at is null and ($2::bigint is null or p.request_id < $2)
+order by p.request_id desc
+limit $3;
 
 -- name: request_of_prompt
 -- Which request one of an owner's prompts is about, once it is or may be on its way.
 -- $1 owner id, $2 key
-select request_id from prompt
-where owner_id = $1 and key = $2 and asked_at is not null and state in ('sending', 'delivered', 'answered', 'expired');
+select request_id from reached_prompt where owner_id = $1 and key = $2;
+
+-- name: take_back
+-- Give up what is under way to an owner against the owner's wish: its sender will find that the claim no longer stands.
+-- $1 owner id
+update prompt p set
+    state = 'suppressed', suppressed_for = case when o.opted_out_at is null then 'muted' else 'opted_out' end::suppression,
+    due_at = null, lease_until = null
+from owner o cross join lateral unnest(o.asked_for) as asked (request_id) join request r on r.id = asked.request_id
+where o.id = $1 and p.request_id = asked.request_id and p.owner_id = o.id and p.state = 'sending'
+  and (o.opted_out_at is not null or r.agency_id = any (o.muted_agency_ids) or r.offence = any (o.muted_offences));
+
+-- name: reroute
+-- Let what is in line for an owner, and was not tried yet, take the owner's channel.
+-- $1 owner id
+update prompt p set channel = channel_of(o)
+from owner o, request r
+where o.id = $1 and r.state = 'open' and p.request_id = r.id and p.owner_id = o.id
+  and p.state = 'queued' and p.attempt_count = 0;
 
 -- name: lock_prompt
 -- Lock a prompt for its answer. After its request, as everybody locks them: the other way round would deadlock.
@@ -102,20 +252,36 @@ select state from prompt where request_id = $1 and owner_id = $2 for no key upda
 -- name: answer_of_prompt
 -- The answer to a prompt, if there is one.
 -- $1 request id, $2 owner id
-select choice, answered_at from answer where request_id = $1 and owner_id = $2;
+select choice, answered_at, withdrawn_at from answer where request_id = $1 and owner_id = $2;
 
 -- name: insert_answer
 -- Keep an answer.
 -- $1 request id, $2 owner id, $3 choice, $4 now
 insert into answer (request_id, owner_id, choice, answered_at) values ($1, $2, $3, $4);
 
+-- name: withdraw_answer
+-- Take an answer back; the first time counts.
+-- $1 request id, $2 owner id, $3 now
+update answer set withdrawn_at = coalesce(withdrawn_at, greatest($3, answered_at))
+where request_id = $1 and owner_id = $2
+returning choice, answered_at, withdrawn_at;
+
 -- name: mark_answered
 -- Settle a prompt as answered. An answer to one that is still being sent shows that it has arrived.
 -- $1 request id, $2 owner id, $3 now
-update prompt set state = 'answered', delivered_at = coalesce(delivered_at, $3), due_at = null
+update prompt set state = 'answered', delivered_at = coalesce(delivered_at, $3), due_at = null, lease_until = null
 where request_id = $1 and owner_id = $2 and state in ('sending', 'delivered');
 
 -- name: count_prompts
 -- How many of a request's prompts stand in each state.
 -- $1 request id
 select state, count(*) from prompt where request_id = $1 group by state;
+
+-- name: measure_queue
+-- A channel's queue: how much is due, is not yet due, is being sent; and since when the first in line has been waiting.
+-- $1 channel, $2 now
+select count(*) filter (where due_at <= $2 and lease_until is null) as due_count,
+       count(*) filter (where due_at > $2 and lease_until is null) as waiting_count,
+       count(*) filter (where lease_until is not null) as sending_count,
+       min(due_at) filter (where due_at <= $2) as oldest_due_at
+from prompt where channel = $1 and due_at is not null;

@@ -20,6 +20,13 @@ select r.*, a.slug as agency_slug, a.name as agency_name
 from request r join agency a on a.id = r.agency_id
 where r.id = $1;
 
+-- name: requests_by_ids
+-- These requests, with their agencies.
+-- $1 ids
+select r.*, a.slug as agency_slug, a.name as agency_name
+from request r join agency a on a.id = r.agency_id
+where r.id = any($1::bigint[]);
+
 -- name: public_requests
 -- The newest requests that were ever opened.
 -- $1 only those before this id, or null; $2 how many
@@ -40,5 +47,64 @@ returning id;
 -- End all open requests whose time is over.
 -- $1 now
 update request set state = 'closed', closed_at = $1, close_reason = 'expired'
-where state = 'open' and expires_at <= $1
+where state = 'open' and expires_at <= $1 -- as is_live has it
 returning id;
+
+-- name: insert_closing
+-- Leave the prompts of closed requests to be settled in batches.
+-- $1 request ids, $2 now
+insert into closing (request_id, closed_at) select id, $2::timestamptz from unnest($1::bigint[]) as closed (id);
+
+-- name: lock_closing
+-- Take one closed request whose prompts are not all settled.
+-- $1 this one, or null for any
+select request_id, done_owner_id from closing
+where not is_settled and ($1::bigint is null or request_id = $1)
+order by request_id limit 1
+for update skip locked;
+
+-- name: lock_prunable
+-- Take one closed request whose prompts have been kept for long enough.
+-- $1 closed before
+select request_id, done_owner_id from closing where is_settled and closed_at < $1 order by request_id limit 1
+for update skip locked;
+
+-- name: advance_closing
+-- Note how far a closed request has come.
+-- $1 request id, $2 last owner
+update closing set done_owner_id = $2 where request_id = $1;
+
+-- name: finish_settling
+-- All prompts of a closed request are settled; pruning will begin at the first again.
+-- $1 request id
+update closing set is_settled = true, done_owner_id = 0 where request_id = $1;
+
+-- name: delete_closing
+-- A closed request is done with.
+-- $1 request id
+delete from closing where request_id = $1;
+
+-- name: insert_fan_out
+-- Leave the cameras of a request to be worked off in parts.
+-- $1 request id, $2 camera ids, 8 bytes each, little end first
+insert into fan_out (request_id, camera_ids) values ($1, $2);
+
+-- name: lock_fan_out
+-- Take one request that is still to be fanned out, and its next part.
+-- $1 how many cameras
+select f.request_id, f.done_count, length(f.camera_ids) / 8 as camera_count,
+       substring(f.camera_ids from f.done_count * 8 + 1 for $1::integer * 8) as part,
+       r.agency_id, r.offence, r.opened_at
+from fan_out f join request r on r.id = f.request_id
+order by f.request_id limit 1
+for update of f skip locked;
+
+-- name: advance_fan_out
+-- Note how far a fan-out has come.
+-- $1 request id, $2 cameras done
+update fan_out set done_count = $2 where request_id = $1;
+
+-- name: delete_fan_out
+-- A fan-out is done with.
+-- $1 request id
+delete from fan_out where request_id = $1;

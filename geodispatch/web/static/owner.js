@@ -1,6 +1,7 @@
 import { call } from "./api.js";
 import { forgetCredential, keepCredential, readCredential, takeFragmentToken } from "./credential.js";
 import { descriptions, element } from "./element.js";
+import { followInbox } from "./inbox_stream.js";
 import { factsOfRequest, loadGazette, sketchRequest, titleRequest } from "./requests.js";
 import { formatMoment } from "./time_window.js";
 
@@ -21,8 +22,11 @@ function explain(problem) {
   return problem.message;
 }
 
+let following = new AbortController();
+
 async function load() {
   const token = readCredential("owner");
+  following.abort();
   find("#token-form").hidden = token !== null;
   find("#owner-part").hidden = token === null;
   find("#retry").hidden = true;
@@ -33,6 +37,8 @@ async function load() {
     const [{ prompts }, gazette] = await Promise.all([call("GET", "prompts", { key: token }), loadGazette()]);
     status.textContent = prompts.length === 0 ? "Nobody has asked you for anything. There is nothing to do." : "";
     list.replaceChildren(...prompts.map((prompt) => renderPrompt(prompt, gazette)));
+    following = new AbortController();
+    followInbox(token, () => renew(token, gazette), following.signal);
   } catch (problem) {
     status.textContent = explain(problem);
     if (problem.status === 401 || problem.status === 403) {
@@ -40,6 +46,30 @@ async function load() {
       find("#token-form").hidden = false;
     } else find("#retry").hidden = false;
   }
+}
+
+/** Show what came or changed since, and leave all else as it is: somebody may be reading it, or about to answer. */
+async function renew(token, gazette) {
+  const { prompts } = await call("GET", "prompts", { key: token });
+  if (readCredential("owner") !== token) return;
+  status.textContent = prompts.length === 0 ? status.textContent : "";
+  const cards = new Map([...list.children].map((card) => [card.dataset.prompt, card]));
+  prompts.forEach((prompt, place) => {
+    let card = cards.get(prompt.id);
+    cards.delete(prompt.id);
+    if (card === undefined) card = renderPrompt(prompt, gazette);
+    else if (card.dataset.version !== versionOf(prompt)) {
+      card.dataset.version = versionOf(prompt);
+      card.lastElementChild.replaceWith(renderAnswer(prompt, card));
+    }
+    if (list.children[place] !== card) list.insertBefore(card, list.children[place] ?? null);
+  });
+  for (const card of cards.values()) card.remove();
+}
+
+/** What of a prompt can change. */
+function versionOf(prompt) {
+  return JSON.stringify([prompt.state, prompt.request.state, prompt.answer]);
 }
 
 function renderPrompt(prompt, gazette) {
@@ -65,6 +95,8 @@ function renderPrompt(prompt, gazette) {
     ),
   );
   card.append(renderAnswer(prompt, card));
+  card.dataset.prompt = prompt.id;
+  card.dataset.version = versionOf(prompt);
   return card;
 }
 

@@ -1,0 +1,131 @@
+"""Prompts that a channel gave up, and their replays.
+
+A replay's transaction is `lock_due`, `mark_replaying` and `hold`, then `settle` after the try: as for prompts, but it
+never changes a prompt's state, for the prompt lies in its owner's inbox and may be answered at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from geodispatch_db.prompts import PromptId
+from geodispatch_db.queries import load
+
+_SQL = load("dead_letters")
+
+LetterId = tuple[int, int, str]
+"""A request, an owner and a channel."""
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """What a channel gave up, to be noted."""
+
+    prompt_id: PromptId
+    channel: str
+    endpoint: str
+    failure: str
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A locked replay; `is_waiting`: its prompt was neither answered nor has it expired.
+
+    `place` and `owner_place` are PostgreSQL's words for where the prompt and its owner lie.
+    """
+
+    request_id: int
+    owner_id: int
+    channel: str
+    replay_count: int
+    is_waiting: bool
+    place: str
+    owner_place: str
+
+    @property
+    def id(self) -> LetterId:
+        """The primary key."""
+        return self.request_id, self.owner_id, self.channel
+
+
+def _columns(ids: Iterable[LetterId]) -> tuple[list[int], list[int], list[str]]:
+    triples = list(ids)
+    return [request for request, _, _ in triples], [owner for _, owner, _ in triples], [name for _, _, name in triples]
+
+
+async def add(connection: asyncpg.Connection, letters: Sequence[DeadLetter], now: datetime) -> None:
+    """Note what was given up."""
+    await connection.execute(
+        _SQL["insert_dead_letters"],
+        [letter.prompt_id[0] for letter in letters],
+        [letter.prompt_id[1] for letter in letters],
+        [letter.channel for letter in letters],
+        [letter.endpoint for letter in letters],
+        [letter.failure for letter in letters],
+        now,
+    )
+
+
+async def find_lying(
+    connection: asyncpg.Connection, channel: str | None, endpoint: str | None, after: datetime | None, limit: int
+) -> list[asyncpg.Record]:
+    """Return what lies, oldest first."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["list_dead_letters"], channel, endpoint, after, limit)
+    return rows
+
+
+async def replay(
+    connection: asyncpg.Connection, channel: str | None, endpoint: str | None, request_id: int | None, now: datetime
+) -> int:
+    """Have what lies tried once more; return how many."""
+    return int(await connection.fetchval(_SQL["replay_dead_letters"], channel, endpoint, request_id, now))
+
+
+async def lock_due(connection: asyncpg.Connection, now: datetime, limit: int) -> list[Replay]:
+    """Lock up to `limit` due replays, their prompts and owners, skipping what other senders hold."""
+    return [Replay(**row) for row in await connection.fetch(_SQL["lock_due_replays"], now, limit)]
+
+
+async def mark_replaying(connection: asyncpg.Connection, ids: Iterable[LetterId], lease_until: datetime) -> None:
+    """Claim locked replays until the lease ends."""
+    await connection.execute(_SQL["mark_replaying"], *_columns(ids), lease_until)
+
+
+async def note_asked(
+    connection: asyncpg.Connection, ids: Sequence[PromptId], now: datetime, *, keep_count: int
+) -> None:
+    """Note in locked owners that they are asked again; of each owner's asks the newest `keep_count` are kept."""
+    owner_ids, request_ids = [owner for _, owner in ids], [request for request, _ in ids]
+    await connection.execute(_SQL["note_asked"], owner_ids, request_ids, now, keep_count)
+
+
+async def still_claimed(
+    connection: asyncpg.Connection, count_by_id: dict[LetterId, int], now: datetime
+) -> set[PromptId]:
+    """Return the prompts of those claims, each with its count, that still may go out."""
+    counts = list(count_by_id.values())
+    rows = await connection.fetch(_SQL["claimed_replays"], *_columns(count_by_id), counts, now)
+    return {(row["request_id"], row["owner_id"]) for row in rows}
+
+
+async def hold(connection: asyncpg.Connection, until: dict[LetterId, datetime]) -> None:
+    """Put locked replays off."""
+    await connection.execute(_SQL["hold_replays"], *_columns(until), list(until.values()))
+
+
+async def settle(
+    connection: asyncpg.Connection, failure_by_id: dict[LetterId, tuple[int, str | None]], now: datetime
+) -> None:
+    """Note how replays ended, each with the count of its claim and why it failed, None if it arrived."""
+    counts = [count for count, _ in failure_by_id.values()]
+    failures = [failure for _, failure in failure_by_id.values()]
+    await connection.execute(_SQL["settle_replays"], *_columns(failure_by_id), counts, failures, now)
+
+
+async def count(connection: asyncpg.Connection) -> dict[str, int]:
+    """Count what lies, by channel."""
+    return {row["channel"]: row["count"] for row in await connection.fetch(_SQL["count_dead_letters"])}

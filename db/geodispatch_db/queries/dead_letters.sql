@@ -1,0 +1,105 @@
+-- name: insert_dead_letters
+-- Note that a channel gave prompts up; one that it gave up before is noted anew.
+-- $1 request ids, $2 owner ids, $3 channels, $4 endpoints, $5 failures: one array a column; $6 now
+insert into dead_letter (request_id, owner_id, channel, endpoint, failure, died_at)
+select request_id, owner_id, channel, endpoint, failure, $6::timestamptz
+from unnest($1::bigint[], $2::bigint[], $3::channel[], $4::text[], $5::text[])
+    as dead (request_id, owner_id, channel, endpoint, failure)
+on conflict (request_id, owner_id, channel) do update set endpoint = excluded.endpoint, failure = excluded.failure,
+    died_at = excluded.died_at, due_at = null, delivered_at = null;
+
+-- name: list_dead_letters
+-- What lies, oldest first.
+-- $1 channel or null, $2 endpoint or null, $3 only those that died after, or null, $4 how many
+select d.request_id, p.key as prompt_id, o.external_id as owner, d.channel, d.endpoint, d.failure, d.died_at, d.replay_count,
+       d.due_at is not null as is_replaying, p.state = 'delivered' as can_replay
+from dead_letter d
+join prompt p using (request_id, owner_id)
+join owner o on o.id = d.owner_id
+where d.delivered_at is null and ($1::channel is null or d.channel = $1) and ($2::text is null or d.endpoint = $2)
+  and ($3::timestamptz is null or d.died_at > $3)
+order by d.died_at, d.request_id, d.owner_id, d.channel
+limit $4;
+
+-- name: replay_dead_letters
+-- Have what lies tried once more. What was answered meanwhile, or has expired, is left alone.
+-- $1 channel or null, $2 endpoint or null, $3 request id or null, $4 now
+with asked as (
+    update dead_letter d set due_at = $4
+    from prompt p
+    where p.request_id = d.request_id and p.owner_id = d.owner_id and p.state = 'delivered'
+      and d.delivered_at is null and d.due_at is null
+      and ($1::channel is null or d.channel = $1) and ($2::text is null or d.endpoint = $2)
+      and ($3::bigint is null or d.request_id = $3)
+    returning 1)
+select count(*) from asked;
+
+-- name: lock_due_replays
+-- Lock replays that are due or whose lease has lapsed, with their prompts and owners: the order in which a claim locks.
+-- $1 now, $2 how many
+select d.request_id, d.owner_id, d.channel, d.replay_count, p.state = 'delivered' as is_waiting,
+       p.ctid::text as place, o.ctid::text as owner_place
+from dead_letter d
+join prompt p using (request_id, owner_id)
+join owner o on o.id = d.owner_id
+where d.due_at <= $1
+order by d.due_at
+limit $2
+for no key update of d, p, o skip locked;
+
+-- name: mark_replaying
+-- Claim locked replays: the lease runs.
+-- $1 request ids, $2 owner ids, $3 channels: one array a column; $4 end of the lease
+update dead_letter d set due_at = $4, replay_count = d.replay_count + 1
+from unnest($1::bigint[], $2::bigint[], $3::channel[]) as due (request_id, owner_id, channel)
+where d.request_id = due.request_id and d.owner_id = due.owner_id and d.channel = due.channel;
+
+-- name: note_asked
+-- Note in locked owners that they are asked, or asked again: of an earlier ask for the same request the later time counts.
+-- $1 owner ids, $2 request ids: one array a column; $3 now, $4 how many asks to keep
+update owner o set asked_at = kept.asked_at, asked_for = kept.asked_for
+from unnest($1::bigint[], $2::bigint[]) as due (owner_id, request_id)
+cross join lateral (
+    select array_agg(newest.at order by newest.at) as asked_at, array_agg(newest.request_id order by newest.at) as asked_for
+    from (select $3::timestamptz as at, due.request_id
+          union all
+          select before.at, before.request_id
+          from owner w cross join lateral unnest(w.asked_at, w.asked_for) as before (at, request_id)
+          where w.id = due.owner_id and before.request_id <> due.request_id
+          order by at desc limit $4::integer) as newest) as kept
+where o.id = due.owner_id;
+
+-- name: claimed_replays
+-- Which claims of replays still may go out: not taken over, not answered, neither opted out nor closed since.
+-- $1 request ids, $2 owner ids, $3 channels, $4 replay counts: one array a column; $5 now
+select d.request_id, d.owner_id
+from unnest($1::bigint[], $2::bigint[], $3::channel[], $4::smallint[]) as mine (request_id, owner_id, channel, replay_count)
+join dead_letter d using (request_id, owner_id, channel)
+join prompt p using (request_id, owner_id)
+join owner o on o.id = d.owner_id
+join request r on r.id = d.request_id
+where d.replay_count = mine.replay_count and d.due_at is not null and p.state = 'delivered'
+  and o.opted_out_at is null and is_live(r, $5);
+
+-- name: hold_replays
+-- Put replays off.
+-- $1 request ids, $2 owner ids, $3 channels, $4 until when: one array a column
+update dead_letter d set due_at = held.until
+from unnest($1::bigint[], $2::bigint[], $3::channel[], $4::timestamptz[]) as held (request_id, owner_id, channel, until)
+where d.request_id = held.request_id and d.owner_id = held.owner_id and d.channel = held.channel;
+
+-- name: settle_replays
+-- Note how replays ended: what failed lies again, and what arrived settles the prompt's other letters, too. A claim whose lease
+-- was taken over changes nothing.
+-- $1 request ids, $2 owner ids, $3 channels, $4 replay counts, $5 failures or nulls: one array a column; $6 now
+update dead_letter d set due_at = null, delivered_at = case when done.failure is null then $6::timestamptz end,
+    failure = coalesce(done.failure, d.failure)
+from unnest($1::bigint[], $2::bigint[], $3::channel[], $4::smallint[], $5::text[])
+    as done (request_id, owner_id, channel, replay_count, failure)
+where d.request_id = done.request_id and d.owner_id = done.owner_id and d.delivered_at is null
+  and (d.channel = done.channel and d.replay_count = done.replay_count and d.due_at is not null
+       or d.channel <> done.channel and done.failure is null);
+
+-- name: count_dead_letters
+-- How many lie, by channel.
+select channel, count(*) from dead_letter where delivered_at is null group by channel;

@@ -1,0 +1,173 @@
+"""Web push to browsers (RFC 8030), encrypted for each (RFC 8291) and signed by us (VAPID, RFC 8292).
+
+The payload is thin, though nobody but the browser can read it: it may be shown on a locked screen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from time import perf_counter
+from urllib.parse import urlsplit
+
+import aiohttp
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from email_validator import EmailNotValidError, validate_email
+from webpush import WebPush, WebPushSubscription
+from webpush.types import WebPushKeys
+from webpush.vapid import VAPID
+
+from geodispatch.channels import Delivery, Message
+from geodispatch.channels.egress import Network, Reply, open_http, post
+from geodispatch.errors import InvalidInput, InvalidSettings
+from geodispatch.prompt import ChannelName
+from geodispatch_db.addresses import Address, Subscription
+
+_TTL_S = 24 * 60 * 60  # how long a push service keeps it for a browser that is away
+_GONE = frozenset({404, 410})  # RFC 8030, 7.3
+
+
+class Push:
+    """POSTs each message to the owner's browsers; one that takes it is enough."""
+
+    name: str = ChannelName.PUSH
+    tells_request = False
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        signer: WebPush,
+        clock: Callable[[], datetime],
+        *,
+        batch_count: int,
+        timeout_s: float,
+        concurrency: int,
+    ) -> None:
+        self._http = http
+        self._signer = signer
+        self._clock = clock
+        self.batch_count = batch_count
+        self.batch_timeout_s = timeout_s
+        self.concurrency = concurrency
+
+    def endpoint_of(self, address: Address) -> str | None:
+        """Return the push service of the browser that came last; the others' services are tried along with it."""
+        return _origin(address.subscriptions[-1].endpoint) if address.subscriptions else None
+
+    async def deliver(self, messages: Sequence[Message]) -> list[Delivery]:
+        """POST all messages side by side, each to all its owner's browsers."""
+        return await asyncio.gather(*map(self._deliver_one, messages))
+
+    async def _deliver_one(self, message: Message) -> Delivery:
+        started = perf_counter()
+        subscriptions = message.address.subscriptions
+        body = json.dumps({"type": "prompt.created", "prompt_id": str(message.key)}).encode()
+        replies = await asyncio.gather(*(self._post(subscription, message, body) for subscription in subscriptions))
+        gone = tuple(s.id for s, reply in zip(subscriptions, replies, strict=True) if reply.status in _GONE)
+        duration_s = perf_counter() - started
+        if any(reply.is_success for reply in replies):
+            return Delivery(duration_s, gone_subscription_ids=gone)
+        newest = replies[-1]
+        return Delivery(
+            duration_s,
+            newest.failure,
+            is_gone=len(gone) == len(subscriptions),
+            is_endpoint_down=newest.status is None or newest.status == 429 or newest.status >= 500,
+            retry_after_s=newest.retry_after_s if newest.status in (429, 503) else None,
+            gone_subscription_ids=gone,
+        )
+
+    async def _post(self, subscription: Subscription, message: Message, body: bytes) -> Reply:
+        try:
+            # In a thread: two keys and a signature are a millisecond.
+            sealed = await asyncio.to_thread(self._signer.get, body, _readable(subscription))
+        except Exception as error:  # keys that are none; they were checked when they came
+            return Reply(400, f"{type(error).__name__}: {error}")
+        # The topic replaces an earlier try that the service still keeps (RFC 8030, 5.4): 32 characters, as it must be.
+        headers = {**sealed.headers, "content-type": "application/octet-stream", "topic": message.key.hex}
+        return await post(
+            self._http,
+            subscription.endpoint,
+            sealed.encrypted,
+            headers,
+            timeout_s=self.batch_timeout_s,
+            now=self._clock(),
+        )
+
+
+def _readable(subscription: Subscription) -> WebPushSubscription:
+    keys = WebPushKeys(auth=subscription.auth, p256dh=subscription.p256dh)
+    return WebPushSubscription.model_validate({"endpoint": subscription.endpoint, "keys": keys})
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def open_signer(private_key_pem: str, contact: str) -> WebPush:
+    """Return what encrypts and signs; `contact` is the mail address that push services write to if we misbehave.
+
+    Errors: InvalidSettings for a key or an address that is none.
+    """
+    try:
+        key = load_pem_private_key(private_key_pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        reason = f"it is no private key in PEM, which `geodispatch push-key` makes: {error}"
+        raise InvalidSettings("GEODISPATCH_VAPID_KEY_FILE", " ".join(reason.split())) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        reason = "a key on the curve P-256 is needed; `geodispatch push-key` makes one"
+        raise InvalidSettings("GEODISPATCH_VAPID_KEY_FILE", reason)
+    try:
+        validate_email(contact, check_deliverability=False)
+    except EmailNotValidError as error:
+        raise InvalidSettings("GEODISPATCH_VAPID_CONTACT", f"a mail address is needed: {error}") from error
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return WebPush(private_key_pem.encode(), public, subscriber=contact, ttl=_TTL_S)
+
+
+def application_server_key(signer: WebPush) -> str:
+    """Return the public key as browsers want it to subscribe, base64url."""
+    return str(VAPID.get_application_server_key(signer.vapid.public_key))
+
+
+def new_private_key() -> str:
+    """Draw a VAPID private key, PEM."""
+    private_key: bytes = VAPID.generate_keys()[0]
+    return private_key.decode()
+
+
+def check_subscription(signer: WebPush, subscription: Subscription, allowed: Sequence[Network]) -> None:
+    """Refuse what no push could be sent to.
+
+    Errors: InvalidInput.
+    """
+    parts = urlsplit(subscription.endpoint)
+    # Plain HTTP is for push services of our own on a network that the operator allows.
+    if not parts.hostname or not (parts.scheme == "https" or (allowed and parts.scheme == "http")):
+        raise InvalidInput.at("/endpoint", "the https:// address of a push service")
+    try:
+        signer.get(b"{}", _readable(subscription))
+    except Exception as error:  # base64's, the curve's, pydantic's
+        raise InvalidInput.at("/keys", f"no keys of a browser's subscription: {type(error).__name__}") from error
+
+
+@asynccontextmanager
+async def open_push(
+    signer: WebPush,
+    clock: Callable[[], datetime],
+    allowed: Sequence[Network],
+    *,
+    batch_count: int,
+    timeout_s: float,
+    concurrency: int,
+    connection_limit: int,
+) -> AsyncIterator[Push]:
+    """Open the channel with its own connections."""
+    async with open_http(allowed, connection_limit=connection_limit) as http:
+        yield Push(http, signer, clock, batch_count=batch_count, timeout_s=timeout_s, concurrency=concurrency)

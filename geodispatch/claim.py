@@ -1,0 +1,193 @@
+"""Claims: what is due is locked, decided over and marked, in one transaction.
+
+The rules are re-checked here, on rows that nobody else can change until the claim has committed. So whatever an owner
+wished or an agency withdrew before that counts. Nothing is asked once a prompt: the owner's row has all that decides.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+
+import asyncpg
+
+from geodispatch import pace as paces
+from geodispatch.courier import Admission, Courier, Parcel
+from geodispatch.database import Database
+from geodispatch.metrics import PROMPTS_DELAYED, PROMPTS_SUPPRESSED
+from geodispatch.pace import Pace, Plan, Quota
+from geodispatch_db import dead_letters, prompts
+from geodispatch_db import pace as shared
+from geodispatch_db.prompts import DuePrompt, LockedPrompts
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A channel's token bucket: what it may carry over all senders."""
+
+    per_s: float
+
+    @property
+    def burst(self) -> float:
+        """The most at once: what a second brings, and never less than one."""
+        return max(1.0, self.per_s)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What was decided over a batch, and what of it goes out with which message; the latter took places in lanes."""
+
+    plan: Plan = field(default_factory=Plan)
+    parcels: list[Parcel] = field(default_factory=list)
+    diverted_count: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """True if nothing was due."""
+        return self.plan.is_empty and not self.diverted_count
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Claims prompts of one channel at a time; what it gives was claimed until `now + lease`."""
+
+    database: Database
+    pace: Pace
+    clock: Callable[[], datetime]
+    lease: timedelta
+    rates: dict[str, Rate]
+    random: Random
+
+    async def open(self) -> None:
+        """Begin the buckets of channels that have a rate.
+
+        Errors: Unavailable.
+        """
+        async with self.database.connection() as connection:
+            for channel, rate in self.rates.items():
+                await shared.add_bucket(connection, channel, rate.burst, self.clock())
+
+    async def claim(self, channel: str, limit: int) -> Plan:
+        """Claim up to `limit` due prompts of a channel, as many as its bucket allows.
+
+        Errors: Unavailable, with nothing claimed; tokens that were taken for it are lost.
+        """
+        return (await self._claim(channel, limit, None)).plan
+
+    async def claim_for(self, courier: Courier, channel: str, limit: int) -> Claim:
+        """Claim no more than a courier's endpoints take now, as parcels for it; otherwise the same.
+
+        Errors: Unavailable, with nothing claimed; tokens that were taken for it are lost.
+        """
+        return await self._claim(channel, limit, courier)
+
+    async def _claim(self, channel: str, limit: int, courier: Courier | None) -> Claim:
+        rate = self.rates.get(channel)
+        now = self.clock()
+        if rate is not None:
+            async with self.database.connection() as connection:
+                limit = await shared.take_tokens(connection, channel, limit, rate=rate.per_s, burst=rate.burst, now=now)
+            if not limit:
+                return Claim()
+        admission = Admission()
+        try:
+            async with self.database.transaction() as connection:
+                locked = await prompts.lock_due(connection, channel, now, limit)
+                plan = await self.decide(connection, locked, now) if locked is not None else Plan()
+                if courier is not None and locked is not None and plan.send:
+                    admission = await courier.admit(connection, plan.send, channel, now)
+                    plan.send[:] = admission.send
+                    plan.delay.update(admission.held)
+                    plan.delay_reasons.update(admission.held_for)
+                    if admission.diverted:
+                        await prompts.divert(connection, locked, admission.diverted)
+                    if admission.dead:
+                        await dead_letters.add(connection, admission.dead, now)
+                if locked is not None:
+                    await self._mark(connection, locked, plan, now)
+                if rate is not None and (left_count := limit - len(plan.send)):
+                    await shared.give_back_tokens(connection, channel, left_count)
+        except BaseException:
+            if courier is not None:
+                courier.drop(admission.parcels)
+            raise
+        for delay, count in plan.delay_reasons.items():
+            PROMPTS_DELAYED.labels(channel, delay).inc(count)
+        for reason, count in Counter(plan.suppress.values()).items():
+            PROMPTS_SUPPRESSED.labels(channel, reason).inc(count)
+        return Claim(plan, admission.parcels, len(admission.diverted))
+
+    async def decide(self, connection: asyncpg.Connection, locked: LockedPrompts, now: datetime) -> Plan:
+        """Read what decides over locked prompts, and decide.
+
+        Every statement here comes after the locks, and so sees all that was committed before them.
+        """
+        open_ids = await prompts.hold_open_requests(connection, locked.request_ids, now)
+        due = await prompts.read_due(connection, locked)
+        limits = _limits(due)
+        asked = await shared.hold_counts(connection, limits, now - paces.QUOTA_WINDOW) if limits else {}
+        return self._plan(due, now, open_ids, _quotas(limits, asked, now))
+
+    def _plan(
+        self,
+        due: list[DuePrompt],
+        now: datetime,
+        open_ids: Collection[int],
+        quotas: dict[int, Quota],
+        asked_before: Collection[int] = (),
+    ) -> Plan:
+        return paces.plan(
+            due,
+            now,
+            pace=self.pace,
+            open_ids=open_ids,
+            lease=self.lease,
+            random=self.random,
+            quotas=quotas,
+            asked_before=asked_before,
+        )
+
+    async def preview(self, channel: str, limit: int, asked_before: Collection[int]) -> tuple[list[DuePrompt], Plan]:
+        """Say what `claim` would do with the first `limit` due prompts, and change nothing.
+
+        `asked_before` are owners whom another channel would ask before. Buckets are not looked into: they delay only.
+
+        Errors: Unavailable.
+        """
+        now = self.clock()
+        async with (
+            self.database.patient_connection() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            seen = await prompts.peek_due(connection, channel, now, limit)
+            if seen is None:
+                return [], Plan()
+            open_ids = await prompts.find_open_requests(connection, seen.request_ids, now)
+            due = await prompts.read_due(connection, seen)
+            limits = _limits(due)
+            asked = await shared.read_counts(connection, limits, now - paces.QUOTA_WINDOW)
+            return due, self._plan(due, now, open_ids, _quotas(limits, asked, now), asked_before)
+
+    async def _mark(self, connection: asyncpg.Connection, locked: LockedPrompts, plan: Plan, now: datetime) -> None:
+        if plan.send:
+            await prompts.mark_sending(
+                connection, locked, plan.send, now, now + self.lease, keep_count=self.pace.keep_count
+            )
+            first = (p.agency_id for p in plan.send if p.attempt_count == 0 and p.agency_day_quota is not None)
+            if asked := Counter(first):
+                await shared.count_asked(connection, asked, paces.hour_of(now))
+        if plan.suppress:
+            await prompts.suppress(connection, locked, plan.suppress)
+        if plan.delay:
+            await prompts.delay(connection, locked, plan.delay)
+
+
+def _limits(due: list[DuePrompt]) -> dict[int, int]:
+    return {prompt.agency_id: prompt.agency_day_quota for prompt in due if prompt.agency_day_quota is not None}
+
+
+def _quotas(limits: dict[int, int], asked: Mapping[int, list[tuple[datetime, int]]], now: datetime) -> dict[int, Quota]:
+    return {agency_id: Quota.of(limit, asked[agency_id], now) for agency_id, limit in limits.items()}

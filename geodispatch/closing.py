@@ -1,0 +1,78 @@
+"""The end of requests: closing is one row; what hangs on it is settled behind, in parts, and forgotten in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from geodispatch.database import Database
+from geodispatch.pace import QUOTA_WINDOW
+from geodispatch_db import inboxes, pace, prompts, requests
+
+
+@dataclass(frozen=True)
+class Closings:
+    """What any sender does beside sending; any number may do it at once, and any may die in the middle."""
+
+    database: Database
+    clock: Callable[[], datetime]
+    keep: timedelta
+    part_count: int = 10_000
+
+    async def close_expired(self) -> list[int]:
+        """Close the requests whose time is over; return their ids.
+
+        Errors: Unavailable.
+        """
+        async with self.database.transaction() as connection:
+            return await requests.close_expired(connection, self.clock())
+
+    async def settle_next(self, request_id: int | None = None) -> int:
+        """Settle the next prompts of a closed request, this or any: delivered ones expire, queued ones are never sent.
+
+        What is being sent meanwhile is settled by its sender, or by whoever takes over its lease.
+
+        Errors: Unavailable.
+        """
+        async with self.database.transaction() as connection:
+            closing = await requests.lock_closing(connection, request_id)
+            if closing is None:
+                return 0
+            count, last = await prompts.close_next(
+                connection, closing.request_id, closing.done_owner_id, self.part_count
+            )
+            await inboxes.notify(connection)
+            if count < self.part_count:
+                await requests.finish_settling(connection, closing.request_id)
+            else:
+                await requests.advance_closing(connection, closing.request_id, last)
+            return max(count, 1)
+
+    async def settle_all(self) -> None:
+        """Settle until nothing is left.
+
+        Errors: Unavailable.
+        """
+        while await self.settle_next():
+            pass
+
+    async def prune_next(self) -> int:
+        """Forget the next prompts of requests closed long ago that nobody answered, and quota counts of no more use.
+
+        Errors: Unavailable.
+        """
+        now = self.clock()
+        async with self.database.transaction() as connection:
+            await pace.forget_hours(connection, now - 2 * QUOTA_WINDOW)
+            closing = await requests.lock_prunable(connection, now - self.keep)
+            if closing is None:
+                return 0
+            count, last = await prompts.prune_next(
+                connection, closing.request_id, closing.done_owner_id, self.part_count
+            )
+            if count < self.part_count:
+                await requests.delete_closing(connection, closing.request_id)
+            else:
+                await requests.advance_closing(connection, closing.request_id, last)
+            return max(count, 1)

@@ -1,0 +1,72 @@
+"""How much of each endpoint may be under way at once, and when its next turn comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from geodispatch.channels import Channel
+from geodispatch_db.breakers import Endpoint
+
+_BATCHES_MAX = 10  # for each place of a lane
+_SPEEDS_KEPT_COUNT = 10_000
+_FIRST_GUESS_S = 0.01  # a message, at an endpoint of which nothing is known
+_NEWEST_WEIGHT = 0.3
+
+
+class Lanes:
+    """The places of all endpoints.
+
+    What finds its lane full is put off until about when those before it will be done, at the speed that the endpoint
+    showed. So a million prompts of one slow endpoint are looked at about once each, and those behind them reached in
+    seconds; a fast one is never without work for long.
+    """
+
+    def __init__(self, channels: Mapping[str, Channel], lease: timedelta) -> None:
+        self._channels = channels
+        self._lease_s = lease.total_seconds()
+        self._under_way: Counter[Endpoint] = Counter()
+        self._places: dict[Endpoint, asyncio.Semaphore] = {}
+        self._message_s: dict[Endpoint, float] = {}
+        self._tail: dict[Endpoint, datetime] = {}
+
+    def capacity(self, channel: str) -> int:
+        """How many messages of one endpoint may be under way: what fits into a lease, however slow it is."""
+        carrier = self._channels[channel]
+        batches = _BATCHES_MAX
+        if carrier.batch_timeout_s > 0:
+            batches = min(batches, max(1, int(self._lease_s / carrier.batch_timeout_s) - 1))
+        return batches * carrier.batch_count * carrier.concurrency
+
+    def enter(self, endpoint: Endpoint, now: datetime) -> datetime | None:
+        """Take a place and return None, or return when to come again."""
+        if self._under_way[endpoint] < self.capacity(endpoint[0]):
+            self._under_way[endpoint] += 1
+            return None
+        each = timedelta(
+            seconds=self._message_s.get(endpoint, _FIRST_GUESS_S) / self._channels[endpoint[0]].concurrency
+        )
+        tail = max(self._tail.get(endpoint, now), now + self._under_way[endpoint] * each) + each
+        self._tail[endpoint] = tail
+        return tail
+
+    def leave(self, endpoints: Iterable[Endpoint]) -> None:
+        """Give places back."""
+        self._under_way.subtract(endpoints)
+        for endpoint in [endpoint for endpoint, count in self._under_way.items() if count <= 0]:
+            del self._under_way[endpoint]
+            self._places.pop(endpoint, None)
+            self._tail.pop(endpoint, None)
+
+    def place(self, endpoint: Endpoint) -> asyncio.Semaphore:
+        """Return what a batch waits for."""
+        return self._places.setdefault(endpoint, asyncio.Semaphore(self._channels[endpoint[0]].concurrency))
+
+    def note_speed(self, endpoint: Endpoint, message_s: float) -> None:
+        """Learn how long a message took at this endpoint, of those that went together."""
+        if len(self._message_s) > _SPEEDS_KEPT_COUNT:
+            self._message_s.clear()
+        before = self._message_s.get(endpoint, message_s)
+        self._message_s[endpoint] = before + _NEWEST_WEIGHT * (message_s - before)

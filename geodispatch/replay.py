@@ -1,0 +1,139 @@
+"""Replays: what a channel gave up is tried there once more, when somebody asks for it.
+
+The prompt itself lies in its owner's inbox and is not touched, but the owner is told anew, so a replay obeys every rule
+that a first prompt does: the same plan decides over both, and what it does not send is not sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from geodispatch.claim import Claims
+from geodispatch.courier import Admission, Courier, Parcel, Result
+from geodispatch.database import Database
+from geodispatch.errors import Unavailable
+from geodispatch.pace import Plan
+from geodispatch_db import dead_letters
+from geodispatch_db.dead_letters import LetterId, Replay
+from geodispatch_db.prompts import LockedPrompts, PromptId
+
+log = structlog.get_logger()
+
+_BATCH_COUNT = 500
+_POLL_S = 5.0  # an operator's rare wish may wait so long
+_ANSWERED = "not sent: its owner has answered, or its request has ended"
+_NO_WAY = "not sent: the channel is not in use, or does not reach the owner any more"
+
+
+@dataclass(frozen=True)
+class ReplayRound:
+    """A claim of replays: what goes out under its lease."""
+
+    lease_until: datetime
+    due_count: int = 0
+    parcels: Sequence[Parcel] = ()
+    letter_of: dict[PromptId, Replay] = field(default_factory=dict)
+
+
+class Replayer:
+    """Replays what is due, by the claims' rules and through the courier that the sender has, too."""
+
+    def __init__(self, database: Database, claims: Claims, courier: Courier) -> None:
+        self._database = database
+        self._claims = claims
+        self._clock = claims.clock
+        self._courier = courier
+
+    async def run(self) -> None:
+        """Replay until cancelled; whatever goes wrong in one round is logged and waited out."""
+        while True:
+            try:
+                if await self.run_once():
+                    continue
+            except Unavailable:
+                pass  # logged where it was translated
+            except Exception:
+                log.exception("a round of replays failed")
+            await asyncio.sleep(_POLL_S)
+
+    async def run_once(self) -> int:
+        """Claim what is due, try it and settle it; return how many were due.
+
+        Errors: Unavailable; what was claimed is claimed again once its lease has lapsed.
+        """
+        round_ = await self._claim(self._clock())
+
+        async def settle(results: Sequence[Result]) -> None:
+            await self._settle(results, round_.letter_of)
+
+        async def still_wanted(batch: Sequence[Parcel]) -> set[PromptId]:
+            letters = [round_.letter_of[parcel.id] for parcel in batch]
+            async with self._database.connection() as connection:
+                counts = {letter.id: letter.replay_count + 1 for letter in letters}
+                return await dead_letters.still_claimed(connection, counts, self._clock())
+
+        await self._courier.deliver(round_.parcels, round_.lease_until, settle=settle, still_wanted=still_wanted)
+        return round_.due_count
+
+    async def _claim(self, now: datetime) -> ReplayRound:
+        lease_until = now + self._claims.lease
+        admissions: dict[str, Admission] = {}
+        try:
+            async with self._database.transaction() as connection:
+                due = await dead_letters.lock_due(connection, now, _BATCH_COUNT)
+                # One letter of a prompt at a time: if it arrives, the others need not be tried.
+                first: dict[PromptId, Replay] = {}
+                for replay in due:
+                    first.setdefault((replay.request_id, replay.owner_id), replay)
+                waiting = [replay for replay in first.values() if replay.is_waiting]
+                failed = {replay.id: _ANSWERED for replay in first.values() if not replay.is_waiting}
+                plan = await self._claims.decide(connection, _locked(waiting), now) if waiting else Plan()
+                letter_at = dict(enumerate(waiting, start=1))
+                failed |= {letter_at[at].id: f"not sent: {reason}" for at, reason in plan.suppress.items()}
+                # Whatever nothing is said of waits for the next round.
+                held = {replay.id: now + timedelta(seconds=_POLL_S) for replay in due}
+                held |= {letter_at[at].id: until for at, until in plan.delay.items()}
+                for channel in {letter_at[prompt.position].channel for prompt in plan.send}:
+                    of_channel = [prompt for prompt in plan.send if letter_at[prompt.position].channel == channel]
+                    admission = await self._courier.admit(connection, of_channel, channel, now, is_replay=True)
+                    admissions[channel] = admission
+                    held |= {letter_at[at].id: until for at, until in admission.held.items()}
+                    failed |= {letter_at[at].id: _NO_WAY for at in admission.diverted}
+                going = [prompt for admission in admissions.values() for prompt in admission.send]
+                going_ids = [letter_at[prompt.position].id for prompt in going]
+                for id_ in (*failed, *going_ids):
+                    held.pop(id_, None)
+                counts = {replay.id: replay.replay_count for replay in due}
+                await dead_letters.settle(connection, {id_: (counts[id_], why) for id_, why in failed.items()}, now)
+                await dead_letters.hold(connection, held)
+                await dead_letters.mark_replaying(connection, going_ids, lease_until)
+                asked = [prompt.id for prompt in going]
+                await dead_letters.note_asked(connection, asked, now, keep_count=self._claims.pace.keep_count)
+        except BaseException:
+            for admission in admissions.values():
+                self._courier.drop(admission.parcels)
+            raise
+        parcels = [parcel for admission in admissions.values() for parcel in admission.parcels]
+        return ReplayRound(lease_until, len(due), parcels, first)
+
+    async def _settle(self, results: Sequence[Result], letter_of: dict[PromptId, Replay]) -> None:
+        now = self._clock()
+        failures: dict[LetterId, tuple[int, str | None]] = {}
+        for result in results:
+            letter = letter_of[result.parcel.id]
+            failures[letter.id] = (letter.replay_count + 1, result.delivery.failure)
+        async with self._database.transaction() as connection:
+            await dead_letters.settle(connection, failures, now)
+            await self._courier.note(connection, results, now)
+
+
+def _locked(replays: Sequence[Replay]) -> LockedPrompts:
+    """Return the locked prompts of replays, in order, as a claim has them."""
+    places, owner_places = ([f'"{getattr(replay, name)}"' for replay in replays] for name in ("place", "owner_place"))
+    request_ids = sorted({replay.request_id for replay in replays})
+    return LockedPrompts(len(replays), f"{{{','.join(places)}}}", f"{{{','.join(owner_places)}}}", request_ids)

@@ -1,0 +1,187 @@
+"""The queue with a million prompts in it: which way the queries go; and that it does not swell as prompts pass."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import numpy as np
+import pytest
+
+from geodispatch.fan_out import draw_keys
+from geodispatch_db import prompts
+from geodispatch_db.copy import microseconds
+from geodispatch_db.pool import open_connection
+from geodispatch_db.queries import load
+from tests.db.test_prompts import LEASE, NOW, PACE, claim, fill
+
+COUNT = 1_000_000
+SQL = load("prompts")
+
+
+async def fill_million(connection: asyncpg.Connection) -> None:
+    """Queue a prompt for each of a million owners, nine of ten not due yet."""
+    await fill(connection, request_count=1, owner_count=0)
+    await connection.execute(
+        "insert into owner (id, external_id) overriding system value select n, 'o' || n from generate_series(1, $1) n",
+        COUNT,
+    )
+    await connection.execute(
+        "insert into camera (id, external_id, owner_id, lon_e7, lat_e7, zone) overriding system value "
+        "select n, 'c' || n, n, 0, 0, 'UTC' from generate_series(1, $1) n",
+        COUNT,
+    )
+    owner_id = np.arange(1, COUNT + 1)
+    hour_us = 3600 * 10**6
+    due_at = microseconds(NOW) + np.where(owner_id % 10 == 0, -hour_us, hour_us) + owner_id
+    await prompts.queue(connection, 1, [prompts.NewPrompts("inbox", owner_id, owner_id, draw_keys(COUNT), due_at)])
+    for table in ("prompt", "owner", "camera"):
+        await connection.execute(f"analyze {table}")
+
+
+async def explain(connection: asyncpg.Connection, name: str, *arguments: Any) -> str:
+    rows = await connection.fetch(f"explain {SQL[name]}", *arguments)
+    return "\n".join(row[0] for row in rows)
+
+
+async def test_every_hot_query_finds_its_rows_without_reading_the_table(connection: asyncpg.Connection) -> None:
+    await fill_million(connection)
+    held = await prompts.lock_due(connection, "inbox", NOW, 1000)
+    assert held is not None
+    assert held.count == 1000
+    due = await prompts.read_due(connection, held)
+    ids = [prompt.request_id for prompt in due], [prompt.owner_id for prompt in due]
+    numbers, seconds = [1] * 1000, [0.1] * 1000
+    places = held.places, held.owner_places
+    plans = {
+        "lock_due_prompts": ("prompt_queue", ("inbox", NOW, 1000)),
+        "peek_due_prompts": ("prompt_queue", ("inbox", NOW, 1000)),
+        "due_prompts": ("Tid Scan on prompt", places),
+        "mark_sending": ("Tid Scan on prompt", (*places, [], NOW, NOW + LEASE, PACE.keep_count)),
+        "suppress": ("Tid Scan on prompt", (held.places, [1, 2], ["muted", "muted"])),
+        "delay": ("Tid Scan on prompt", (held.places, [1, 2], [NOW, NOW])),
+        "claimed_prompts": ("prompt_pkey", (*ids, numbers)),
+        "mark_delivered": ("prompt_pkey", (*ids, numbers, seconds, "inbox", NOW)),
+        "close_these_prompts": ("prompt_pkey", ids),
+        "close_next_prompts": ("prompt_pkey", (1, 500_000, 1000)),
+        "prune_next_prompts": ("prompt_pkey", (1, 500_000, 1000)),
+        "prompts_of_owner": ("prompt_of_owner", (7, 100)),
+        "history_of_owner": ("prompt_of_owner", (7, None, 100)),
+        "request_of_prompt": ("prompt_of_owner", (7, due[0].key)),
+        "take_back": ("prompt_pkey", (7,)),
+    }
+    for name, (way, arguments) in plans.items():
+        plan = await explain(connection, name, *arguments)
+        assert way in plan, f"{name}\n{plan}"
+        assert not re.search(r"Seq Scan on (prompt|owner|camera|lost_attempt)\b", plan), f"{name}\n{plan}"
+    # What is not due yet lies behind what is, and costs the claim nothing: the first 1,000 are read, and no more.
+    plan = "\n".join(
+        row[0]
+        for row in await connection.fetch(
+            f"explain (analyze, timing off, summary off) {SQL['lock_due_prompts']}", "inbox", NOW, 1000
+        )
+    )
+    found = re.search(r"prompt_queue on prompt p .*rows=([\d.]+) loops=1\)", plan)
+    assert found, plan
+    assert float(found[1]) <= 1001, plan
+
+
+async def size(connection: asyncpg.Connection) -> dict[str, int]:
+    rows = await connection.fetch(
+        "select relname, pg_relation_size(oid) as bytes from pg_class "
+        "where relname in ('prompt', 'owner', 'prompt_queue', 'prompt_pkey', 'prompt_of_owner', 'owner_pkey')"
+    )
+    return {row["relname"]: row["bytes"] for row in rows}
+
+
+NEXT_REQUEST = """
+insert into request (id, agency_id, member_id, idempotency_key, body_sha256, case_number, offence, body, contact_name,
+                     contact_email, window_start, window_end, fence, area_m2, state, opened_at, expires_at)
+overriding system value
+select $1, agency_id, member_id, $1::bigint::text, body_sha256, case_number, offence, body, contact_name, contact_email,
+       window_start, window_end, fence, area_m2, 'open', $2, $3
+from request where id = 1
+"""
+
+
+async def test_the_queue_does_not_swell_as_prompts_pass_through_it(database: str) -> None:
+    """Requests come and go, each with claims, tries that fail, and settling; vacuum runs as autovacuum would."""
+    count, turns = 2_000, 10
+    connection = await open_connection(database)
+    sizes: list[dict[str, int]] = []
+    try:
+        await fill(connection, request_count=1, owner_count=count)
+        await connection.execute(
+            "insert into camera (id, external_id, owner_id, lon_e7, lat_e7, zone) overriding system value "
+            "select n, 'c' || n, n, 0, 0, 'UTC' from generate_series(1, $1) n",
+            count,
+        )
+        for turn in range(turns):
+            now = NOW + timedelta(days=4 * turn)
+            if turn:
+                await connection.execute(
+                    NEXT_REQUEST,
+                    turn + 1,
+                    now,
+                    now + timedelta(days=3),
+                )
+                owner_id = np.arange(1, count + 1)
+                due_at = np.full(count, microseconds(now))
+                new = prompts.NewPrompts("inbox", owner_id, owner_id, draw_keys(count), due_at)
+                await prompts.queue(connection, turn + 1, [new])
+            for attempt in (1, 2, 3):
+                while (plan := await claim(connection, 1000, now)).send:
+                    tries = [
+                        prompts.Attempt(prompt.id, attempt, 0.1, None if attempt == 3 else "HTTP 500")
+                        for prompt in plan.send
+                    ]
+                    if attempt == 3:
+                        await prompts.mark_delivered(connection, tries, "inbox", now)
+                    else:
+                        again = [now + timedelta(seconds=1)] * len(tries)
+                        await prompts.requeue(
+                            connection, tries, "inbox", now, due_at=again, next_channel=["inbox"] * len(tries)
+                        )
+                now += timedelta(seconds=2)
+            after, done = 0, count
+            while done:
+                done, after = await prompts.close_next(connection, turn + 1, after, 1000)
+            after, done = 0, count
+            while done:
+                done, after = await prompts.prune_next(connection, turn + 1, after, 1000)
+            await connection.execute("vacuum prompt")
+            await connection.execute("vacuum owner")
+            await connection.execute("vacuum lost_attempt")
+            sizes.append(await size(connection))
+        assert await connection.fetchval("select count(*) from prompt") == 0
+        for name, bytes_then in sizes[turns // 2].items():
+            assert sizes[-1][name] <= 1.3 * bytes_then + 64 * 8192, (name, [turn[name] for turn in sizes])
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("table", ["prompt", "owner"])
+async def test_a_claim_leaves_the_indexes_alone(database: str, table: str) -> None:
+    """It changes no indexed column, and there is room on the page: PostgreSQL calls that a heap-only tuple."""
+    connection = await open_connection(database)
+    try:
+        await fill(connection, request_count=1, owner_count=2_000)
+        await connection.execute("vacuum full owner")
+        await connection.execute("vacuum full prompt")
+
+        async def counts() -> tuple[int, int]:
+            await connection.execute("select pg_stat_force_next_flush()")
+            row = await connection.fetchrow(
+                "select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relname = $1", table
+            )
+            return row["n_tup_upd"], row["n_tup_hot_upd"]
+
+        before = await counts()
+        assert len((await claim(connection, 2_000)).send) == 2_000
+        after = await counts()
+        assert after[0] - before[0] == 2_000
+        assert after[1] - before[1] >= 1_600  # a page may hold more than half already
+    finally:
+        await connection.close()

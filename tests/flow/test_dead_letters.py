@@ -1,0 +1,223 @@
+"""What channels gave up: it is listed, and replayed under every rule that a first prompt obeys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from geodispatch.channel_set import open_channels
+from geodispatch.replay import Replayer
+from geodispatch.send import _open_claims
+from tests.flow.test_webhooks import HOUSES, reach
+from tests.receivers import App, open_app
+from tests.services import Town, street_fence
+
+
+@asynccontextmanager
+async def replaying(town: Town, **changes: Any) -> AsyncIterator[Replayer]:
+    settings = town.service.settings.model_copy(update=changes)
+    async with open_channels(settings, town.clock) as channels:
+        claims, courier = await _open_claims(town.service.database, settings, town.clock, channels, None)
+        yield Replayer(town.service.database, claims, courier)
+
+
+async def replay_all(town: Town) -> None:
+    async with replaying(town) as replayer:
+        while await replayer.run_once():
+            pass
+
+
+async def give_up(town: Town, app: App) -> None:
+    """Ask the owners of houses 1 to 8 through an app that says 500 until it is given up; then let it work again."""
+    app.always(500)
+    await reach(town, app, *HOUSES)
+    await town.submit(fence=street_fence(1, 8))
+    for _ in range(8):
+        await town.send_all()
+        town.clock.advance(minutes=31)
+    app.posts.clear()
+    app.answer = None
+    assert len(await town.service.registry.list_dead_letters()) == 8
+
+
+async def test_what_was_given_up_is_listed_and_lies_in_the_inbox(town: Town) -> None:
+    async with open_app() as app:
+        await give_up(town, app)
+        reply = await town.call("GET", "dead-letters?channel=webhook&limit=3", town.operator_key)
+        first = reply.json["dead_letters"]
+        assert len(first) == 3
+        assert {letter["failure"] for letter in first} == {"HTTP 500"}
+        assert all(letter["can_replay"] and not letter["is_replaying"] for letter in first)
+        (prompt,) = await town.inbox(first[0]["owner"])
+        assert prompt["id"] == first[0]["prompt_id"]
+        assert (await town.call("GET", "dead-letters?channel=mail", town.operator_key)).json == {"dead_letters": []}
+        for key, status in ((town.agency_key, 403), (await town.token("owner-1"), 403), (None, 401)):
+            assert (await town.call("GET", "dead-letters", key)).status == status
+            assert (await town.call("POST", "dead-letters/replay", key, {})).status == status
+        async with town.http.get(
+            f"{town.url}/metrics", headers={"Authorization": f"Bearer {town.operator_key}"}
+        ) as response:
+            metrics = await response.text()
+        assert 'geodispatch_dead_letters{channel="webhook"} 8.0' in metrics
+        assert 'geodispatch_breakers{channel="webhook",state="open"}' in metrics
+        assert 'geodispatch_deliveries_total{channel="webhook",outcome="failed"}' in metrics
+        assert 'geodispatch_delivery_duration_seconds_bucket{channel="webhook"' in metrics
+
+
+async def test_a_replay_arrives_once_and_under_the_same_names(town: Town) -> None:
+    async with open_app() as app:
+        await give_up(town, app)
+        keys = {letter.prompt_id for letter in await town.service.registry.list_dead_letters()}
+        reply = await town.call("POST", "dead-letters/replay", town.operator_key, {"channel": "webhook"})
+        assert reply.json == {"replaying_count": 8}
+        again = await town.call("POST", "dead-letters/replay", town.operator_key, {})
+        assert again.json == {"replaying_count": 0}  # they are on their way
+        await replay_all(town)
+        assert sorted(item["prompt_id"] for item in app.prompts) == sorted(map(str, keys))
+        assert await town.service.registry.list_dead_letters() == []
+        assert [prompt["state"] for prompt in await town.inbox("owner-1")] == ["delivered"]
+
+
+async def test_what_was_answered_or_has_ended_meanwhile_is_not_replayed(town: Town) -> None:
+    async with open_app() as app:
+        await give_up(town, app)
+        (prompt,) = await town.inbox("owner-1")
+        await town.call("POST", f"prompts/{prompt['id']}/answer", await town.token("owner-1"), {"choice": "share"})
+        assert await town.service.registry.replay_dead_letters() == 7
+        # And an answer that comes between the wish and the replay:
+        (prompt,) = await town.inbox("owner-2")
+        await town.call("POST", f"prompts/{prompt['id']}/answer", await town.token("owner-2"), {"choice": "decline"})
+        await replay_all(town)
+        assert app.owners == {f"owner-{number}" for number in range(3, 9)}
+        letters = {letter.owner: letter for letter in await town.service.registry.list_dead_letters()}
+        assert not letters["owner-1"].can_replay
+        assert letters["owner-2"].failure == "not sent: its owner has answered, or its request has ended"
+
+
+async def test_a_replay_nags_nobody(town: Town) -> None:
+    """An owner who was asked about something else today, and one who opted out."""
+    async with open_app() as app:
+        await give_up(town, app)
+        await town.submit(fence=street_fence(1, 4), case_number="another", window=_window(town))
+        town.clock.advance(days=1)
+        await town.send_all()
+        told = {item["owner"] for item in app.prompts}
+        assert len(told) >= 4
+        app.posts.clear()
+        await town.service.database.pool.execute("update owner set opted_out_at = now() where external_id = 'owner-8'")
+        await town.service.registry.replay_dead_letters()
+        await replay_all(town)
+        assert app.owners == {f"owner-{number}" for number in range(1, 8)} - told
+        failures = {letter.owner: letter.failure for letter in await town.service.registry.list_dead_letters()}
+        assert failures == dict.fromkeys(told, "not sent: daily_cap") | {"owner-8": "not sent: opted_out"}
+        # A replay counts as asking: within the day nobody else asks them.
+        app.posts.clear()
+        await town.submit(fence=street_fence(1, 8), case_number="a third", window=_window(town))
+        await town.send_all()
+        assert app.posts == []
+
+
+async def test_a_replay_waits_for_the_end_of_the_night(town: Town) -> None:
+    async with open_app() as app:
+        await give_up(town, app)
+        town.clock.now = town.clock.now.replace(day=2, hour=4)  # 11 in the evening where the cameras are
+        await town.service.registry.replay_dead_letters()
+        async with replaying(town, quiet_hours="21:00-08:00") as replayer:
+            assert await replayer.run_once() == 8
+            assert await replayer.run_once() == 0
+            assert app.posts == []
+            town.clock.advance(hours=9)
+            assert await replayer.run_once() == 8
+        assert len(app.owners) == 8
+
+
+async def test_a_replay_that_fails_lies_again_and_one_whose_sender_dies_is_taken_over(town: Town) -> None:
+    async with open_app() as app:
+        await give_up(town, app)
+        app.always(422)
+        await town.service.registry.replay_dead_letters()
+        await replay_all(town)
+        letters = await town.service.registry.list_dead_letters()
+        assert {(letter.failure, letter.replay_count, letter.is_replaying) for letter in letters} == {
+            ("HTTP 422", 1, False)
+        }
+        app.answer = None
+        app.posts.clear()
+        town.clock.advance(days=2)
+        await town.service.registry.replay_dead_letters()
+        async with replaying(town) as dying:
+            await dying._claim(town.clock())  # and no more is heard of it
+        await replay_all(town)
+        assert app.posts == []
+        town.clock.advance(seconds=121)
+        await replay_all(town)
+        assert len(app.owners) == 8
+        assert await town.service.registry.list_dead_letters() == []
+
+
+async def test_an_opt_out_between_claim_and_delivery_is_heeded(town: Town) -> None:
+    async with open_app() as app:
+        await give_up(town, app)
+        await town.service.registry.replay_dead_letters()
+        holding, release = asyncio.Event(), asyncio.Event()
+
+        async def hold(_: web.Request) -> web.Response:
+            holding.set()
+            await release.wait()
+            return web.Response(status=204)
+
+        app.answer = hold
+        async with replaying(town, webhook_batch_count=4, webhook_concurrency=1) as replayer:
+            replay = asyncio.create_task(replayer.run_once())
+            await holding.wait()
+            waiting = {f"owner-{number}" for number in range(1, 9)} - app.owners
+            await town.service.database.pool.execute("update owner set opted_out_at = now()")
+            await asyncio.sleep(0.1)  # from here on a batch counts as late
+            release.set()
+            await replay
+        assert len(waiting) == 4
+        assert app.owners.isdisjoint(waiting)
+
+
+async def test_a_replay_at_an_endpoint_that_is_still_left_alone_waits(town: Town) -> None:
+    async with open_app() as app:
+        await give_up(town, app)
+        app.always(429, Retry_After="300")
+        await town.service.registry.replay_dead_letters()
+        await replay_all(town)
+        assert len(app.posts) == 1
+        app.answer = None
+        await town.service.registry.replay_dead_letters()
+        await replay_all(town)
+        assert len(app.posts) == 1
+        town.clock.advance(days=1, seconds=301)
+        await replay_all(town)
+        assert len(app.posts) == 2
+
+
+async def test_dead_letters_go_when_their_prompts_do(town: Town) -> None:
+    async with open_app() as app:
+        await give_up(town, app)
+    town.clock.advance(days=8)
+    await town.send_all()
+    assert not any(letter.can_replay for letter in await town.service.registry.list_dead_letters())
+    town.clock.advance(days=91)
+    while await town.service.closings.prune_next():
+        pass
+    assert (await town.count("prompt"), await town.count("dead_letter")) == (0, 0)
+
+
+@pytest.mark.parametrize("body", [{"channel": "fax"}, {"request_id": 0}, {"unknown": 1}, []])
+async def test_a_wish_that_is_none_is_refused(town: Town, body: Any) -> None:
+    assert (await town.call("POST", "dead-letters/replay", town.operator_key, body)).status == 422
+
+
+def _window(town: Town) -> dict[str, str]:
+    start, end = town.clock() - timedelta(hours=2), town.clock() - timedelta(hours=1)
+    return {"start": start.isoformat(), "end": end.isoformat()}

@@ -1,0 +1,322 @@
+"""The pace of whole requests on a real PostgreSQL, by a clock that stands until it is moved."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from geodispatch.dry_run import foresee
+from geodispatch.errors import InvalidInput, InvalidSettings, NotFound
+from geodispatch.send import open_sender
+from geodispatch.zone import QuietHours
+from geodispatch_db import requests
+from tests.services import OWNER_COUNT, Clock, Town, running_town, street_fence
+
+CHICAGO = ZoneInfo("America/Chicago")
+
+
+def recent(clock: Clock) -> dict[str, str]:
+    return {
+        "start": (clock() - timedelta(hours=2)).isoformat(),
+        "end": (clock() - timedelta(hours=1)).isoformat(),
+    }
+
+
+async def states(town: Town) -> dict[str, int]:
+    rows = await town.service.database.pool.fetch("select state, count(*) from prompt group by state")
+    return dict(map(tuple, rows))
+
+
+# ---- large requests, in parts
+
+
+async def test_a_large_request_is_queued_in_parts_and_goes_on_after_a_crash(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_town(database, Clock(), fan_out_part_count=7) as town:
+        request = (await town.submit()).json
+        assert (await town.count("prompt"), await town.count("fan_out")) == (0, 1)
+        async with open_sender(town.service.database, town.service.settings, town.clock) as sender:
+            await sender.do_chores()
+            after_one = await town.count("prompt")
+            assert 0 < after_one <= 7
+            advance = requests.advance_fan_out
+
+            async def crash(*_: Any) -> bool:
+                raise ConnectionResetError
+
+            monkeypatch.setattr(requests, "advance_fan_out", crash)
+            with pytest.raises(Exception, match="database"):
+                await sender.do_chores()  # its prompts were queued, and nobody heard of it
+            assert await town.count("prompt") == after_one
+            monkeypatch.setattr(requests, "advance_fan_out", advance)
+        await town.send_all()
+        assert await town.count("fan_out") == 0
+        assert await states(town) == {"delivered": OWNER_COUNT}  # owner-10's four cameras lie in two parts
+        assert (await town.inbox("owner-10"))[0]["request"]["id"] == request["id"]
+
+
+async def test_two_workers_never_take_the_same_part(database: str) -> None:
+    async with running_town(database, Clock(), fan_out_part_count=3) as town:
+        await town.submit()
+        fan_out, base = town.service.fan_out, town.service.database
+
+        async def work() -> int:
+            total = 0
+            while await town.count("fan_out"):
+                total += await fan_out.work_off(base, town.clock)
+            return total
+
+        counts = await asyncio.gather(*(work() for _ in range(4)))
+        assert sum(counts) == OWNER_COUNT + 3
+        assert await town.count("prompt") == OWNER_COUNT
+
+
+async def test_a_closed_request_is_not_fanned_out_further(database: str) -> None:
+    async with running_town(database, Clock(), fan_out_part_count=7) as town:
+        request = (await town.submit()).json
+        await town.service.fan_out.work_off(town.service.database, town.clock)
+        queued = await town.count("prompt")
+        await town.call("POST", f"requests/{request['id']}/close", town.agency_key, {"reason": "withdrawn"})
+        await town.send_all()
+        assert await town.count("fan_out") == 0
+        assert await states(town) == {"suppressed": queued}
+
+
+# ---- when
+
+
+async def test_nobody_is_disturbed_at_night(database: str) -> None:
+    clock = Clock(datetime(2026, 7, 2, 1, 57, 30, tzinfo=UTC))  # 20:57:30 in Chicago
+    async with running_town(database, clock, quiet_hours="21:00-08:00", send_batch_count=20) as town:
+        await town.submit(window=recent(clock))
+        async with open_sender(town.service.database, town.service.settings, clock) as sender:
+            assert (await sender.run_once()).delivered_count == 20
+        clock.advance(minutes=1)  # a claim may use its lease, which now reaches into the night
+        await town.send_all()
+        assert await states(town) == {"delivered": 20, "queued": OWNER_COUNT - 20}
+        clock.now = datetime(2026, 7, 2, 12, 59, tzinfo=UTC)
+        await town.send_all()
+        assert await states(town) == {"delivered": 20, "queued": OWNER_COUNT - 20}
+        clock.now = datetime(2026, 7, 2, 13, tzinfo=UTC)
+        await town.send_all()
+        assert await states(town) == {"delivered": OWNER_COUNT}
+
+
+async def test_prompts_of_a_request_are_spread_over_half_an_hour_but_for_urgent_ones(database: str) -> None:
+    async with running_town(database, Clock(), random_delay_s=1800) as town:
+        await town.submit(fence=street_fence(1, 20))
+        await town.submit(fence=street_fence(21, 40), offence="abduction")
+        await town.send_all()
+        urgent = await town.service.database.pool.fetchval("select count(*) from prompt where delivered_at is not null")
+        assert urgent == 20
+        counts = []
+        for _ in range(6):
+            town.clock.advance(minutes=5)
+            await town.send_all()
+            counts.append((await states(town))["delivered"] - 20)
+        assert counts[-1] == 20
+        assert counts == sorted(counts)
+        assert 0 < counts[1] < 20
+
+
+async def test_an_agency_asks_no_more_owners_a_day_than_its_quota(town: Town) -> None:
+    await town.service.registry.set_quota("springfield-pd", 15)
+    await town.submit()
+    delivered = []
+    for _ in range(80):
+        await town.send_all()
+        delivered.append((await states(town)).get("delivered", 0))
+        town.clock.advance(hours=1)
+    assert delivered[-1] == OWNER_COUNT
+    assert all(later - earlier <= 15 for earlier, later in zip(delivered, delivered[24:], strict=False))
+    with pytest.raises(NotFound):
+        await town.service.registry.set_quota("nobody", 1)
+    with pytest.raises(InvalidInput, match="at least one"):
+        await town.service.registry.set_quota("springfield-pd", 0)
+
+
+async def test_a_channels_rate_is_shared_by_all_senders(database: str) -> None:
+    async with running_town(database, Clock(), channel_rates={"inbox": 5}) as town:
+        await town.submit()
+
+        @asynccontextmanager
+        async def sender() -> Any:
+            async with open_sender(town.service.database, town.service.settings, town.clock) as opened:
+                yield opened
+
+        async with sender() as one, sender() as two:
+            for second in range(1, 9):
+                for _ in range(3):
+                    await asyncio.gather(one.run_once(), two.run_once())
+                assert (await states(town)).get("delivered", 0) == min(5 * second, OWNER_COUNT)
+                town.clock.advance(seconds=1)
+
+
+async def test_a_rate_of_a_channel_that_there_is_not(database: str) -> None:
+    async with running_town(database, Clock(), channel_rates={"pigeon": 5}) as town:
+        with pytest.raises(InvalidSettings, match=r"no channel 'pigeon': inbox, webhook"):
+            async with open_sender(town.service.database, town.service.settings, town.clock):
+                pass
+
+
+async def test_who_was_asked_twice_this_week_is_asked_by_nobody_else(town: Town) -> None:
+    for day in range(9):
+        await town.submit(case_number=f"day {day}", window=recent(town.clock))
+        await town.send_all()
+        town.clock.advance(days=1)
+    asked = [prompt["request"]["case_number"] for prompt in await town.inbox("owner-1")]
+    assert asked == ["day 8", "day 7", "day 1", "day 0"]
+
+
+# ---- what is over
+
+
+async def test_what_is_over_is_forgotten_after_a_time_and_answers_are_not(database: str) -> None:
+    async with running_town(database, Clock(), prompt_keep_days=30) as town:
+        request = (await town.submit()).json
+        await town.send_all()
+        (prompt,) = await town.inbox("owner-1")
+        await town.call("POST", f"prompts/{prompt['id']}/answer", await town.token("owner-1"), {"choice": "share"})
+        await town.call("POST", f"requests/{request['id']}/close", town.agency_key, {"reason": "resolved"})
+        async with open_sender(town.service.database, town.service.settings, town.clock) as sender:
+            town.clock.advance(days=29)
+            assert (await sender.prune()).is_empty
+            town.clock.advance(days=2)
+            while not (await sender.prune()).is_empty:
+                pass
+        assert await states(town) == {"answered": 1}
+        assert (await town.count("lost_attempt"), await town.count("closing")) == (0, 0)
+        # That owners were asked is not forgotten with it.
+        assert (
+            await town.service.database.pool.fetchval("select count(*) from owner where asked_at <> '{}'")
+            == OWNER_COUNT
+        )
+
+
+# ---- seen from outside
+
+
+async def test_a_dry_run_says_what_a_sender_would_do_and_does_nothing(town: Town) -> None:
+    await town.call("PUT", "preferences", await town.token("owner-1"), {"opted_out": True})
+    await town.call("PUT", "preferences", await town.token("owner-2"), {"quiet_hours": "00:00-23:59"})
+    await town.submit(fence=street_fence(1, 20))
+    await town.submit(fence=street_fence(11, 40), case_number="another")
+
+    async def everything() -> list[Any]:
+        pool = town.service.database.pool
+        tables = ("prompt", "owner", "lost_attempt", "agency_hour", "channel_bucket")
+        return [await pool.fetch(f"select xmin::text, xmax::text, * from {table} order by 3, 4") for table in tables]
+
+    before = await everything()
+    lines = await foresee(town.service.database, town.service.settings, town.clock, 1000)
+    assert await everything() == before
+    assert lines == [
+        *(f"{channel}: 0 would be sent" for channel in ("callback", "webhook", "push", "mail")),
+        "inbox: 38 would be sent",
+        "  1 delayed: quiet_hours",
+        "  10 suppressed: daily_cap",
+        "  1 suppressed: opted_out",
+    ]
+    await town.send_all()
+    assert await states(town) == {"delivered": 38, "suppressed": 11, "queued": 1}
+    assert "inbox: 0 would be sent" in await foresee(town.service.database, town.service.settings, town.clock, 1000)
+
+
+async def test_the_queue_shows_in_the_metrics(town: Town) -> None:
+    await town.submit()
+    town.clock.advance(seconds=90)
+    async with town.http.get(f"{town.url}/metrics", headers={"Authorization": f"Bearer {town.operator_key}"}) as reply:
+        text = await reply.text()
+    assert f'geodispatch_queue_prompts{{channel="inbox",state="due"}} {OWNER_COUNT}.0' in text
+    assert 'geodispatch_queue_oldest_seconds{channel="inbox"} 90.0' in text
+
+
+# ---- a fortnight at random
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_no_rule_is_broken_and_nobody_is_starved_over_a_fortnight(database: str, seed: int) -> None:
+    """Random wishes, requests and hours; every delivery and every suppression is judged by rules written anew here."""
+    print(f"seed {seed}")
+    random = Random(seed)
+    clock = Clock(datetime(2026, 10, 26, 9, tzinfo=UTC))  # clocks are set back in Chicago on 1 November
+    wishes: dict[str, dict[str, Any]] = {}
+    delivered: list[tuple[datetime, int, str, int]] = []  # when, owner, offence, request
+    async with running_town(database, clock, quiet_hours="21:00-08:00", random_delay_s=1800) as town:
+        pool = town.service.database.pool
+        seen: set[tuple[int, int]] = set()
+        refused_at: dict[tuple[int, int], tuple[datetime, str]] = {}
+        for _ in range(14 * 4):
+            if random.random() < 0.3:
+                first = random.randrange(1, 25)
+                offence = random.choice(["burglary", "arson", "abduction"])
+                fence = street_fence(first, first + 12)
+                await town.submit(fence=fence, offence=offence, window=recent(clock), case_number=f"c {clock():%d %H}")
+            for number in random.sample(range(1, OWNER_COUNT + 1), 3):
+                wish: dict[str, Any] = {
+                    "opted_out": random.random() < 0.2,
+                    "muted_offences": random.sample(["burglary", "arson", "abduction"], random.choice([0, 0, 1])),
+                    "week_max": random.choice([None, None, 0, 1]),
+                    "quiet_hours": random.choice([None, "none", "06:00-18:00", "12:00-11:00"]),
+                }
+                reply = await town.call("PUT", "preferences", await town.token(f"owner-{number}"), wish)
+                assert reply.status == 200, reply.text
+                wishes[f"owner-{number}"] = wish
+            await town.send_all()
+            rows = await pool.fetch(
+                "select p.*, o.external_id, r.offence, r.state as request_state from prompt p "
+                "join owner o on o.id = p.owner_id join request r on r.id = p.request_id"
+            )
+            local = clock().astimezone(CHICAGO)
+            new = [row for row in rows if row["due_at"] is None and (row["request_id"], row["owner_id"]) not in seen]
+            for row in new:
+                seen.add((row["request_id"], row["owner_id"]))
+                wish = wishes.get(row["external_id"], {})
+                if row["state"] == "suppressed":
+                    refused_at[row["request_id"], row["owner_id"]] = (clock(), row["suppressed_for"])
+                    continue
+                quiet = QuietHours.parse(wish.get("quiet_hours") or "21:00-08:00")
+                assert not quiet.holds(local), row
+                assert not wish.get("opted_out"), row
+                assert row["offence"] not in wish.get("muted_offences", []), row
+                ages = [clock() - at for at, owner, _, _ in delivered if owner == row["owner_id"]]
+                assert sum(age < timedelta(days=1) for age in ages) < 1, row
+                week_max = wish.get("week_max")
+                assert sum(age < timedelta(days=7) for age in ages) < (2 if week_max is None else min(2, week_max)), row
+                assert sum(age < timedelta(days=90) for age in ages) < 6, row
+                delivered.append((clock(), row["owner_id"], row["offence"], row["request_id"]))
+            # Whoever was not sent had a reason at that moment.
+            for row in new:
+                if row["state"] != "suppressed":
+                    continue
+                wish = wishes.get(row["external_id"], {})
+                ages = [clock() - at for at, owner, _, _ in delivered if owner == row["owner_id"]]
+                reason = row["suppressed_for"]
+                weekly = sum(age < timedelta(days=7) for age in ages)
+                assert {
+                    "opted_out": wish.get("opted_out"),
+                    "muted": row["offence"] in wish.get("muted_offences", []),
+                    "owner_max": wish.get("week_max") is not None and weekly >= wish["week_max"],
+                    "daily_cap": any(age < timedelta(days=1) for age in ages),
+                    "weekly_cap": weekly >= 2,
+                    "quarterly_cap": len(ages) >= 6,
+                    "request_closed": row["request_state"] == "closed",
+                }[reason], (reason, row)
+            # And whoever still waits is either not due yet, or asleep.
+            for row in rows:
+                if row["due_at"] is not None:
+                    assert row["due_at"] > clock(), row
+                    assert row["due_at"] < clock() + timedelta(hours=26), row
+            clock.advance(hours=random.choice([1, 3, 6, 11]))
+    reasons = Counter(reason for _, reason in refused_at.values())
+    print(len(delivered), "delivered,", dict(reasons))
+    assert len(delivered) > 30
+    assert {"daily_cap", "opted_out"} <= reasons.keys()

@@ -1,0 +1,351 @@
+"""Webhooks through the whole service: endpoints that refuse, fail, hang or are inside, and what others notice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from geodispatch.channels import Delivery, Message
+from geodispatch.channels.inbox import Inbox
+from geodispatch.channels.webhook import Webhook
+from geodispatch.clock import utc_now
+from geodispatch.errors import InvalidSettings
+from geodispatch.prompt import ChannelName
+from geodispatch.send import make_sender, open_sender, run_sender
+from tests.receivers import App, open_app
+from tests.services import OWNER_COUNT, Clock, Town, cancelled, running_town, street_cameras, street_fence
+
+HOUSES = range(1, OWNER_COUNT + 1)
+
+
+async def reach(town: Town, app: App, *houses: int) -> int:
+    """Let an app's webhook reach the owners of these houses; return its id."""
+    webhook_id, _ = await town.service.registry.add_webhook(app.url)
+    wanted = {f"owner-{number}" for number in houses}
+    cameras = [(place, camera) for place, camera in street_cameras() if camera.owner in wanted]
+    await town.service.registry.put_cameras(cameras, webhook_id=webhook_id)
+    return webhook_id
+
+
+async def attempts(town: Town) -> list[tuple[Any, ...]]:
+    rows = await town.service.database.pool.fetch(
+        "select owner_id, number, channel, failure from attempt order by owner_id, number"
+    )
+    return [tuple(row) for row in rows]
+
+
+async def in_inbox(town: Town, *houses: int) -> list[int]:
+    return [number for number in houses if await town.inbox(f"owner-{number}")]
+
+
+@asynccontextmanager
+async def sending(town: Town, **changes: Any) -> AsyncIterator[None]:
+    """Run a sender while the block lasts."""
+    settings = town.service.settings.model_copy(update={"send_poll_s": 0.05} | changes)
+    started = asyncio.Event()
+    sender = asyncio.create_task(run_sender(town.service.database, settings, town.clock, started=started.set))
+    waiting = asyncio.create_task(started.wait())
+    await asyncio.wait({sender, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    try:
+        yield
+    finally:
+        if sender.done():
+            sender.result()
+        await cancelled(sender)
+
+
+# ---- one endpoint
+
+
+async def test_gone_disables_it_and_its_prompts_go_to_the_inbox_at_once(town: Town) -> None:
+    async with open_app() as app:
+        app.always(410)
+        webhook_id = await reach(town, app, *HOUSES)
+        await town.submit()
+        await town.send_all()
+        assert len(app.posts) == 1
+        assert await in_inbox(town, *HOUSES) == list(HOUSES)
+        (webhook,) = await town.service.registry.list_webhooks()
+        assert (webhook.disabled_at, webhook.disabled_for) == (town.clock(), "HTTP 410")
+        letters = await town.service.registry.list_dead_letters()
+        assert {(letter.channel, letter.failure) for letter in letters} == {("webhook", "HTTP 410")}
+
+        town.clock.advance(days=2)
+        await town.submit()
+        await town.send_all()
+        assert len(app.posts) == 1  # disabled is disabled
+        await town.service.registry.enable_webhook(webhook_id)
+        app.always(204)
+        town.clock.advance(days=6)
+        await town.submit(window=_window(town.clock))
+        await town.send_all()
+        assert len(app.posts) == 2
+
+
+async def test_too_many_requests_are_waited_out_by_every_prompt_and_every_sender(town: Town) -> None:
+    async with open_app() as app:
+        app.always(429, Retry_After="600")
+        await reach(town, app, *HOUSES)
+        await town.submit(fence=street_fence(1, 20))
+        await town.send_all()
+        assert len(app.posts) == 1
+        app.always(204)
+        town.clock.advance(seconds=599)
+        await town.submit(fence=street_fence(21, 40), case_number="another")  # nobody there was tried yet
+        await town.send_all()
+        assert len(app.posts) == 1
+        town.clock.advance(seconds=1)
+        await town.send_all()
+        town.clock.advance(seconds=5)
+        await town.send_all()
+        assert app.owners == {f"owner-{number}" for number in HOUSES}
+
+
+async def test_a_broken_endpoint_is_left_alone_and_then_tried_by_one_sender_once(town: Town) -> None:
+    settings = town.service.settings.model_copy(update={"webhook_batch_count": 2, "webhook_concurrency": 1})
+    async with open_app() as app:
+        app.always(500)
+        await reach(town, app, *HOUSES)
+        await town.submit()
+        async with open_sender(town.service.database, settings, town.clock) as sender:
+            while not (await sender.run_once()).is_empty:
+                pass
+        opened_after = len(app.posts)
+        assert 5 <= opened_after <= 20  # what was claimed before it opened; no more of the 20 batches than one claim
+        town.clock.advance(seconds=6)
+        await town.send_all()
+        assert len(app.posts) == opened_after  # due again, but not before the endpoint is
+        (webhook,) = await town.service.registry.list_webhooks()
+        assert webhook.left_alone_until is not None
+        town.clock.now = webhook.left_alone_until
+        release = asyncio.Event()
+
+        async def hold(_: web.Request) -> web.Response:
+            await release.wait()
+            return web.Response(status=500)
+
+        app.answer = hold
+        async with contextlib.AsyncExitStack() as stack:
+            senders = [
+                await stack.enter_async_context(open_sender(town.service.database, settings, town.clock))
+                for _ in range(3)
+            ]
+            rounds = [asyncio.create_task(sender.run_once()) for sender in senders]
+            app.got_post.clear()
+            await app.got_post.wait()
+            _, probing = await asyncio.wait(rounds, return_when=asyncio.FIRST_COMPLETED)
+            while len(probing) > 1:  # the other two come back with nothing: they have not taken the probe
+                _, probing = await asyncio.wait(probing, return_when=asyncio.FIRST_COMPLETED)
+            assert len(app.posts) == opened_after + 1
+            release.set()
+            await asyncio.gather(*rounds)
+        (again,) = await town.service.registry.list_webhooks()
+        assert again.left_alone_until is not None
+        assert again.left_alone_until > webhook.left_alone_until + timedelta(seconds=30)
+
+        app.always(204)
+        for _ in range(5):
+            town.clock.advance(minutes=10)
+            await town.send_all()
+        assert app.owners == {f"owner-{number}" for number in HOUSES}
+        (healed,) = await town.service.registry.list_webhooks()
+        assert (healed.failure_count, healed.left_alone_until) == (0, None)
+
+
+async def test_an_endpoint_that_is_down_for_an_hour_is_not_waited_for(town: Town) -> None:
+    async with open_app() as app:
+        app.always(503)
+        await reach(town, app, *HOUSES)
+        await town.submit(fence=street_fence(1, 20))
+        for _ in range(16):
+            await town.send_all()
+            town.clock.advance(minutes=5)
+        await town.submit(fence=street_fence(21, 40), case_number="late")
+        post_count = len(app.posts)
+        await town.send_all()
+        assert len(app.posts) - post_count <= 1  # a probe, if it was time for one
+        waiting = 40 - len(await in_inbox(town, *HOUSES))
+        assert waiting <= 20  # those that went with the probe
+        town.clock.advance(minutes=20)
+        await town.send_all()
+        letters = await town.service.registry.list_dead_letters(limit=1000)
+        assert len(letters) + waiting >= 40
+
+
+async def test_a_body_that_is_refused_is_halved_until_the_one_to_blame_fails_alone(town: Town) -> None:
+    async with open_app() as app:
+
+        async def dislike_house_seven(request: web.Request) -> web.Response:
+            prompts = json.loads(app.posts[-1][1])["data"]["prompts"]
+            return web.Response(status=422 if any(item["owner"] == "owner-7" for item in prompts) else 204)
+
+        app.answer = dislike_house_seven
+        await reach(town, app, *HOUSES)
+        await town.submit()
+        await town.send_all()
+        assert len(app.posts) <= 13  # 1 + 2 log2 40
+        assert await in_inbox(town, *HOUSES) == [number for number in HOUSES if number != 7]
+        assert [row[3] for row in await attempts(town) if row[3]] == ["HTTP 422"]
+        (webhook,) = await town.service.registry.list_webhooks()
+        assert webhook.failure_count == 0  # the endpoint is not to blame
+        for _ in range(8):
+            town.clock.advance(minutes=31)
+            await town.send_all()
+        assert await in_inbox(town, 7) == [7]
+        (letter,) = await town.service.registry.list_dead_letters()
+        assert (letter.owner, letter.failure, letter.can_replay) == ("owner-7", "HTTP 422", True)
+
+
+async def test_a_batch_has_the_same_name_whenever_it_is_sent(town: Town) -> None:
+    async with open_app() as app:
+        app.always(500)
+        await reach(town, app, *HOUSES)
+        await town.submit(fence=street_fence(1, 8))
+        for _ in range(3):
+            await town.send_all()
+            town.clock.advance(minutes=3)
+        assert len(app.posts) == 3
+        assert len({headers["webhook-id"] for headers, _ in app.posts}) == 1
+        assert len({headers["webhook-timestamp"] for headers, _ in app.posts}) == 3
+
+
+async def test_an_address_inside_is_refused_unless_it_is_allowed(database: str) -> None:
+    async with open_app() as app, running_town(database, Clock(), allowed_networks="10.0.0.0/8") as town:
+        await reach(town, app, *HOUSES)
+        await town.submit(fence=street_fence(1, 8))
+        await town.send_all()
+        assert app.posts == []
+        failures = {row[3] for row in await attempts(town)}
+        assert len(failures) == 1
+        assert "127.0.0.1 is not a public address" in failures.pop()
+
+
+# ---- and the others
+
+
+async def test_an_endpoint_that_hangs_keeps_nobody_else_waiting(database: str) -> None:
+    """The hanging one has everybody in the queue before the healthy one's first, and holds each POST for ever."""
+    slow = {"webhook_timeout_s": 60.0, "webhook_batch_count": 2, "send_batch_count": 5, "webhook_concurrency": 2}
+    async with open_app() as hanging, open_app() as healthy, running_town(database, utc_now, **slow) as town:
+
+        async def hang(_: web.Request) -> web.Response:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        hanging.answer = hang
+        await reach(town, hanging, *range(1, 36))
+        await reach(town, healthy, *range(36, 41))
+        await town.submit(fence=street_fence(1, 35), window=_window(utc_now))
+        await town.submit(fence=street_fence(33, 40), window=_window(utc_now), case_number="behind")
+        async with sending(town), asyncio.timeout(30):
+            await hanging.got_post.wait()
+            while healthy.owners != {f"owner-{number}" for number in range(36, 41)}:
+                healthy.got_post.clear()
+                await healthy.got_post.wait()
+            assert len(hanging.posts) == 2  # its lane has two places, and both are taken
+            while (
+                await town.service.database.pool.fetchval("select count(*) from prompt where state = 'delivered'") < 5
+            ):
+                await asyncio.sleep(0.01)
+
+
+class Moody(Inbox):
+    """A stranger's channel under a webhook's name, that raises whenever it sees a certain owner."""
+
+    name = ChannelName.WEBHOOK
+    batch_count = 100
+    batch_timeout_s = 5.0
+    tells_request = False
+    endpoint_of = Webhook.endpoint_of  # type: ignore[assignment]
+
+    async def deliver(self, messages: Any) -> list[Delivery]:
+        if any(message.owner == "owner-3" for message in messages):
+            raise ZeroDivisionError("poison")
+        return [Delivery(0.0)] * len(messages)
+
+
+async def test_a_prompt_that_makes_its_channel_raise_fails_alone(town: Town) -> None:
+    async with open_app() as app:
+        await reach(town, app, *HOUSES)
+    await town.submit(fence=street_fence(1, 8))
+    sender = await make_sender(town.service.database, town.service.settings, town.clock, [Inbox(), Moody()])
+    await sender.run_once()
+    assert await in_inbox(town, *range(1, 9)) == [1, 2, 4, 5, 6, 7, 8]
+    assert [row[3] for row in await attempts(town) if row[3]] == ["ZeroDivisionError: poison"]
+
+
+async def test_a_channel_that_nobody_sends_on_is_not_waited_for(database: str) -> None:
+    async with open_app() as app, running_town(database, Clock(), channels="") as town:
+        await reach(town, app, *HOUSES)
+        await town.submit()
+        await town.send_all()
+        assert app.posts == []
+        assert await in_inbox(town, *HOUSES) == list(HOUSES)
+
+
+# ---- a program's own function
+
+
+async def test_a_callback_is_told_of_what_lies_in_the_inbox_and_may_fail(town: Town) -> None:
+    told: list[Message] = []
+
+    async def tell(message: Message) -> None:
+        told.append(message)
+        if message.owner == "owner-2" and sum(other.owner == "owner-2" for other in told) < 3:
+            raise LookupError("no device")
+
+    request = (await town.submit(fence=street_fence(1, 8))).json
+    async with open_sender(town.service.database, town.service.settings, town.clock, callback=tell) as sender:
+        for _ in range(4):
+            while not (await sender.run_once()).is_empty:
+                pass
+            town.clock.advance(minutes=2)
+    assert {message.owner for message in told} == {f"owner-{number}" for number in range(1, 9)}
+    assert all(message.request is not None and message.request.id == request["id"] for message in told)
+    assert len([message for message in told if message.owner == "owner-2"]) == 3
+    assert len({message.key for message in told}) == 8
+    assert await in_inbox(town, *range(1, 9)) == list(range(1, 9))
+    failures = [row[1:] for row in await attempts(town) if row[3]]
+    assert failures == [(1, "callback", "LookupError: no device"), (2, "callback", "LookupError: no device")]
+
+
+async def test_a_callback_that_always_fails_is_given_up_for_the_inbox(town: Town) -> None:
+    async def fail(_: Message) -> None:
+        raise LookupError("no device")
+
+    await town.submit(fence=street_fence(1, 8))
+    async with open_sender(town.service.database, town.service.settings, town.clock, callback=fail) as sender:
+        for _ in range(8):
+            while not (await sender.run_once()).is_empty:
+                pass
+            town.clock.advance(minutes=31)
+    assert await in_inbox(town, *range(1, 9)) == list(range(1, 9))
+    letters = await town.service.registry.list_dead_letters()
+    assert [letter.channel for letter in letters] == ["callback"] * 8
+
+
+# ---- at the start
+
+
+async def test_a_secret_that_signs_nothing_is_found_at_the_start(town: Town) -> None:
+    async with open_app() as app:
+        webhook_id = await reach(town, app, 1)
+    await town.service.database.pool.execute("update webhook set secret = 'whsec_'")
+    with pytest.raises(InvalidSettings) as caught:
+        await run_sender(town.service.database, town.service.settings, town.clock)
+    assert caught.value.name == f"webhook {webhook_id}"
+    assert "geodispatch webhook add" in caught.value.reason
+
+
+def _window(clock: Any) -> dict[str, str]:
+    start, end = clock() - timedelta(hours=2), clock() - timedelta(hours=1)
+    return {"start": start.isoformat(), "end": end.isoformat()}
