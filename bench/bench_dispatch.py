@@ -40,7 +40,7 @@ from geodispatch_db.migrate import migrate
 ROW_COUNT = int(os.environ.get("PROMPTS", "100000"))
 BATCH_COUNT = 1000
 PEER_COUNT = 10_000  # jobs that each of the queues moves: they are slower
-ROUNDS = 5
+ROUNDS = int(os.environ.get("ROUNDS", "5"))
 SEED = 20_260_701
 NOW = datetime(2026, 7, 1, 17, tzinfo=UTC)  # noon in Chicago
 ZONES = ("America/Chicago", "America/New_York", "America/Denver", "America/Los_Angeles", "America/Phoenix")

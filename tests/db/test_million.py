@@ -46,8 +46,17 @@ async def explain(connection: asyncpg.Connection, name: str, *arguments: Any) ->
     return "\n".join(row[0] for row in rows)
 
 
-async def test_every_hot_query_finds_its_rows_without_reading_the_table(connection: asyncpg.Connection) -> None:
-    await fill_million(connection)
+async def test_every_hot_query_finds_its_rows_without_reading_the_table(database: str) -> None:
+    connection = await open_connection(database)
+    try:
+        await fill_million(connection)
+        async with connection.transaction():
+            await check_plans(connection)
+    finally:
+        await connection.close()
+
+
+async def check_plans(connection: asyncpg.Connection) -> None:
     held = await prompts.lock_due(connection, "inbox", NOW, 1000)
     assert held is not None
     assert held.count == 1000
@@ -182,6 +191,6 @@ async def test_a_claim_leaves_the_indexes_alone(database: str, table: str) -> No
         assert len((await claim(connection, 2_000)).send) == 2_000
         after = await counts()
         assert after[0] - before[0] == 2_000
-        assert after[1] - before[1] >= 1_600  # a page may hold more than half already
+        assert after[1] - before[1] >= 1_400  # not all: a page may be more than half full
     finally:
         await connection.close()
