@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from geodispatch.camera_rows import CameraRows, Progress
 from geodispatch.errors import InvalidCameras
 from geodispatch.index_file import open_index_file, write_index_file
-from geodispatch.index_version import IndexVersion, core_count
+from geodispatch.index_version import IndexVersion
+from geodispatch.threads import core_count
 from geodispatch_kernels.degrees import round_to_e7
 
 # So many changes are kept beside the sorted rows before a thread begins to merge them: a match takes a third longer

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +10,7 @@ from numpy.typing import NDArray
 from geodispatch.camera_delta import CameraDelta
 from geodispatch.camera_rows import CameraRows
 from geodispatch.fence_wkb import clean_wkb, wkb_of_fence
+from geodispatch.threads import core_count, share
 from geodispatch_kernels.box_tree import ROWS_PER_LEAF
 from geodispatch_kernels.matched import (
     Cameras,
@@ -28,14 +25,9 @@ from geodispatch_kernels.matched import (
 _NONE_DEAD = np.empty(0, np.uint16)
 _NONE_DEAD.flags.writeable = False
 
-# A batch goes to threads from so many fences on, in so many parts: a thread starts in some 50 us, and fences differ.
+# A batch goes to threads from so many fences on, in so many parts: a thread wakes in some 50 us, and fences differ.
 _FENCES_PER_PART = 32
 _PARTS_PER_CORE = 4
-
-
-def core_count() -> int:
-    """How many threads are worth starting."""
-    return os.cpu_count() or 1
 
 
 class IndexVersion:
@@ -92,35 +84,33 @@ class IndexVersion:
         part_count = min(_PARTS_PER_CORE * core_count(), len(data) // _FENCES_PER_PART) or 1
         bound = [len(data) * number // part_count for number in range(part_count + 1)]
         parts = [slice(start, stop) for start, stop in itertools.pairwise(bound)]
-        with ThreadPoolExecutor(core_count() if part_count > 1 else 1) as pool:
-            over_parts = pool.map if part_count > 1 else map
-            count = np.empty(len(data), np.int64)
-            found = self._find_parts(data, parts, count, over_parts)
-            if (count < 0).any():  # seldom: then all are asked again
-                for number in np.flatnonzero(count < 0).tolist():
-                    data[number] = clean_wkb(data[number])
-                found = self._find_parts(data, parts, count, over_parts)
-            start = np.zeros(len(data) + 1, np.int64)
-            np.cumsum(count, out=start[1:])
-            taken = np.empty(start[-1], np.uint64)
+        count = np.empty(len(data), np.int64)
+        found = self._find_parts(data, parts, count)
+        if (count < 0).any():  # seldom: then all are asked again
+            for number in np.flatnonzero(count < 0).tolist():
+                data[number] = clean_wkb(data[number])
+            found = self._find_parts(data, parts, count)
+        start = np.zeros(len(data) + 1, np.int64)
+        np.cumsum(count, out=start[1:])
+        taken = np.empty(start[-1], np.uint64)
 
-            def take(part: slice, found_in_part: FoundMany) -> None:
-                take_found(self._address, found_in_part, taken[start[part.start] : start[part.stop]])
+        def take(number: int) -> None:
+            part = parts[number]
+            take_found(self._address, found[number], taken[start[part.start] : start[part.stop]])
 
-            list(over_parts(take, parts, found))
+        share(take, part_count)
         return start, taken
 
-    def _find_parts(
-        self, data: list[bytes], parts: list[slice], count: NDArray[np.int64], over_parts: Callable[..., Iterator[Any]]
-    ) -> list[FoundMany]:
+    def _find_parts(self, data: list[bytes], parts: list[slice], count: NDArray[np.int64]) -> list[FoundMany]:
         together = np.frombuffer(b"".join(data) or b"\0", np.uint8)
         data_start = np.zeros(len(data) + 1, np.int64)
         np.cumsum([len(one) for one in data], out=data_start[1:])
 
-        def find(part: slice) -> FoundMany:
+        def find(number: int) -> FoundMany:
+            part = parts[number]
             return find_inside_many(self._address, together, data_start[part.start : part.stop + 1], count[part])
 
-        return list(over_parts(find, parts))
+        return share(find, len(parts))
 
     # ---- what writers publish next
 
