@@ -36,6 +36,7 @@ _WORKER_COUNT = 2  # the inbox's: while PostgreSQL works for one, Python does fo
 _ROUNDS_MAX = 16  # of each other channel
 _PRUNE_EVERY_S = 60.0
 _ANNOUNCE_S = 0.2
+_LAST_ROUNDS_S = 10.0
 
 
 class Sender:
@@ -90,20 +91,26 @@ class Sender:
 
     async def _carry(self, queue: str, notice: Notice, idle_s: float) -> None:
         """Claim from a queue while earlier rounds are under way: who waits for a slow endpoint holds up nobody else."""
-        async with asyncio.TaskGroup() as rounds:
-            under_way: set[asyncio.Task[Batch]] = set()
+        under_way: set[asyncio.Task[Batch]] = set()
+        try:
             while True:
                 claimed = asyncio.Event()
-                round_ = rounds.create_task(self._try(self.send_once(queue, claimed.set)))
+                round_ = asyncio.create_task(self._try(self.send_once(queue, claimed.set)))
+                under_way = {task for task in under_way if not task.done()} | {round_}
                 waiting = asyncio.create_task(claimed.wait())
                 await asyncio.wait({round_, waiting}, return_when=asyncio.FIRST_COMPLETED)
                 waiting.cancel()
                 if round_.done() and round_.result().is_empty:
                     await notice.wait(idle_s)
-                    continue
-                under_way = {task for task in under_way | {round_} if not task.done()}
-                if len(under_way) >= _ROUNDS_MAX:
+                elif len(under_way) >= _ROUNDS_MAX:
                     await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # What is under way is settled, or else its owners would hear of it again.
+            if under_way:
+                await asyncio.wait(under_way, timeout=_LAST_ROUNDS_S)
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _try(self, round_: Awaitable[Batch]) -> Batch:
         """Do a round; if it fails, wait and return as if it had done something, so that another follows at once."""

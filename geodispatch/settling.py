@@ -33,8 +33,7 @@ class Settling:
         delivered = [attempt for attempt in attempts if attempt.failure is None]
         failed = [attempt for attempt in attempts if attempt.failure is not None]
         failures = [result for result in results if result.delivery.failure is not None]
-        backoff = self._backoff
-        again = [_next_try(failure, now, backoff) for failure in failures]
+        again = [_next_try(failure, now, self._backoff) for failure in failures]
         dead = [
             DeadLetter(failure.parcel.id, *failure.parcel.endpoint, failure.delivery.failure or "")
             for at, failure in zip(again, failures, strict=True)
@@ -54,7 +53,7 @@ class Settling:
                     failures[0].parcel.endpoint[0],
                     now,
                     due_at=[at or now for at in again],
-                    next_channel=[_next_queue(failure, backoff) for failure in failures],
+                    next_channel=[_next_queue(failure, self._backoff) for failure in failures],
                 )
             if closed := [attempt.id for attempt in attempts if attempt.id[0] not in open_ids]:
                 await prompts.close_these(connection, closed)
