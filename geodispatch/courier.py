@@ -55,6 +55,7 @@ class Result(NamedTuple):
 
     parcel: Parcel
     delivery: Delivery
+    began_at: datetime
 
 
 @dataclass
@@ -254,11 +255,11 @@ class Courier:
         channel = self.channels[endpoint[0]]
         if self._clock() + timedelta(seconds=channel.batch_timeout_s + _SETTLING_S) > lease_until:
             return []
-        started = monotonic()
+        began_at, started = self._clock(), monotonic()
         deliveries = await _deliver(channel, [parcel.message for parcel in batch])
         self._lanes.note_speed(endpoint, (monotonic() - started) / len(batch))
         _count(channel, deliveries)
-        return [Result(parcel, delivery) for parcel, delivery in zip(batch, deliveries, strict=True)]
+        return [Result(parcel, delivery, began_at) for parcel, delivery in zip(batch, deliveries, strict=True)]
 
     # ---- in the settling's transaction
 
@@ -276,7 +277,14 @@ class Courier:
         }
         if told:
             before = await breakers.lock(connection, told)
-            after = {e: breaking.after(before.get(e), e, verdict, now) for e, verdict in told.items()}
+            began_at: dict[Endpoint, datetime] = {}
+            for result in results:
+                began_at[result.parcel.endpoint] = max(
+                    result.began_at, began_at.get(result.parcel.endpoint, result.began_at)
+                )
+            after = {
+                e: breaking.after(before.get(e), e, verdict, now, began_at=began_at[e]) for e, verdict in told.items()
+            }
             await breakers.put(connection, [b for b in after.values() if b is not None])
             await breakers.remove(connection, [endpoint for endpoint, b in after.items() if b is None])
             for endpoint, b in after.items():
