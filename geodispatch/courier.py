@@ -253,7 +253,8 @@ class Courier:
             return []
         began_at, started = self._clock(), monotonic()
         deliveries = await _deliver(channel, [parcel.message for parcel in batch])
-        self._lanes.note_speed(endpoint, (monotonic() - started) / len(batch))
+        if any(delivery.failure is None for delivery in deliveries):  # how long a failure took tells no speed
+            self._lanes.note_speed(endpoint, (monotonic() - started) / len(batch))
         _count(channel, deliveries)
         return [Result(parcel, delivery, began_at) for parcel, delivery in zip(batch, deliveries, strict=True)]
 
