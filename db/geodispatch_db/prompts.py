@@ -51,8 +51,6 @@ class DuePrompt(NamedTuple):
     attempt_count: int
     due_at: datetime
     owner_external_id: str
-    webhook_url: str | None
-    webhook_secret: str | None
     agency_id: int
     agency_day_quota: int | None
     offence: str

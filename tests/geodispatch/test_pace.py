@@ -42,8 +42,6 @@ def due(request_id: int, owner_id: int, **columns: Any) -> DuePrompt:
         "attempt_count": 0,
         "due_at": NOW,
         "owner_external_id": f"owner-{owner_id}",
-        "webhook_url": None,
-        "webhook_secret": None,
         "agency_id": 1,
         "agency_day_quota": None,
         "offence": "theft",

@@ -33,7 +33,7 @@ from seen;
 -- What decides over locked prompts. A statement of its own, because it must see what others committed up to the lock.
 -- $1 places, $2 owners' places
 select due.position::integer, p.request_id, p.owner_id, p.key, p.channel, p.attempt_count, p.due_at,
-       o.external_id as owner_external_id, w.url as webhook_url, w.secret as webhook_secret,
+       o.external_id as owner_external_id,
        r.agency_id, a.day_quota as agency_day_quota, r.offence,
        o.opted_out_at is not null as is_opted_out,
        r.agency_id = any (o.muted_agency_ids) or r.offence = any (o.muted_offences) as is_muted,
@@ -44,8 +44,7 @@ join prompt p on p.ctid = due.place
 join owner o on o.ctid = due.owner_place
 join request r on r.id = p.request_id
 join agency a on a.id = r.agency_id
-left join camera c on c.id = p.camera_id
-left join webhook w on w.id = o.webhook_id;
+left join camera c on c.id = p.camera_id;
 
 -- name: mark_sending
 -- Claim all locked prompts but some: from now on the lease runs, and their owners note the ask among their newest so many.
