@@ -115,47 +115,38 @@ class Courier:
         Wants: what is admitted takes a place in its lane: it goes to `deliver`, or to `drop` if it comes to nothing.
         Cost:  two queries; another where an endpoint failed lately, and another where a channel tells what is asked.
         """
-        owner_ids = sorted({prompt.owner_id for prompt in due})
-        address_of = await addresses.read(connection, owner_ids)
-        for owner_id in owner_ids:
-            if owner_id not in address_of:
-                address_of[owner_id] = Address(owner_id)
-        chosen = {
-            prompt.position: choose(
-                address_of[prompt.owner_id],
-                queue,
-                self.channels,
-                is_given_up=not is_replay and prompt.attempt_count >= self._try_count,
-            )
-            for prompt in due
-        }
-        known = await breakers.read(connection, {endpoint for endpoint in chosen.values() if endpoint != INBOX})
+        address_of = await addresses.read(connection, sorted({prompt.owner_id for prompt in due}))
+        ways: list[tuple[DuePrompt, Address, Endpoint]] = []
+        for prompt in due:
+            address = address_of.get(prompt.owner_id) or Address(prompt.owner_id)
+            is_given_up = not is_replay and prompt.attempt_count >= self._try_count
+            ways.append((prompt, address, choose(address, queue, self.channels, is_given_up=is_given_up)))
+        known = await breakers.read(connection, {endpoint for _, _, endpoint in ways if endpoint != INBOX})
         probes = await self._take_probes(connection, known, now)
-        telling = [prompt.request_id for prompt in due if self.channels[chosen[prompt.position][0]].tells_request]
+        telling = [prompt.request_id for prompt, _, endpoint in ways if self.channels[endpoint[0]].tells_request]
         asked = await self._read_requests(connection, telling)
         # From here on nothing fails: a place that was taken is never lost.
         self._failing |= known.keys()
         admission = Admission()
-        for prompt in due:
-            endpoint, state = chosen[prompt.position], known.get(chosen[prompt.position])
-            may_probe = probes.get(endpoint, 0) > 0
-            if is_down_for_good(state, now) and not may_probe and not is_replay:
-                assert state is not None
+        for prompt, address, endpoint in ways:
+            state = known.get(endpoint)
+            may_probe = state is not None and probes.get(endpoint, 0) > 0
+            if state is not None and is_down_for_good(state, now) and not may_probe and not is_replay:
                 admission.dead.append(DeadLetter(prompt.id, *endpoint, state.last_failure))
                 admission.diverted[prompt.position] = ChannelName.INBOX
             elif endpoint[0] not in (queue, ChannelName.CALLBACK):
                 admission.diverted[prompt.position] = endpoint[0]
-            elif (until := hold_until(state, is_probe=may_probe, now=now)) is not None:
+            elif state is not None and (until := hold_until(state, is_probe=may_probe, now=now)) is not None:
                 admission.held[prompt.position] = until
                 admission.held_for[Delay.ENDPOINT_DOWN] += 1
             elif (until := self._lanes.enter(endpoint, now)) is not None:
                 admission.held[prompt.position] = until
                 admission.held_for[Delay.ENDPOINT_BUSY] += 1
             else:
-                probes[endpoint] = probes.get(endpoint, 0) - 1
+                if may_probe:
+                    probes[endpoint] -= 1
                 admission.send.append(prompt)
-                request = asked.get(prompt.request_id)
-                message = _message(prompt, address_of[prompt.owner_id], request)
+                message = _message(prompt, address, asked.get(prompt.request_id))
                 admission.parcels.append(Parcel(prompt.id, prompt.attempt_count + 1, queue, endpoint, message))
         return admission
 
@@ -343,5 +334,5 @@ def _count(channel: Channel, deliveries: Sequence[Delivery]) -> None:
     DELIVERIES.labels(channel.name, "delivered").inc(len(deliveries) - failed_count)
     if channel.name != ChannelName.INBOX:  # where nothing is carried there is nothing to time
         duration = DELIVERY_DURATION.labels(channel.name)
-        for delivery in deliveries:
-            duration.observe(delivery.duration_s)
+        for duration_s in {delivery.duration_s for delivery in deliveries}:
+            duration.observe(duration_s)
