@@ -115,42 +115,34 @@ class Courier:
         Wants: what is admitted takes a place in its lane: it goes to `deliver`, or to `drop` if it comes to nothing.
         Cost:  one query; another where an endpoint failed lately, and another where a channel tells what is asked.
         """
-        chosen = [
-            choose(
-                prompt.address,
-                queue,
-                self.channels,
-                is_given_up=not is_replay and prompt.attempt_count >= self._try_count,
-            )
-            for prompt in due
-        ]
-        known = await breakers.read(connection, {endpoint for endpoint in chosen if endpoint != INBOX})
+        ways: list[tuple[DuePrompt, Endpoint]] = []
+        for prompt in due:
+            is_given_up = not is_replay and prompt.attempt_count >= self._try_count
+            ways.append((prompt, choose(prompt.address, queue, self.channels, is_given_up=is_given_up)))
+        known = await breakers.read(connection, {endpoint for _, endpoint in ways if endpoint != INBOX})
         probes = await self._take_probes(connection, known, now)
-        telling = [p.request_id for p, way in zip(due, chosen, strict=True) if self.channels[way[0]].tells_request]
+        telling = [prompt.request_id for prompt, endpoint in ways if self.channels[endpoint[0]].tells_request]
         asked = await self._read_requests(connection, telling)
         # From here on nothing fails: a place that was taken is never lost.
         self._failing |= known.keys()
         admission = Admission()
-        for prompt, endpoint in zip(due, chosen, strict=True):
-            until = None
-            if (state := known.get(endpoint)) is not None:
-                may_probe = probes.get(endpoint, 0) > 0
-                if is_down_for_good(state, now) and not may_probe and not is_replay:
-                    admission.dead.append(DeadLetter(prompt.id, *endpoint, state.last_failure))
-                    admission.diverted[prompt.position] = ChannelName.INBOX
-                    continue
-                until = hold_until(state, is_probe=may_probe, now=now)
-            if endpoint[0] not in (queue, ChannelName.CALLBACK):
+        for prompt, endpoint in ways:
+            state = known.get(endpoint)
+            may_probe = state is not None and probes.get(endpoint, 0) > 0
+            if state is not None and is_down_for_good(state, now) and not may_probe and not is_replay:
+                admission.dead.append(DeadLetter(prompt.id, *endpoint, state.last_failure))
+                admission.diverted[prompt.position] = ChannelName.INBOX
+            elif endpoint[0] not in (queue, ChannelName.CALLBACK):
                 admission.diverted[prompt.position] = endpoint[0]
-            elif until is not None:
+            elif state is not None and (until := hold_until(state, is_probe=may_probe, now=now)) is not None:
                 admission.held[prompt.position] = until
                 admission.held_for[Delay.ENDPOINT_DOWN] += 1
             elif (until := self._lanes.enter(endpoint, now)) is not None:
                 admission.held[prompt.position] = until
                 admission.held_for[Delay.ENDPOINT_BUSY] += 1
             else:
-                if state is not None:
-                    probes[endpoint] = probes.get(endpoint, 0) - 1
+                if may_probe:
+                    probes[endpoint] -= 1
                 admission.send.append(prompt)
                 message = _message(prompt, asked.get(prompt.request_id))
                 admission.parcels.append(Parcel(prompt.id, prompt.attempt_count + 1, queue, endpoint, message))

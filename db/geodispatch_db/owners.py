@@ -49,11 +49,13 @@ async def of_cameras(
 
     `without_prompt_of` names a request: owners who have a prompt of it already are left out.
 
-    Cost: O(n log n) in PostgreSQL; here no object per owner.
+    Wants: a transaction of its own; its further queries are planned for their own arguments.
+    Cost:  O(n log n) in PostgreSQL; here no object per owner.
     """
     found: list[OwnersOfChannel] = []
+    await connection.execute(_SQL["plan_by_count"])
     for row in await connection.fetch(_SQL["owners_of_cameras"], camera_id, without_prompt_of):
-        owner, camera = np.frombuffer(row["pairs"], ">i8").reshape(-1, 2).T.astype(np.int64)
+        owner, camera = (np.frombuffer(row[name], ">i8").astype(np.int64) for name in ("owner_ids", "camera_ids"))
         order = np.lexsort((camera, owner))
         owner_id, first = np.unique(owner[order], return_index=True)
         found.append(OwnersOfChannel(row["channel"], owner_id, camera[order][first]))

@@ -39,7 +39,6 @@ def due(request_id: int, owner_id: int, **columns: Any) -> DuePrompt:
     """Make a locked prompt of an owner with no wishes who was never asked, in a zone without night."""
     values = {
         "key": uuid4(),
-        "channel": "inbox",
         "attempt_count": 0,
         "due_at": NOW,
         "owner_external_id": f"owner-{owner_id}",

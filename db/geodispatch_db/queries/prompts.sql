@@ -33,7 +33,7 @@ from seen;
 -- What decides over locked prompts, and where their owners are reached. A statement of its own, because it must see what
 -- others committed up to the lock.
 -- $1 places, $2 owners' places
-select due.position::integer, p.request_id, p.owner_id, p.key, p.channel, p.attempt_count, p.due_at,
+select due.position::integer, p.request_id, p.owner_id, p.key, p.attempt_count, p.due_at,
        o.external_id as owner_external_id, r.agency_id, a.day_quota as agency_day_quota, r.offence,
        o.opted_out_at is not null as is_opted_out,
        r.agency_id = any (o.muted_agency_ids) or r.offence = any (o.muted_offences) as is_muted,
@@ -110,23 +110,23 @@ join prompt p on p.request_id = mine.request_id and p.owner_id = mine.owner_id
 where p.state = 'sending' and p.attempt_count = mine.number;
 
 -- name: mark_delivered
--- Settle what arrived, and write down tries that no longer count. Only while the lease is still ours: attempt_count counts
--- claims, so a later claim has another number. The same again, of a sender that did not hear how its transaction ended,
--- changes nothing.
+-- Settle what arrived. Only while the lease is still ours: attempt_count counts claims, so a later claim has another number.
+-- $1 request ids, $2 owner ids, $3 attempt numbers, $4 durations in seconds: one array a column; $5 now
+update prompt p set state = 'delivered', delivered_at = $5, due_at = null, lease_until = null, duration_s = done.duration_s
+from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::real[]) as done (request_id, owner_id, number, duration_s)
+where p.request_id = done.request_id and p.owner_id = done.owner_id
+  and p.state = 'sending' and p.attempt_count = done.number;
+
+-- name: insert_lost_attempts
+-- Write down those of some tries that arrived and settled nothing: neither just now, nor before, by a transaction whose end
+-- its sender did not hear of.
 -- $1 request ids, $2 owner ids, $3 attempt numbers, $4 durations in seconds: one array a column; $5 channel, $6 now
-with done as materialized (
-    select * from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::real[]) as done (request_id, owner_id, number, duration_s)
-), settled as (
-    update prompt p set state = 'delivered', delivered_at = coalesce(p.delivered_at, $6), due_at = null, lease_until = null,
-                        duration_s = done.duration_s
-    from done
-    where p.request_id = done.request_id and p.owner_id = done.owner_id
-      and p.state in ('sending', 'delivered') and p.attempt_count = done.number
-    returning p.request_id, p.owner_id
-)
 insert into lost_attempt (request_id, owner_id, number, channel, duration_s, settled_at)
-select request_id, owner_id, number, $5, duration_s, $6 from done
-where not exists (select from settled s where s.request_id = done.request_id and s.owner_id = done.owner_id)
+select request_id, owner_id, number, $5, duration_s, $6
+from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::real[]) as done (request_id, owner_id, number, duration_s)
+where not exists (
+    select from prompt p where p.request_id = done.request_id and p.owner_id = done.owner_id
+                           and p.attempt_count = done.number and p.state = 'delivered')
 on conflict do nothing;
 
 -- name: requeue
