@@ -140,7 +140,7 @@ class Fake(Inbox):
 
 
 def channels(*names: str) -> dict[str, Channel]:
-    columns = {"webhook": "webhook_id", "mail": "mail_address", "push": "subscriptions"}
+    columns = {"webhook": "webhook", "mail": "mail_address", "push": "subscriptions"}
 
     class Reaching(Fake):
         def endpoint_of(self, address: Address) -> str | None:  # type: ignore[override]
