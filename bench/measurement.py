@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+ROUNDS = 7  # in which each fence is asked at the least, unless a peer is slow
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -58,7 +60,7 @@ class PeerResult:
     is_stored: bool = False  # the bytes are those of files, else of memory
     batch_s: float | None = None  # a fence of class a, with all asked at once
     open_s: float | None = None
-    changed: dict[str, float] = field(default_factory=dict)  # as the classes' median of ids, with changes
+    changed: dict[str, float] = field(default_factory=dict)  # times as long as without changes, of each class
     change_s: float | None = None  # the first change of many cameras
     classes: dict[str, ClassResult] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

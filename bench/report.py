@@ -35,7 +35,6 @@ _GENERATED = re.compile(r"(<!-- generated -->\n).*(<!-- end -->)", re.DOTALL)
 
 _BUILD_LIMIT_S = 240.0
 _CLASS_LIMIT_S = 60.0
-_ROUNDS = 7
 _BATCH_CLASS = FENCE_CLASSES[0]
 # The H3 recipe takes a cell's border for straight where it is an arc of a great circle, so it may lose a camera there.
 _MAY_DIFFER = {"H3 recipe"}
@@ -85,7 +84,7 @@ class Run:
                     self._try_batch(process, result)
             if process.is_alive():
                 self._on_step(f"{entry.title}: with changes")
-                if changed := process.call("measure_changed", _ROUNDS, self._clock_limit_s, limit_s=_CLASS_LIMIT_S):
+                if changed := process.call("measure_changed", self._clock_limit_s, limit_s=_CLASS_LIMIT_S):
                     result.change_s, result.changed = changed
                 self._on_step(f"{entry.title}: open")
                 result.open_s = process.call("measure_open", limit_s=_CLASS_LIMIT_S)
@@ -97,7 +96,7 @@ class Run:
             return
         limits = (self._check_limit_s, self._clock_limit_s)
         try:
-            answer: ClassResult = process.call("measure", kind.letter, _ROUNDS, *limits, limit_s=_CLASS_LIMIT_S)
+            answer: ClassResult = process.call("measure", kind.letter, *limits, limit_s=_CLASS_LIMIT_S)
         except PeerFailed as failure:
             if result.title == OURS:
                 raise
@@ -114,7 +113,7 @@ class Run:
     def _try_batch(self, process: PeerProcess, result: PeerResult) -> None:
         """Time the batch of a peer that was compared on all its fences."""
         if (answer := result.classes.get(_BATCH_CLASS.letter)) and answer.fence_count == _BATCH_CLASS.fence_count:
-            arguments = (_BATCH_CLASS.letter, _ROUNDS, self._clock_limit_s)
+            arguments = (_BATCH_CLASS.letter, self._clock_limit_s)
             try:
                 result.batch_s = process.call("measure_batch", *arguments, limit_s=_CLASS_LIMIT_S)
             except PeerFailed as failure:

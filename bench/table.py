@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from bench.fences import FENCE_CLASSES
-from bench.measurement import ClassResult, PeerResult, Report, Spread
+from bench.measurement import ROUNDS, ClassResult, PeerResult, Report, Spread
 from bench.peers.roster import OURS
 
 LETTERS = tuple(kind.letter for kind in FENCE_CLASSES)
@@ -61,16 +61,11 @@ def _size(report: Report, camera_count: int) -> Iterable[str]:
 
 
 def _notes(peers: Sequence[PeerResult]) -> Iterable[str]:
-    yield f"- Rounds timed, after one to compare answers: {_rounds(_ours(peers))}."
     for peer in peers:
-        fewer = peer.classes and _rounds(peer) != _rounds(_ours(peers))
-        notes = [*peer.notes, f"rounds {_rounds(peer)}"] if fewer else peer.notes
+        few = [f"{key} {result.round_count}" for key, result in peer.classes.items() if result.round_count < ROUNDS]
+        notes = [*peer.notes, f"rounds {', '.join(few)}"] if few else peer.notes
         if notes:
             yield f"- {peer.title}: {'; '.join(notes)}."
-
-
-def _rounds(peer: PeerResult) -> str:
-    return ", ".join(f"{letter} {result.round_count}" for letter, result in peer.classes.items())
 
 
 def _peer_rows(peers: Sequence[PeerResult]) -> Iterable[list[str]]:
@@ -155,7 +150,7 @@ def _changes(report: Report) -> Iterable[str]:
         ours = _ours(report.of_size(size))
         if ours.change_s is None:
             continue
-        times = [f"{ours.changed[letter] / ours.classes[letter].ids.median_s:.2f}x" for letter in LETTERS]
+        times = [f"{ours.changed[letter]:.2f}x" for letter in LETTERS]
         rows.append([f"{size:,}", f"{size // 100:,} in {duration(ours.change_s)}", *times])
     if rows:
         yield "### With one camera in a hundred moved, changes not yet merged, against a clean index"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.cameras import SEED
-from bench.measurement import ClassResult, Spread
+from bench.measurement import ROUNDS, ClassResult, Spread
 from bench.peers.peer import BatchPeer, ChangingPeer, CountsPeer, Peer, SavedPeer, ServedPeer, StoredPeer
 from bench.peers.roster import OURS, Entry, load_peer
 from bench.questions import Questions
@@ -22,6 +22,10 @@ Q = TypeVar("Q")
 
 _WARM_UP_CAMERAS = 5_000
 _OPENINGS = 11
+
+# At least ROUNDS, and more until so many seconds are over: a machine shared with others is slow for a while at times,
+# and a class of fast answers would else be asked within one such while.
+_STEADY_S = 2.0
 _ROWS_PER_MOVE = 100
 _MOVE_DEGREES = 0.005
 _BYTES_OF_ID = 8
@@ -64,7 +68,7 @@ class Trial:
         held = peer.stored_bytes() if isinstance(peer, StoredPeer) else _anonymous_bytes() - before
         return build_s, held / camera_count, is_stored
 
-    def measure(self, letter: str, rounds: int, check_limit_s: float, clock_limit_s: float) -> ClassResult:
+    def measure(self, letter: str, check_limit_s: float, clock_limit_s: float) -> ClassResult:
         """Compare all answers of a class with ours, then time them.
 
         Edges:  fences that are not reached in `check_limit_s` are left out; at least one is asked, and one round timed.
@@ -76,7 +80,7 @@ class Trial:
             self._questions.write_answers(letter, answers)
         expected = self._questions.answers(letter)
         asked = wkbs[: len(answers)]
-        seconds = _time_each(peer.ids, asked, rounds, clock_limit_s)
+        seconds = _time_each(peer.ids, asked, clock_limit_s)
         found = [answer.size for answer in answers]
         touched = [len(wkb) + 2 * _BYTES_OF_ID * size for wkb, size in zip(asked, found, strict=True)]
         return ClassResult(
@@ -85,18 +89,18 @@ class Trial:
             found=sum(found),
             differing=sum(_differing(mine, ours) for mine, ours in zip(answers, expected, strict=False)),
             ids=Spread.of(seconds),
-            count=self._count(peer, asked, expected, rounds, clock_limit_s),
+            count=self._count(peer, asked, expected, clock_limit_s),
             touched_bytes=float(np.median(touched)),
         )
 
-    def measure_batch(self, letter: str, rounds: int, clock_limit_s: float) -> float | None:
+    def measure_batch(self, letter: str, clock_limit_s: float) -> float | None:
         """Time all fences of a class asked at once: seconds a fence, or None where the peer has no such thing."""
         peer = self._built()
         if not isinstance(peer, BatchPeer):
             return None
         wkbs = self._fences[letter].of(peer.in_degrees)
         assert peer.ids_of_many(wkbs) == sum(answer.size for answer in self._questions.answers(letter))
-        seconds = _time_each(peer.ids_of_many, [wkbs], rounds, clock_limit_s)
+        seconds = _time_each(peer.ids_of_many, [wkbs], clock_limit_s)
         return float(np.median(seconds)) / len(wkbs)
 
     def version(self) -> str | None:
@@ -120,27 +124,38 @@ class Trial:
             seconds.append(time.perf_counter() - start)
         return float(np.median(seconds))
 
-    def measure_changed(self, rounds: int, clock_limit_s: float) -> tuple[float, dict[str, float]] | None:
-        """Move one camera in a hundred some streets on, then time all classes: seconds of the change, and of the median
-        fence of each; None where cameras cannot move.
+    def measure_changed(self, clock_limit_s: float) -> tuple[float, dict[str, float]] | None:
+        """Move one camera in a hundred some streets on, then ask all fences beside a peer that has the same cameras and
+        has not changed since it was built, in turns: seconds of the change, and of each class how many times longer the
+        median fence takes; None where cameras cannot move.
         """
-        peer = self._built()
-        if not isinstance(peer, ChangingPeer):
+        clean = self._built()
+        if not isinstance(clean, ChangingPeer):
             return None
-        lon, lat = self._questions.cameras(peer.in_degrees)
+        changed = load_peer(self._entry)
+        assert isinstance(changed, ChangingPeer)
+        lon, lat = self._questions.cameras(clean.in_degrees)
+        changed.build(lon, lat)
         random = np.random.default_rng(SEED + 20)
         row = random.choice(lon.size, lon.size // _ROWS_PER_MOVE, replace=False)
         step = random.normal(0.0, _MOVE_DEGREES, (2, row.size))
         start = time.perf_counter()
-        peer.move(row, np.clip(lon[row] + step[0], -180.0, 180.0), np.clip(lat[row] + step[1], -90.0, 90.0))
+        changed.move(row, np.clip(lon[row] + step[0], -180.0, 180.0), np.clip(lat[row] + step[1], -90.0, 90.0))
         change_s = time.perf_counter() - start
-        medians = {}
+        del lon, lat
+        ratios = {}
         for letter, fences in self._fences.items():
-            wkbs = fences.of(peer.in_degrees)
-            for wkb in wkbs:
-                peer.ids(wkb)
-            medians[letter] = Spread.of(_time_each(peer.ids, wkbs, rounds, clock_limit_s)).median_s
-        return change_s, medians
+            wkbs = fences.of(clean.in_degrees)
+            turns = [turn for wkb in wkbs for turn in ((clean.ids, wkb), (changed.ids, wkb))]
+            turns += [turn for wkb in wkbs for turn in ((changed.ids, wkb), (clean.ids, wkb))]  # none is always first
+            for ask, wkb in turns:
+                ask(wkb)
+            seconds = np.median(_time_each(_ask_in_turn, turns, clock_limit_s), axis=0).reshape(2, -1, 2)
+            ratios[letter] = float(
+                np.median(seconds[0, :, 1] + seconds[1, :, 0]) / np.median(seconds[0, :, 0] + seconds[1, :, 1])
+            )
+        changed.close()
+        return change_s, ratios
 
     def close(self) -> None:
         if self._peer:
@@ -163,30 +178,39 @@ class Trial:
 
     @staticmethod
     def _count(
-        peer: Peer, wkbs: Sequence[bytes], expected: Sequence[NDArray[np.uint64]], rounds: int, limit_s: float
+        peer: Peer, wkbs: Sequence[bytes], expected: Sequence[NDArray[np.uint64]], limit_s: float
     ) -> Spread | None:
         if not isinstance(peer, CountsPeer):
             return None
         for wkb, ids in zip(wkbs, expected, strict=False):
             assert peer.count(wkb) == ids.size
-        return Spread.of(_time_each(peer.count, wkbs, rounds, limit_s))
+        return Spread.of(_time_each(peer.count, wkbs, limit_s))
 
 
-def _time_each(ask: Callable[[Q], object], questions: Sequence[Q], rounds: int, limit_s: float) -> NDArray[np.float64]:
+def _ask_in_turn(turn: tuple[Callable[[bytes], object], bytes]) -> object:
+    ask, wkb = turn
+    return ask(wkb)
+
+
+def _time_each(ask: Callable[[Q], object], questions: Sequence[Q], limit_s: float) -> NDArray[np.float64]:
     """Time each question in each round.
 
     returns  (rounds done, questions)  f8  seconds; one round at least, and no new one that would pass the limit
     """
-    table = np.empty((rounds, len(questions)))
+    table: list[NDArray[np.float64]] = []
     start = time.perf_counter()
-    for done in range(rounds):
-        if done and (time.perf_counter() - start) * (done + 1) / done > limit_s:
-            return table[:done]
+    past_s = 0.0
+    while not table or (
+        (len(table) < ROUNDS or past_s < _STEADY_S) and past_s * (len(table) + 1) / len(table) <= limit_s
+    ):
+        seconds = np.empty(len(questions))
         for number, question in enumerate(questions):
             before = time.perf_counter_ns()
             ask(question)
-            table[done, number] = (time.perf_counter_ns() - before) / 1e9
-    return table
+            seconds[number] = (time.perf_counter_ns() - before) / 1e9
+        table.append(seconds)
+        past_s = time.perf_counter() - start
+    return np.array(table)
 
 
 def _differing(answer: NDArray[np.uint64], expected: NDArray[np.uint64]) -> int:

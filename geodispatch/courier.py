@@ -19,6 +19,7 @@ import structlog
 
 from geodispatch import breaker as breaking
 from geodispatch.channels import Channel, Delivery, Message
+from geodispatch.errors import Unavailable
 from geodispatch.lane import Lanes
 from geodispatch.metrics import DELIVERIES, DELIVERY_DURATION
 from geodispatch.prompt import ChannelName, Delay
@@ -34,6 +35,8 @@ log = structlog.get_logger()
 
 _PROBE_GRACE_S = 10.0
 _CHECK_AFTER_S = 0.05  # a batch that begins later after its claim asks once more whether it still may
+_SETTLING_S = 1.0  # what settling may take, of a lease
+_SETTLE_AGAIN_S = 0.5
 _REQUESTS_KEPT_COUNT = 1000
 
 
@@ -190,13 +193,15 @@ class Courier:
     ) -> None:
         """Take all parcels to their endpoints side by side, and have them settled as they are done, many at a time.
 
-        Edges: a batch that the lease may not outlast is not begun: another sender would begin it again meanwhile. Of
-               one that begins late, only what is still wanted is delivered.
+        Edges: a batch that the lease may not outlast, settling included, is not begun: another sender would begin it
+               again meanwhile. Of one that begins late, only what is still wanted is delivered. What is delivered
+               while the database is away is settled when it is back, or given up with the lease.
         Errors: those of `settle` and `still_wanted`, the first of them, after the others have been settled.
         """
         done: asyncio.Queue[list[Result]] = asyncio.Queue()
         errors: list[Exception] = []
         claimed_at_s = monotonic()
+        lease_ends_s = claimed_at_s + (lease_until - self._clock()).total_seconds()
 
         async def work_off(batch: Sequence[Parcel]) -> None:
             results: list[Result] = []
@@ -224,7 +229,7 @@ class Courier:
                     waiting_count -= len(parts)
                     if results := [result for part in parts for result in part]:
                         try:
-                            await settle(results)
+                            await _settle_in_time(settle, results, lease_ends_s)
                         except Exception as error:
                             errors.append(error)
         finally:
@@ -247,7 +252,7 @@ class Courier:
             return []
         endpoint = batch[0].endpoint
         channel = self.channels[endpoint[0]]
-        if self._clock() + timedelta(seconds=channel.batch_timeout_s) > lease_until:
+        if self._clock() + timedelta(seconds=channel.batch_timeout_s + _SETTLING_S) > lease_until:
             return []
         started = monotonic()
         deliveries = await _deliver(channel, [parcel.message for parcel in batch])
@@ -305,6 +310,17 @@ def _message(prompt: DuePrompt, address: Address, request: Request | None) -> Me
     return Message(
         prompt.request_id, prompt.owner_id, prompt.key, prompt.owner_external_id, address, address.language, request
     )
+
+
+async def _settle_in_time(settle: Settle, results: Sequence[Result], lease_ends_s: float) -> None:
+    while True:
+        try:
+            await settle(results)
+            return
+        except Unavailable:
+            if monotonic() + _SETTLE_AGAIN_S > lease_ends_s:
+                raise
+            await asyncio.sleep(_SETTLE_AGAIN_S)
 
 
 async def _deliver(channel: Channel, messages: Sequence[Message]) -> list[Delivery]:

@@ -25,6 +25,21 @@ def _helpers() -> ThreadPoolExecutor:
 os.register_at_fork(after_in_child=_helpers.cache_clear)  # a child has none of its parent's threads
 
 
+def parts_of(count: int, least: int) -> list[slice]:
+    """Cut so many things into parts to share, large ones first, so that all end at about the same time.
+
+    least    no part but the only one has fewer
+
+    Source: the guided self-scheduling of Polychronopoulos and Kuck 1987.
+    """
+    parts, start = [], 0
+    while count - start >= 2 * least:
+        stop = start + max((count - start) // (2 * core_count()), least)
+        parts.append(slice(start, stop))
+        start = stop
+    return [*parts, slice(start, count)]
+
+
 def share(work: Callable[[int], T], count: int) -> list[T]:
     """Return work(0) to work(count - 1); whoever is free takes the next, and the caller is never idle.
 

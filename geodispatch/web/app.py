@@ -16,8 +16,8 @@ from geodispatch.errors import GeodispatchError, InvalidSettings, NotFound, Unav
 from geodispatch.metrics import HTTP_DURATION
 from geodispatch.service import Service
 from geodispatch.web import openapi
-from geodispatch.web.api import PREFIX, ROUTES
-from geodispatch.web.call import SERVICE, authenticate
+from geodispatch.web.api import ROUTES
+from geodispatch.web.call import PREFIX, SERVICE, authenticate
 from geodispatch.web.errors import KINDS, http_problem, problem_response, unexpected_problem
 from geodispatch.web.pages import add_pages
 from geodispatch.web.unsubscribe import add_unsubscribe

@@ -20,8 +20,15 @@ from geodispatch.web.errors import invalid_input
 
 SERVICE = web.AppKey("service", Service)
 
+PREFIX = "/api/v1"
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+
+BODY_ERRORS = (InvalidInput, UnsupportedMediaType, BodyTooLarge)
+"""What any route with a body can answer."""
+
+INT64 = {"type": "integer", "format": "int64"}
+"""The schema of an id that is a number."""
 
 CALLER_NAMES: dict[type[Caller], str] = {
     AgencyCaller: "an agency",
@@ -40,6 +47,16 @@ class Call:
     path: dict[str, str]
     headers: dict[str, str]
     body: Any
+
+    def number(self, kind: str) -> int:
+        """Return the path's id, of a thing of some kind whose ids are numbers.
+
+        Errors: NotFound.
+        """
+        name = self.path["id"]
+        if not (name.isascii() and name.isdigit() and len(name) <= 19 and int(name) < 2**63):
+            raise NotFound(kind, name)
+        return int(name)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from geodispatch.accounts import AgencyCaller, OperatorCaller, OwnerCaller
 from geodispatch.errors import GeodispatchError, NotAllowed, Unavailable, UnknownKey
-from geodispatch.web.api import PREFIX, ROUTES
-from geodispatch.web.call import JSON, NDJSON, Route
+from geodispatch.web.api import ROUTES
+from geodispatch.web.call import JSON, NDJSON, PREFIX, Route
 from geodispatch.web.errors import PROBLEM_JSON, STATUS, Problem, kind_of
 
 _SCHEMES = {AgencyCaller: "agencyKey", OwnerCaller: "ownerToken", OperatorCaller: "operatorKey"}

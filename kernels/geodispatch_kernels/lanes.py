@@ -329,3 +329,46 @@ def rows_east_of(
         flipped |= int(flip != ((bx <= known_x) & (by > py))) << number
         doubtful |= int(((ay <= py) | (by <= py)) & (abs(side) <= DOUBT)) << number
     return flipped | doubtful << LANES
+
+
+@emitted
+def _rows_within(
+    _typing: Any, lon_e7: Any, lat_e7: Any, start: Any, west: Any, south: Any, east: Any, north: Any
+) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        v = Vectors(context, builder, signature.args)
+        lon_e7, lat_e7, start, *bounds = values
+        x, y = v.load(0, lon_e7, start, LANES), v.load(1, lat_e7, start, LANES)
+        west, south, east, north = (v.i32(bound, LANES) for bound in bounds)
+        return v.bits(
+            v.every(
+                builder.icmp_signed(">=", x, west),
+                builder.icmp_signed(">=", y, south),
+                builder.icmp_signed("<=", x, east),
+                builder.icmp_signed("<=", y, north),
+            )
+        )
+
+    return types.int64(lon_e7, lat_e7, *(types.int64,) * 5), emit
+
+
+@vectorized(
+    lambda lon_e7, lat_e7, start, west, south, east, north: (
+        lambda lon_e7, lat_e7, start, west, south, east, north: _rows_within(
+            lon_e7, lat_e7, start, west, south, east, north
+        )
+    )
+)
+def rows_within(
+    lon_e7: NDArray[np.int32], lat_e7: NDArray[np.int32], start: int, west: int, south: int, east: int, north: int
+) -> int:
+    """Return which of 16 rows are in a box or on its border.
+
+    lon_e7, lat_e7  (…,)  i4  as for rows_east_of
+    west … north              the box, degrees x 1e7
+    """
+    within = 0
+    for number in range(LANES):
+        px, py = lon_e7[start + number], lat_e7[start + number]
+        within |= int((px >= west) & (px <= east) & (py >= south) & (py <= north)) << number
+    return within

@@ -11,6 +11,9 @@ that touch the box can cross it. For one edge the flip is T(p) != T(r) with
 because out of the strip between the two rays and the meridian, an edge leaves as often as it enters unless it ends in
 it.
 Edges that do not touch the box add T(p) != T(r) == False: there may be too many of them, never too few.
+
+Of a leaf larger than the fence most rows are not even in the fence's box. Those are left out first; where one row is
+left, the whole fence is asked for it.
 """
 
 from __future__ import annotations
@@ -21,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodispatch_kernels.box_tree import ROWS_PER_LEAF, Rows, borrowed_rows
-from geodispatch_kernels.chains import ODD, Chains, borrowed_chains, point_at
+from geodispatch_kernels.chains import ODD, Chains, borrowed_chains, fence_box, point_at
 from geodispatch_kernels.compile import borrowed, compiled, inlined
 from geodispatch_kernels.edge import crosses_west_ray, holds_point
-from geodispatch_kernels.lanes import LANES, rows_east_of
+from geodispatch_kernels.lanes import LANES, rows_east_of, rows_within
 from geodispatch_kernels.machine import lowest_bit
 from geodispatch_kernels.walk import (
     ALL_EDGES,
@@ -88,10 +91,12 @@ def _rows_inside(rows: Rows, chains: Chains, leaf: int, edge: NDArray[np.int32],
 
 
 @inlined
-def _rows_inside_one_by_one(rows: Rows, chains: Chains, leaf: int) -> int:
-    """As _rows_inside, of a leaf that too many edges touch."""
+def _rows_inside_one_by_one(rows: Rows, chains: Chains, leaf: int, near: int) -> int:
+    """As _rows_inside, of those rows of a leaf that have a bit; for few of them, or many edges."""
     inside = 0
-    for row in range(ROWS_PER_LEAF):
+    while near:
+        row = lowest_bit(near)
+        near &= near - 1
         px, py = int(rows.lon_e7[leaf * ROWS_PER_LEAF + row]), int(rows.lat_e7[leaf * ROWS_PER_LEAF + row])
         inside |= int(point_at(chains, px, py) != 0) << row
     return inside
@@ -102,15 +107,19 @@ def _look_into_leaves(rows: Rows, chains: Chains, scratch: Scratch, leaves: NDAr
     """Append the queued leaves that have rows inside, and empty the queue; return the new count."""
     rows, chains, scratch = borrowed_rows(rows), borrowed_chains(chains), borrowed_scratch(scratch)
     leaves = borrowed(leaves)
+    west, south, east, north = fence_box(chains)
     start = 0
     for queued in range(scratch.at[QUEUE_COUNT]):
         leaf, stop = int(scratch.leaf[queued]), int(scratch.edge_stop[queued])
-        if scratch.edge[start] == ALL_EDGES:
-            inside = _rows_inside_one_by_one(rows, chains, leaf)
+        edges, start = start, stop
+        near = rows_within(rows.lon_e7, rows.lat_e7, leaf * ROWS_PER_LEAF, west, south, east, north)
+        near &= (1 << min(ROWS_PER_LEAF, rows.row_count - leaf * ROWS_PER_LEAF)) - 1
+        if near == 0:
+            continue
+        if (near & (near - 1) == 0) | (scratch.edge[edges] == ALL_EDGES):
+            inside = _rows_inside_one_by_one(rows, chains, leaf, near)
         else:
-            inside = _rows_inside(rows, chains, leaf, scratch.edge, start, stop)
-        start = stop
-        inside &= (1 << min(ROWS_PER_LEAF, rows.row_count - leaf * ROWS_PER_LEAF)) - 1
+            inside = _rows_inside(rows, chains, leaf, scratch.edge, edges, stop) & near
         leaves[leaf_count, 0], leaves[leaf_count, 1] = leaf, inside
         leaf_count += int(inside != 0)
     scratch.at[QUEUE_COUNT], scratch.at[EDGE_COUNT] = 0, 0

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from geodispatch.channel_set import open_channels
 from geodispatch.replay import Replayer
-from geodispatch.send import _open_claims
+from geodispatch.send import open_claims
 from tests.flow.test_webhooks import HOUSES, reach
 from tests.receivers import App, open_app
 from tests.services import Town, street_fence
@@ -23,7 +23,7 @@ from tests.services import Town, street_fence
 async def replaying(town: Town, **changes: Any) -> AsyncIterator[Replayer]:
     settings = town.service.settings.model_copy(update=changes)
     async with open_channels(settings, town.clock) as channels:
-        claims, courier = await _open_claims(town.service.database, settings, town.clock, channels, None)
+        claims, courier = await open_claims(town.service.database, settings, town.clock, channels, None)
         yield Replayer(town.service.database, claims, courier)
 
 

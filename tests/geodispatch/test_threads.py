@@ -7,12 +7,21 @@ import threading
 
 import pytest
 
-from geodispatch.threads import share
+from geodispatch.threads import parts_of, share
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 100])
 def test_results_come_in_order(count):
     assert share(lambda number: number * number, count) == [number * number for number in range(count)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 31, 32, 63, 64, 65, 1000, 12_345])
+def test_parts_hold_everything_once_the_large_ones_first(count):
+    parts = parts_of(count, 32)
+    assert [number for part in parts for number in range(count)[part]] == list(range(count))
+    sizes = [part.stop - part.start for part in parts]
+    assert len(parts) == 1 or min(sizes) >= 32
+    assert sizes[:-1] == sorted(sizes[:-1], reverse=True)
 
 
 def test_an_error_reaches_the_caller():

@@ -51,6 +51,11 @@ def rows_east_of(lon_e7, lat_e7, start, ax, ay, bx, by, known_x):
 
 
 @compiled
+def rows_within(lon_e7, lat_e7, start, west, south, east, north):
+    return lanes.rows_within(lon_e7, lat_e7, start, west, south, east, north)
+
+
+@compiled
 def close_block(x, y, number, column, stride):
     block.close_block(x, y, number, column, stride)
 
@@ -187,6 +192,16 @@ def test_rows_east_of_is_right_or_in_doubt(points, a, b, known):
             ends = sum(end[0] <= known[0] and end[1] > p[1] for end in (a, b))
             assert bits >> number & 1 == (naive.crosses_west_ray(a, b, p) + ends) % 2
             assert not naive.on_edge(a, b, p)
+
+
+@seeded
+@given(places, place, place)
+def test_rows_within(points, one, other):
+    lon_e7, lat_e7 = columns(points)
+    west, south, east, north = box_of(one, other)
+    expected = {n for n, (x, y) in enumerate(points) if west <= x <= east and south <= y <= north}
+    for function in (rows_within, lanes.rows_within):
+        assert set_bits(function(lon_e7, lat_e7, 3, west, south, east, north)) == expected
 
 
 @seeded

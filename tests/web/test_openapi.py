@@ -7,7 +7,8 @@ from pathlib import Path
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from geodispatch.web import openapi
-from geodispatch.web.api import PREFIX, ROUTES
+from geodispatch.web.api import ROUTES
+from geodispatch.web.call import PREFIX
 from tests.services import Town
 
 CONTRACT = Path(openapi.__file__).with_name("openapi.json")

@@ -120,6 +120,9 @@ with done as materialized (
 insert into lost_attempt (request_id, owner_id, number, channel, duration_s, settled_at)
 select request_id, owner_id, number, $5, duration_s, $6 from done
 where not exists (select from settled s where s.request_id = done.request_id and s.owner_id = done.owner_id)
+  and not exists ( -- settled before, by a transaction whose end its sender did not hear of
+      select from prompt p where p.request_id = done.request_id and p.owner_id = done.owner_id
+                             and p.attempt_count = done.number and p.state = 'delivered')
 on conflict do nothing;
 
 -- name: requeue

@@ -1,0 +1,45 @@
+"""A batch: what one round of a sender did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from geodispatch.claim import Claim
+from geodispatch.metrics import PROMPTS_SETTLED
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one round did."""
+
+    claimed_count: int = 0
+    delivered_count: int = 0
+    failed_count: int = 0
+    suppressed_count: int = 0
+    delayed_count: int = 0
+    diverted_count: int = 0
+    chore_count: int = 0
+    """Prompts queued or settled for large or closed requests."""
+
+    @property
+    def is_empty(self) -> bool:
+        """True if nothing was due."""
+        return not any(vars(self).values())
+
+    def __add__(self, other: Batch) -> Batch:
+        return Batch(*(mine + theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))
+
+
+def sum_up(claim: Claim, **counts: int) -> Batch:
+    """Count what became of a claim, for the caller and for the metrics."""
+    plan = claim.plan
+    batch = Batch(
+        claimed_count=len(plan.send),
+        suppressed_count=len(plan.suppress),
+        delayed_count=len(plan.delay),
+        diverted_count=claim.diverted_count,
+        **counts,
+    )
+    for outcome in ("delivered", "failed", "suppressed"):
+        PROMPTS_SETTLED.labels(outcome).inc(getattr(batch, f"{outcome}_count"))
+    return batch

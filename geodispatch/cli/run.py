@@ -1,0 +1,55 @@
+"""How a command runs: until it ends or is stopped, and what it prints to."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from rich.console import Console
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def run(work: Coroutine[Any, Any, None], *, until_stopped: bool = False) -> None:
+    """Run until it ends, or until SIGINT or SIGTERM, which cancel it: everything opened is closed either way.
+
+    A signal is the right end of what runs `until_stopped`; anything else was interrupted, and its exit code says so.
+    """
+    received: list[int] = []
+
+    async def interruptible() -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+
+        def stop(number: int) -> None:
+            received.append(number)
+            task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop, number)
+        await work
+
+    try:
+        asyncio.run(interruptible())
+    except asyncio.CancelledError:
+        err.print("stopped", style="dim")
+        if received and not until_stopped:
+            sys.exit(128 + received[0])
+
+
+def with_registry(act: Callable[[Any], Awaitable[None]]) -> None:
+    """Run what acts through the registry of the database that the settings name."""
+    from geodispatch.clock import utc_now
+    from geodispatch.database import open_database
+    from geodispatch.registry import Registry
+    from geodispatch.settings import Settings
+
+    async def work() -> None:
+        async with open_database(Settings.read()) as database:
+            await act(Registry(database, utc_now))
+
+    run(work())

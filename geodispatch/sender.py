@@ -1,0 +1,245 @@
+"""The sender: claims due prompts, delivers them, settles them.
+
+Delivery is at least once. A claim and its settling are one transaction each; between them stands the lease, after which
+another sender takes over, with the same idempotency key. Any number of senders can run, on any number of machines.
+
+Each channel has a queue and rounds of its own, so that a slow receiver keeps nobody's inbox waiting; within a channel,
+rounds overlap and each endpoint has its lane (courier.py), so that it keeps no other receiver waiting either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
+from datetime import datetime
+
+import structlog
+
+from geodispatch.batch import Batch, sum_up
+from geodispatch.claim import Claim, Claims
+from geodispatch.closing import Closings
+from geodispatch.courier import Courier, Parcel, Result
+from geodispatch.database import Database
+from geodispatch.errors import Unavailable
+from geodispatch.fan_out import FanOut
+from geodispatch.prompt import ChannelName
+from geodispatch.settling import Settling
+from geodispatch_db import inboxes, prompts
+from geodispatch_db.notice import Notice
+from geodispatch_db.prompts import Attempt, PromptId
+
+log = structlog.get_logger()
+
+_RETRY_S = 2
+_WORKER_COUNT = 2  # the inbox's: while PostgreSQL works for one, Python does for the other
+_ROUNDS_MAX = 16  # of each other channel
+_PRUNE_EVERY_S = 60.0
+_ANNOUNCE_S = 0.2
+_LAST_ROUNDS_S = 10.0
+
+
+class Sender:
+    """Delivers what is due, through a courier; what only lies in the inbox it puts there itself.
+
+    All senders of a database have the same channels: what waits for another one is sent to wait for one that there is,
+    for else it would wait for ever. What a channel has given up goes to the inbox, which is always there.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        courier: Courier,
+        *,
+        claims: Claims,
+        closings: Closings,
+        fan_out: FanOut,
+        clock: Callable[[], datetime],
+        batch_count: int,
+    ) -> None:
+        self._database = database
+        self._courier = courier
+        self._claims = claims
+        self._closings = closings
+        self._fan_out = fan_out
+        self._clock = clock
+        self._batch_count = batch_count
+        self._settling = Settling(database, courier, clock, claims.pace.backoff)
+        self._news = asyncio.Event()  # something was settled that owners' pages have not been told of
+        self._carried = [name for name in courier.channels if name not in (ChannelName.INBOX, ChannelName.CALLBACK)]
+        if courier.tells_inbox:
+            self._carried.append(ChannelName.INBOX)
+        self._absent = [name for name in ChannelName if name not in courier.channels]
+
+    async def run(self, notice: Notice, poll_s: float) -> None:
+        """Send until cancelled; whatever goes wrong in one round is logged and waited out."""
+        async with asyncio.TaskGroup() as workers:
+            for queue in self._carried:
+                workers.create_task(self._carry(queue, notice, poll_s))
+            if ChannelName.INBOX not in self._carried:
+                for _ in range(_WORKER_COUNT):
+                    workers.create_task(self._repeat(self.fill_inboxes, notice, poll_s))
+            workers.create_task(self._repeat(self.empty_absent, notice, poll_s))
+            workers.create_task(self._announce_for_ever())
+            workers.create_task(self._repeat(self.do_chores, notice, poll_s))
+            workers.create_task(self._repeat(self.prune, notice, _PRUNE_EVERY_S))
+
+    async def _repeat(self, act: Callable[[], Awaitable[Batch]], notice: Notice, idle_s: float) -> None:
+        while True:
+            if (await self._try(act())).is_empty:
+                await notice.wait(idle_s)
+
+    async def _carry(self, queue: str, notice: Notice, idle_s: float) -> None:
+        """Claim from a queue while earlier rounds are under way: who waits for a slow endpoint holds up nobody else."""
+        under_way: set[asyncio.Task[Batch]] = set()
+        try:
+            while True:
+                claimed = asyncio.Event()
+                round_ = asyncio.create_task(self._try(self.send_once(queue, claimed.set)))
+                under_way = {task for task in under_way if not task.done()} | {round_}
+                waiting = asyncio.create_task(claimed.wait())
+                await asyncio.wait({round_, waiting}, return_when=asyncio.FIRST_COMPLETED)
+                waiting.cancel()
+                if round_.done() and round_.result().is_empty:
+                    await notice.wait(idle_s)
+                elif len(under_way) >= _ROUNDS_MAX:
+                    await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # What is under way is settled, or else its owners would hear of it again.
+            if under_way:
+                await asyncio.wait(under_way, timeout=_LAST_ROUNDS_S)
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _try(self, round_: Awaitable[Batch]) -> Batch:
+        """Do a round; if it fails, wait and return as if it had done something, so that another follows at once."""
+        try:
+            return await round_
+        except Unavailable:
+            pass  # logged where it was translated
+        except Exception:
+            # Prompts would lie about unseen if this ended; what was claimed is claimed again.
+            log.exception("a round of the sender failed")
+        await asyncio.sleep(_RETRY_S)
+        return Batch(chore_count=1)
+
+    async def run_once(self) -> Batch:
+        """Do the chores, then claim, deliver and settle one batch of every channel.
+
+        Errors: Unavailable; what was claimed is claimed again once its lease has lapsed.
+        """
+        batch = await self.do_chores() + await self.empty_absent()
+        inbox = [] if ChannelName.INBOX in self._carried else [self.fill_inboxes()]
+        rounds = await asyncio.gather(*map(self.send_once, self._carried), *inbox, return_exceptions=True)
+        for result in rounds:
+            if isinstance(result, BaseException):
+                raise result  # not before the other channels have settled, too
+            batch += result
+        await self._announce()
+        return batch
+
+    async def _announce_for_ever(self) -> None:
+        while True:
+            await self._news.wait()
+            with suppress(Unavailable):  # logged where it was translated; pages look by the clock as well
+                await self._announce()
+            await asyncio.sleep(_ANNOUNCE_S)
+
+    async def _announce(self) -> None:
+        """Have owners' pages look again, if anything was settled since.
+
+        Not in the settling's own transaction: PostgreSQL commits those that notify one after the other.
+        """
+        if self._news.is_set():
+            self._news.clear()
+            async with self._database.connection() as connection:
+                await inboxes.notify(connection)
+
+    async def do_chores(self) -> Batch:
+        """Close what has expired, and queue or settle the next part of large and closed requests.
+
+        Errors: Unavailable.
+        """
+        await self.close_expired()
+        settled_count = await self._closings.settle_next()
+        return Batch(chore_count=settled_count + await self._fan_out.work_off(self._database, self._clock))
+
+    async def close_expired(self) -> list[int]:
+        """Close the requests whose time is over; return their ids.
+
+        Errors: Unavailable.
+        """
+        return await self._closings.close_expired()
+
+    async def prune(self) -> Batch:
+        """Forget a part of what is over and kept for long enough.
+
+        Errors: Unavailable.
+        """
+        return Batch(chore_count=await self._closings.prune_next())
+
+    async def empty_absent(self) -> Batch:
+        """Send what waits for a channel that there is not to wait for one that there is.
+
+        Errors: Unavailable.
+        """
+        batch = Batch()
+        for queue in self._absent:
+            batch += sum_up(await self._claims.claim_for(self._courier, queue, self._batch_count))
+        return batch
+
+    async def fill_inboxes(self) -> Batch:
+        """Claim one batch of the inbox's queue and settle it, which is what puts it there.
+
+        Errors: Unavailable; what was claimed is claimed again once its lease has lapsed.
+        """
+        plan = await self._claims.claim(ChannelName.INBOX, self._batch_count)
+        attempts = [Attempt(prompt.id, prompt.attempt_count + 1, 0.0, None) for prompt in plan.send]
+        await self._settle(attempts)
+        return sum_up(Claim(plan), delivered_count=len(attempts))
+
+    async def send_once(self, queue: str, claimed: Callable[[], None] = lambda: None) -> Batch:
+        """Claim one batch of a channel's queue, deliver it and settle it; `claimed` is called in between.
+
+        Errors: Unavailable; what was claimed is claimed again once its lease has lapsed.
+        """
+        lease_until = self._clock() + self._claims.lease
+        claim = await self._claims.claim_for(self._courier, queue, self._limit(queue))
+        if not claim.is_empty:
+            claimed()
+        delivered_count = failed_count = 0
+
+        async def settle(results: Sequence[Result]) -> None:
+            nonlocal delivered_count, failed_count
+            attempts = [
+                Attempt(
+                    result.parcel.id,
+                    result.parcel.number,
+                    result.delivery.duration_s,
+                    result.delivery.failure,
+                )
+                for result in results
+            ]
+            await self._settle(attempts, results)
+            failed = sum(attempt.failure is not None for attempt in attempts)
+            failed_count += failed
+            delivered_count += len(attempts) - failed
+
+        await self._courier.deliver(claim.parcels, lease_until, settle=settle, still_wanted=self._still_wanted)
+        return sum_up(claim, delivered_count=delivered_count, failed_count=failed_count)
+
+    def _limit(self, queue: str) -> int:
+        """How much is claimed at once: no more than one endpoint of the channel takes."""
+        return min(self._batch_count, self._courier.capacity(queue))
+
+    async def _still_wanted(self, batch: Sequence[Parcel]) -> Collection[PromptId]:
+        claims = [(parcel.id, parcel.number) for parcel in batch]
+        async with self._database.transaction() as connection:
+            open_ids = await prompts.hold_open_requests(connection, {p.id[0] for p in batch}, self._clock())
+            claimed = await prompts.still_claimed(connection, claims)
+        return {id_ for id_ in claimed if id_[0] in open_ids}
+
+    async def _settle(self, attempts: Sequence[Attempt], results: Sequence[Result] = ()) -> None:
+        await self._settling.settle(attempts, results)
+        self._news.set()

@@ -1,0 +1,14 @@
+"""The operations under /api/v1: one row each, and the few lines that each needs."""
+
+from __future__ import annotations
+
+from geodispatch.web.api import cameras, deliveries, preferences, prompts, requests
+from geodispatch.web.call import Route
+
+ROUTES: tuple[Route, ...] = (
+    *requests.ROUTES,
+    *prompts.ROUTES,
+    *preferences.ROUTES,
+    *cameras.ROUTES,
+    *deliveries.ROUTES,
+)

@@ -1,0 +1,16 @@
+"""A page of a list, newest first."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class PageQuery(BaseModel):
+    """Which page."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    before: Annotated[int | None, Field(ge=1, lt=2**63, description="only requests with a lower id")] = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50

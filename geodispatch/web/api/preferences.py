@@ -1,0 +1,87 @@
+"""How owners wish to be asked."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from geodispatch.accounts import OwnerCaller
+from geodispatch.errors import InvalidInput, NotFound
+from geodispatch.owner import Preferences, PreferencesInput
+from geodispatch.reach import BrowserInput
+from geodispatch.web.call import BODY_ERRORS, Call, Reply, Route
+
+
+class PushKey(BaseModel):
+    """The public half of the server's VAPID key."""
+
+    key: str = Field(description="`applicationServerKey`, base64url")
+
+
+class BrowserQuery(BaseModel):
+    """Which of the owner's browsers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    endpoint: Annotated[str, Field(min_length=1, max_length=2048)]
+
+
+async def read_preferences(call: Call) -> Reply:
+    """Return how, by whom and whether the owner wishes to be asked."""
+    return Reply(await call.service.owners.read_preferences(call.caller))
+
+
+async def write_preferences(call: Call) -> Reply:
+    """Replace what the owner wishes; it is in force when the reply arrives."""
+    return Reply(await call.service.owners.write_preferences(call.caller, call.body))
+
+
+async def push_key(call: Call) -> Reply:
+    """Return the key with which a browser subscribes to notifications (VAPID)."""
+    return Reply(PushKey(key=call.service.reach.application_server_key()))
+
+
+async def add_browser(call: Call) -> Reply:
+    """Notify the owner in a browser, too."""
+    await call.service.reach.add_browser(call.caller, call.body)
+    return Reply(None)
+
+
+async def remove_browser(call: Call) -> Reply:
+    """Notify the owner in a browser no more."""
+    await call.service.reach.remove_browser(call.caller, call.query.endpoint)
+    return Reply(None)
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "preferences", read_preferences, OwnerCaller, reply=Preferences),
+    Route(
+        "PUT",
+        "preferences",
+        write_preferences,
+        OwnerCaller,
+        body=PreferencesInput,
+        reply=Preferences,
+        errors=BODY_ERRORS,
+    ),
+    Route("GET", "push/key", push_key, reply=PushKey, errors=(NotFound,)),
+    Route(
+        "POST",
+        "push/subscriptions",
+        add_browser,
+        OwnerCaller,
+        body=BrowserInput,
+        status=204,
+        errors=(*BODY_ERRORS, NotFound),
+    ),
+    Route(
+        "DELETE",
+        "push/subscriptions",
+        remove_browser,
+        OwnerCaller,
+        query=BrowserQuery,
+        status=204,
+        errors=(InvalidInput, NotFound),
+    ),
+)

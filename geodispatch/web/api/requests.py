@@ -1,0 +1,105 @@
+"""What agencies ask, and what everybody reads of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from geodispatch.accounts import AgencyCaller
+from geodispatch.errors import IdempotencyKeyReused, InvalidInput, NotAllowed, NotFound, RequestNotOpen, RulesBroken
+from geodispatch.preview import Preview, PreviewInput
+from geodispatch.request import CloseReason, Offence, Request, Submission
+from geodispatch.web.api.page import PageQuery
+from geodispatch.web.call import BODY_ERRORS, INT64, PREFIX, Call, Reply, Route
+
+
+class RequestPage(BaseModel):
+    """A page of public requests, newest first."""
+
+    requests: list[Request]
+    next_before: int | None = Field(description="`before` of the next page; null after the last")
+
+
+class OffenceItem(BaseModel):
+    """An offence that a request may be about."""
+
+    code: Offence
+    title: str
+
+
+class OffenceList(BaseModel):
+    """All offences that a request may be about."""
+
+    offences: list[OffenceItem]
+
+
+class CloseInput(BaseModel):
+    """Why the agency ends its request."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[CloseReason, Field(description="resolved or withdrawn")]
+
+
+async def preview(call: Call) -> Reply:
+    """Measure a fence, check it against the rules and estimate how many owners it reaches, as a band."""
+    return Reply(await call.service.preview(call.body.fence))
+
+
+async def submit(call: Call) -> Reply:
+    """Publish a request and ask the owners of the cameras inside its fence."""
+    request = await call.service.submit(call.caller, call.body, idempotency_key=call.headers["Idempotency-Key"])
+    return Reply(request, location=f"{PREFIX}/requests/{request.id}")
+
+
+async def find_request(call: Call) -> Reply:
+    """Return one of the agency's own requests."""
+    return Reply(await call.service.find_request(call.caller, call.number("request")))
+
+
+async def close_request(call: Call) -> Reply:
+    """End a request before its time; what is not yet on its way never will be."""
+    if call.body.reason not in (CloseReason.RESOLVED, CloseReason.WITHDRAWN):
+        raise InvalidInput.at("/reason", "an agency closes a request as resolved or withdrawn")
+    return Reply(await call.service.close_request(call.caller, call.number("request"), call.body.reason))
+
+
+async def list_public_requests(call: Call) -> Reply:
+    """Return every agency's requests, newest first, to everybody."""
+    page = await call.service.list_public_requests(before=call.query.before, limit=call.query.limit)
+    return Reply(RequestPage(requests=page, next_before=page[-1].id if len(page) == call.query.limit else None))
+
+
+async def list_offences(_: Call) -> Reply:
+    """Return what a request may be about."""
+    return Reply(OffenceList(offences=[OffenceItem(code=offence, title=offence.title) for offence in Offence]))
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("POST", "preview", preview, AgencyCaller, body=PreviewInput, reply=Preview, errors=BODY_ERRORS),
+    Route(
+        "POST",
+        "requests",
+        submit,
+        AgencyCaller,
+        body=Submission,
+        reply=Request,
+        status=201,
+        header_names=("Idempotency-Key",),
+        errors=(*BODY_ERRORS, NotAllowed, RulesBroken, IdempotencyKeyReused),
+    ),
+    Route("GET", "requests/{id}", find_request, AgencyCaller, reply=Request, id_schema=INT64, errors=(NotFound,)),
+    Route(
+        "POST",
+        "requests/{id}/close",
+        close_request,
+        AgencyCaller,
+        body=CloseInput,
+        reply=Request,
+        id_schema=INT64,
+        errors=(*BODY_ERRORS, NotFound, NotAllowed, RequestNotOpen),
+    ),
+    Route("GET", "public/requests", list_public_requests, query=PageQuery, reply=RequestPage, errors=(InvalidInput,)),
+    Route("GET", "offences", list_offences, reply=OffenceList),
+)
