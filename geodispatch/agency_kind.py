@@ -41,7 +41,8 @@ _NAMES = {
     ),
     _FEDERAL: (
         r"federal (?:bureau|police|protective|law enforcement)|fbi|dea|drug enforcement administration|"
-        r"bureau of alcohol|marshals service|u ?s marshals?|(?:u ?s|united states) (?:secret service|department of|park police)"
+        r"bureau of alcohol|marshals service|u ?s marshals?|"
+        r"(?:u ?s|united states) (?:secret service|department of|park police)"
     ),
     _PRIVATE: (
         r"private (?:police|security)|security (?:inc|llc|corp|company|services)|securitas|pinkerton|allied universal|"
@@ -63,7 +64,8 @@ def read_kind(kind: str, name: str) -> AgencyKind:
 
 
 def _refuse(text: str, patterns: dict[str, str], pointer: str) -> None:
-    words = re.sub(r"[\s_.,\-/&']+", " ", text.replace("&", " and ").replace(".", " ")).casefold()
+    undotted = re.sub(r"(?<=\b\w)\.(?=\w\b|\W|$)", "", text)  # I.C.E.
+    words = re.sub(r"[\s_.,\-/']+", " ", undotted.replace("&", " and ")).casefold()
     for reason, pattern in patterns.items():
         if re.search(rf"(?<!\w)(?:{pattern})(?!\w)", words):
             raise AgencyRefused.at(pointer, reason)

@@ -44,9 +44,10 @@ def check_password(password: str, *, about: tuple[str, ...] = (), pointer: str =
         raise InvalidInput.at(pointer, f"{len(password)} characters; {LENGTH_MIN} to {LENGTH_MAX} are needed")
     folded = _fold(password)
     own = {word for text in about for word in re.findall(r"[^\W\d_]{3,}", _fold(text))}
-    core = _unrepeat(re.sub(r"[\W\d_]", "", folded.translate(_LEET)))
-    plain_core = _unrepeat(re.sub(r"[\W\d_]", "", folded))
-    if len(set(folded)) < 5 or not plain_core or {core, plain_core} & (_WORST | own):
+    letters = _unrepeat(re.sub(r"[\W\d_]", "", folded))
+    # What stands around it is taken off first: "P4ssw0rd!!!!" ends in no "iiii".
+    disguised = _unrepeat(re.sub(r"^[\W\d_]+|[\W\d_]+$", "", folded).translate(_LEET))
+    if len(set(folded)) < 5 or not letters or {letters, disguised} & (_WORST | own):
         raise InvalidInput.at(pointer, "it is among the first that anybody would try; a few unrelated words are better")
 
 

@@ -78,6 +78,12 @@ class SessionReply(BaseModel):
     recovery_codes: list[str] = Field(description="shown once, after the second factor was set up")
 
 
+class WaysReply(BaseModel):
+    """By what one can sign in beside a password."""
+
+    provider: bool = Field(description="whether /sign-in/provider leads anywhere")
+
+
 class SetUpReply(BaseModel):
     """A second factor that its first code will confirm."""
 
@@ -101,6 +107,11 @@ async def sign_in(call: Call) -> Reply:
     device = read_cookie(call.request, call.service.settings, Cookie.DEVICE)
     password = call.body.password.get_secret_value()
     return await _enter(call, await call.service.sign_in.begin(call.body.email, password, call.origin, device))
+
+
+async def list_ways(call: Call) -> Reply:
+    """Return by what one can sign in beside a password."""
+    return Reply(WaysReply(provider=call.service.provider is not None))
 
 
 async def read_session(call: Call) -> Reply:
@@ -188,6 +199,7 @@ ROUTES: tuple[Route, ...] = (
         reply=SessionReply,
         errors=(*_GUESS_ERRORS, SignInRefused, AccountDisabled),
     ),
+    Route("GET", "session/ways", list_ways, Action.SIGN_IN, reply=WaysReply),
     Route("GET", "session", read_session, Action.USE_SESSION, reply=SessionReply),
     Route("DELETE", "session", sign_out, Action.USE_SESSION, status=204),
     Route(

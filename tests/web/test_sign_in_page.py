@@ -1,0 +1,86 @@
+"""A real browser accepts an invitation, sets up the second factor, signs out and in again; also as small as a phone."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pyotp
+import pytest
+from playwright.async_api import Page, expect
+
+from geodispatch.clock import utc_now
+from tests.services import LiveServer
+from tests.web.test_browser import CHROMIUM, NO_WEBGL, open_browser, open_page
+
+PASSWORD = "quiet tram under seven lindens"
+
+# Where pictures of each step go, for people to look at; none are taken if it is unset.
+PICTURES = os.environ.get("GEODISPATCH_PICTURES")
+
+SIZES = {"phone": (360, 740), "desktop": (1280, 800)}
+
+pytestmark = pytest.mark.skipif(not os.access(CHROMIUM, os.X_OK), reason=f"there is no {CHROMIUM}")
+
+
+async def look(page: Page, name: str) -> None:
+    """Make sure that nothing sticks out to the right, and take a picture if somebody wants one."""
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+    if PICTURES:
+        await page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_from_an_invitation_to_a_signed_in_map_page(live_server: LiveServer, size: str) -> None:
+    link = await live_server.invite("chief@springfield.example")
+    async with open_browser(NO_WEBGL) as browser:
+        page, faults = await open_page(browser, f"{live_server.url}/sign-in")
+        await page.set_viewport_size(dict(zip(("width", "height"), SIZES[size], strict=True)))
+        await page.goto(link)
+        await expect(page.get_by_text("Mx. Invited, you are invited to Springfield Police as admin.")).to_be_visible()
+        assert "token" not in page.url
+        await page.get_by_label("Choose a password").fill("springfield1")
+        await page.get_by_label("The same again").fill("springfield1")
+        await page.get_by_role("button", name=re.compile("Accept")).click()
+        await expect(page.locator("#password-error")).to_contain_text("a few unrelated words")
+        await look(page, f"invitation-{size}")
+        await page.get_by_label("Choose a password").fill(PASSWORD)
+        await page.get_by_label("The same again").fill(PASSWORD)
+        await page.get_by_role("button", name=re.compile("Accept")).click()
+
+        await expect(page.locator("#qr svg")).to_be_visible()
+        await page.get_by_text("It cannot be scanned").click()
+        secret = (await page.locator("#secret").inner_text()).replace(" ", "")
+        await look(page, f"set-up-{size}")
+        await page.get_by_label("Code from").fill("000000")
+        await page.get_by_role("button", name="Continue").click()
+        await expect(page.locator("#code-error")).to_contain_text("this code is wrong")
+        await page.get_by_label("Code from").fill(pyotp.TOTP(secret).at(utc_now()))
+        await page.get_by_role("button", name="Continue").click()
+
+        await expect(page.locator("#codes li")).to_have_count(10)
+        code = await page.locator("#codes li").first.inner_text()
+        await look(page, f"recovery-codes-{size}")
+        await page.get_by_role("button", name="I have kept them").click()
+        await expect(page.get_by_text("Mx. Invited, admin at Springfield Police.")).to_be_visible()
+        await expect(page.locator("#codes li")).to_have_count(0)
+        await look(page, f"signed-in-{size}")
+        await page.get_by_role("button", name="Sign out").click()
+
+        await page.get_by_label("Email").fill("chief@springfield.example")
+        await page.get_by_label("Password").fill("not the password at all")
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_text("the address or the password is wrong")).to_be_visible()
+        await look(page, f"sign-in-{size}")
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_label("Code from").fill(code)
+        await look(page, f"code-{size}")
+        await page.get_by_role("button", name="Continue").click()
+        await expect(page.get_by_text("Mx. Invited, admin at Springfield Police.")).to_be_visible()
+        assert page.url.endswith("/agency")
+        await look(page, f"agency-{size}")
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_role("link", name="Sign in to ask owners")).to_be_visible()
+        assert [fault for fault in faults() if not re.search("401|422", fault)] == []
