@@ -61,14 +61,18 @@ class Locked:
 
 
 async def count_try(connection: asyncpg.Connection, subjects: Sequence[Subject | None], now: datetime) -> Locked | None:
-    """Count a try before it is made, as if it failed; return why it may not be made, or None."""
-    locked: Locked | None = None
-    for each in sorted((each for each in subjects if each is not None), key=lambda each: each.hash):
+    """Count a try before it is made, as if it failed; return why it may not be made, or None.
+
+    The address comes first, and a locked one counts against nobody else: it locks no account that it goes on trying.
+    """
+    for each in subjects:
+        if each is None:
+            continue
         failure_count, until = await logins.count_try(connection, each.hash, each.brake, now)
         if until is not None and failure_count > each.brake.limit:
             retry_after_s = max(math.ceil((until - now).total_seconds()), 1)
-            locked = Locked(TooManyFailures(retry_after_s), failure_count == each.brake.limit + 1)
-    return locked
+            return Locked(TooManyFailures(retry_after_s), failure_count == each.brake.limit + 1)
+    return None
 
 
 async def take_back(connection: asyncpg.Connection, subjects: Sequence[Subject | None]) -> None:

@@ -96,11 +96,14 @@ class Provider:
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
 
     async def identify(self, token: str, state: str, code: str) -> Identity:
-        """Return whom the provider names, once it sent the browser back with a state and a code.
+        """Return whom the provider names, once it sent the browser back with a state and a code; without the cookie's
+        token, nobody.
 
         Errors: ProviderRefused, Unavailable.
         """
-        if not hmac.compare_digest(state.encode(errors="surrogateescape"), _derive("state", token).encode()):
+        if not token or not hmac.compare_digest(
+            state.encode(errors="surrogateescape"), _derive("state", token).encode()
+        ):
             raise ProviderRefused("this sign-in was not begun in this browser")
         async with aiohttp.ClientSession(timeout=_TIMEOUT) as http:
             found = await self._discover(http)

@@ -91,7 +91,7 @@ class SignIn:
             device_sha256 = hash_key(device or "")
             is_known = await logins.is_device(connection, device_sha256, account.id if account else 0)
             guesser = brakes.subject("device", device_sha256.hex()) if is_known else brakes.subject("account", email)
-            subjects = (guesser, brakes.subject_of_address(origin))
+            subjects = (brakes.subject_of_address(origin), guesser)
             locked = await brakes.count_try(connection, subjects, now)
             if locked is not None and locked.is_new:
                 await note(connection, now, Event.SIGN_IN_LOCKED, _known(account), origin)
@@ -112,7 +112,7 @@ class SignIn:
                 await logins.rehash_password(connection, account.id, account.password_hash, renewed)
         async with self.database.transaction() as connection:
             await logins.forgive(connection, [guesser.hash])
-            await brakes.take_back(connection, subjects[1:])
+            await brakes.take_back(connection, subjects[:1])
         return await self._enter(account.id, origin)
 
     async def begin_by_provider(self, subject: str, email: str | None, origin: Origin) -> Entry:
@@ -128,6 +128,10 @@ class SignIn:
             await self._refuse(Event.PROVIDER_REFUSED, NOBODY, origin, "nobody here")
             raise ProviderRefused("it names nobody who has an account here")
         return await self._enter(account_id, origin)
+
+    async def refuse_provider(self, refusal: ProviderRefused, origin: Origin) -> None:
+        """Note that what came back from the provider was not in order."""
+        await self._refuse(Event.PROVIDER_REFUSED, NOBODY, origin, refusal.reason)
 
     async def _enter(self, account_id: int, origin: Origin) -> Entry:
         now, token = self.clock(), new_token()

@@ -33,12 +33,14 @@ async def _leave(request: web.Request) -> web.Response:
 async def _return(request: web.Request) -> web.Response:
     service = request.app[SERVICE]
     origin = (await admit(service, request, Action.SIGN_IN)).origin
-    token = read_cookie(request, service.settings, Cookie.PROVIDER)
-    if token is None:
-        raise ProviderRefused("this sign-in was not begun in this browser")
-    if "code" not in request.query:
-        raise ProviderRefused("it did not say who you are")
-    identity = await _provider(request).identify(token, request.query.get("state", ""), request.query["code"])
+    provider, token = _provider(request), read_cookie(request, service.settings, Cookie.PROVIDER)
+    try:
+        if "code" not in request.query:
+            raise ProviderRefused("it did not say who you are")
+        identity = await provider.identify(token or "", request.query.get("state", ""), request.query["code"])
+    except ProviderRefused as refusal:
+        await service.sign_in.refuse_provider(refusal, origin)
+        raise
     entry = await service.sign_in.begin_by_provider(identity.subject, identity.email, origin)
     response = _redirect("/sign-in")
     set_cookie(request, service.settings, response, Cookie.PROVIDER, None)

@@ -10,11 +10,12 @@ import pytest
 from argon2 import PasswordHasher
 
 from geodispatch.accounts import Role, StaffRole
+from geodispatch.audit import Origin
 from geodispatch.password import Passwords
 from geodispatch_db import logins
 from tests.browsers import PASSWORD
 from tests.people import People
-from tests.services import Town, submission
+from tests.services import Clock, Town, running_town, submission
 
 CHIEF, ROSSI = "chief@springfield.example", "rossi@springfield.example"
 
@@ -523,3 +524,55 @@ async def test_a_brake_counts_failures_in_their_window_only(connection: asyncpg.
     assert (count, until) == (3, now + timedelta(minutes=17))
     assert await logins.count_try(connection, subject, brake, now + timedelta(minutes=13)) == (4, until)
     assert await logins.count_try(connection, subject, brake, now + timedelta(minutes=17)) == (1, None)
+
+
+async def test_a_locked_address_locks_no_account_that_it_goes_on_trying(people: People) -> None:
+    await people.member(CHIEF)
+    thief = await people.stranger()
+    for number in range(50):
+        await thief.call("POST", "session", {"email": f"n{number}@springfield.example", "password": "x" * 20})
+    for _ in range(10):
+        reply = await thief.call("POST", "session", {"email": CHIEF, "password": "x" * 20})
+        assert reply.status == 429
+    origin = Origin("192.0.2.7")  # somewhere else
+    assert (await people.town.service.sign_in.begin(CHIEF, PASSWORD, origin)).token
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "network"),
+    [
+        ("198.51.100.7", "198.51.100.0/24"),
+        ("203.0.113.9, 198.51.100.7", "198.51.100.0/24"),  # what a caller wrote itself does not count
+        ("203.0.113.9, 198.51.100.7, 127.0.0.1", "198.51.100.0/24"),  # two proxies
+        ("2001:db8:1:2::3", "2001:db8:1::/48"),
+        ("::ffff:198.51.100.7", "198.51.100.0/24"),
+        ("nonsense", "127.0.0.0/24"),
+        ("", "127.0.0.0/24"),
+    ],
+)
+async def test_behind_a_proxy_the_caller_is_who_the_proxy_says(database: str, forwarded: str, network: str) -> None:
+    async with running_town(database, Clock(), proxy_networks="127.0.0.0/8") as town:
+        body = {"email": CHIEF, "password": "x" * 20}
+        assert (await town.call("POST", "session", body=body, X_Forwarded_For=forwarded)).status == 401
+        kept = await town.service.database.pool.fetchval("select network::text from audit where event like 'sign_in%'")
+        assert kept == network
+
+
+async def test_without_a_proxy_nobody_says_where_they_come_from(town: Town) -> None:
+    body = {"email": CHIEF, "password": "x" * 20}
+    await town.call("POST", "session", body=body, X_Forwarded_For="198.51.100.7")
+    kept = await town.service.database.pool.fetchval("select network::text from audit where event like 'sign_in%'")
+    assert kept == "127.0.0.0/24"
+
+
+async def test_over_https_the_cookie_is_the_hosts_alone(database: str) -> None:
+    async with running_town(database, Clock(), public_url="https://city.example", link_secret="0" * 32) as town:
+        token = (await town.invite(CHIEF)).partition("token=")[2]
+        reply = await town.call("POST", "invitations/accept", body={"token": token, "password": PASSWORD})
+        cookie = reply.headers["Set-Cookie"]
+        assert cookie.startswith("__Host-gd_session=")
+        assert "Secure" in cookie
+        assert "Domain" not in cookie
+        value = cookie.partition("=")[2].partition(";")[0]
+        for name, status in (("__Host-gd_session", 200), ("gd_session", 401)):  # a sibling domain could set the other
+            assert (await town.call("GET", "session", Cookie=f"{name}={value}")).status == status

@@ -99,6 +99,7 @@ async def test_a_token_that_is_not_in_order(place: Place, lie: str) -> None:
     reply = await go(stranger)
     assert (reply.status, reply.json["type"]) == (403, "/problems/provider-refused"), reply.text
     assert "gd_session" not in stranger.cookies()
+    assert await place.events("provider.refused") == ["provider.refused"]
 
 
 async def test_a_token_of_another_key(place: Place) -> None:
@@ -124,6 +125,7 @@ async def test_an_answer_that_was_begun_in_another_browser(place: Place) -> None
         assert response.status == 303
     async with victim.http.get(url, allow_redirects=False) as response:
         assert (response.status, "not begun in this browser" in await response.text()) == (403, True)
+    assert await place.events("provider.refused") == ["provider.refused"] * 2
     async with thief.http.get(url, allow_redirects=False) as response:
         assert response.status == 303
     async with thief.http.get(url, allow_redirects=False) as response:
