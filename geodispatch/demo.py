@@ -122,7 +122,7 @@ async def _serve(console: Console, service: Service, towns: Towns, keys: Keys, p
 
     def show(url: str, account: DemoAccount) -> None:
         console.print(f"\n[bold]{url}[/bold]            what it is, and all public requests")
-        console.print(f"{url}/sign-in     and draw a fence; try the middle of {city.name}")
+        console.print(f"{url}/sign-in     sign in and draw a fence; try the middle of {city.name}")
         console.print(f"  email         {account.email}")
         console.print(f"  password      {account.password}")
         console.print(f"  code          any of these, once each: {'  '.join(account.codes[:_CODES_SHOWN_COUNT])}")

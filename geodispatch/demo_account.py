@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pyotp
 
-from geodispatch.accounts import OperatorCaller, Role, new_token
+from geodispatch.accounts import OperatorCaller, Role
 from geodispatch.audit import COMMAND_LINE
 from geodispatch.service import Service
 
@@ -35,7 +36,7 @@ async def demo_account(service: Service, slug: str) -> AsyncIterator[DemoAccount
     else:
         await members.change(_OPERATOR, slug, member_id, COMMAND_LINE, role=None, disabled=False)
         invitation = await members.invite_again(None, slug, member_id, COMMAND_LINE)
-    password = new_token()
+    password = secrets.token_urlsafe(12)  # to be typed, perhaps
     begun = await sign_in.accept_invitation(invitation.token, password, COMMAND_LINE)
     session = await sign_in.find(begun.token, COMMAND_LINE)
     secret = (await sign_in.set_up(session)).secret

@@ -29,6 +29,7 @@ PAGE_PATHS: Final = {
     "/owner": "owner.html",
     "/sign-in": "sign_in.html",
     "/invitation": "invitation.html",
+    "/members": "members.html",
 }
 
 # Files of other kinds are not served. The standard library's table differs between Python releases and knows no

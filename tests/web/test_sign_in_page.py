@@ -12,7 +12,7 @@ from playwright.async_api import Page, expect
 
 from geodispatch.clock import utc_now
 from tests.services import LiveServer
-from tests.web.test_browser import CHROMIUM, NO_WEBGL, open_browser, open_page
+from tests.web.test_browser import CHROMIUM, NO_WEBGL, open_browser, open_page, sign_in
 
 PASSWORD = "quiet tram under seven lindens"
 
@@ -84,3 +84,40 @@ async def test_from_an_invitation_to_a_signed_in_map_page(live_server: LiveServe
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_role("link", name="Sign in to ask owners")).to_be_visible()
         assert [fault for fault in faults() if not re.search("401|422", fault)] == []
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_an_admin_invites_changes_and_makes_keys(live_server: LiveServer, size: str) -> None:
+    async with open_browser(NO_WEBGL) as browser:
+        page, faults = await open_page(browser, f"{live_server.url}/agency")
+        await page.set_viewport_size(dict(zip(("width", "height"), SIZES[size], strict=True)))
+        await sign_in(page, live_server)
+        await page.get_by_role("link", name="Members and keys").click()
+        await page.get_by_label("Name").fill("Det. B. Marlow")
+        await page.get_by_label("Email").fill(live_server.account.email)
+        await page.get_by_role("button", name="Make an invitation").click()
+        await expect(page.locator("#invite")).to_contain_text("there is already an account of")
+        await page.get_by_label("Email").fill("marlow@springfield.example")
+        await page.get_by_role("button", name="Make an invitation").click()
+        link = page.locator("#shown-once code")
+        await expect(link).to_contain_text(f"{live_server.url}/invitation#token=")
+        await expect(page.locator("#invitations")).to_contain_text("marlow@springfield.example, as viewer")
+        await page.get_by_label("What it is for").fill("records system")
+        await page.get_by_role("button", name="Make the key").click()
+        await expect(page.locator("#key-scopes-error")).not_to_be_empty()
+        await page.get_by_label("preview fences").check()
+        await page.get_by_role("button", name="Make the key").click()
+        await expect(page.locator("#key-shown-once code")).to_contain_text("gd_agency_")
+        await look(page, f"members-{size}")
+        await page.get_by_role("button", name="End: records system").click()
+        await expect(page.locator("#keys")).not_to_contain_text("records system")
+        await page.get_by_role("button", name="Take back: Det. B. Marlow").click()
+        await expect(page.locator("#invitations")).to_be_empty()
+        await page.get_by_label("Role of Det. A. Rossi").select_option("viewer")
+        await page.get_by_label("Role of Demo Admin").select_option("viewer")
+        await expect(page.locator("#refusal")).to_contain_text("keeps at least one admin")
+        await expect(page.get_by_label("Role of Demo Admin")).to_have_value("admin")
+        await expect(page.get_by_label("Role of Det. A. Rossi")).to_have_value("viewer")
+        await page.get_by_role("button", name="Disable: Det. A. Rossi").click()
+        await expect(page.locator("#members")).to_contain_text("keys only, disabled")
+        assert [fault for fault in faults() if not re.search("401|409|422", fault)] == []

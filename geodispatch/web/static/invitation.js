@@ -1,6 +1,7 @@
 import { call } from "./api.js";
 import { forgetCredential, readCredential, takeFragmentToken } from "./credential.js";
-import { clearErrors, placeErrors } from "./field_errors.js";
+import { placeErrors } from "./field_errors.js";
+import { attachStep } from "./form_step.js";
 import { takeStep } from "./session.js";
 
 const find = (selector) => document.querySelector(selector);
@@ -28,25 +29,15 @@ async function showInvitation() {
   }
 }
 
-form.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  clearErrors(form);
+attachStep(form, async () => {
   const password = find("#password").value;
   if (password !== find("#again").value) {
     placeErrors(form, [{ pointer: "/again", detail: "The two differ." }]);
     return;
   }
-  const button = form.querySelector("[type=submit]");
-  button.disabled = true;
-  try {
-    await takeStep("POST", "invitations/accept", { token, password });
-    forgetCredential("invitation");
-    location.assign("/sign-in");
-  } catch (problem) {
-    placeErrors(form, problem.errors?.length > 0 ? problem.errors : [{ pointer: "", detail: problem.message }]);
-  } finally {
-    button.disabled = false;
-  }
+  await takeStep("POST", "invitations/accept", { token, password });
+  forgetCredential("invitation");
+  location.assign("/sign-in");
 });
 
 await showInvitation();

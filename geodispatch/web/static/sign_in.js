@@ -1,6 +1,6 @@
 import { call } from "./api.js";
 import { element } from "./element.js";
-import { clearErrors, placeErrors } from "./field_errors.js";
+import { attachStep } from "./form_step.js";
 import { callSigned, describeSession, loadSession, signOut, takeStep } from "./session.js";
 
 const find = (selector) => document.querySelector(selector);
@@ -31,44 +31,19 @@ async function showNext(session) {
     find("#codes-title").focus();
   } else {
     find("#who").textContent = `${describeSession(session)}.`;
-    find("#to-agency").hidden = session.agency === null;
+    find("#to-agency").hidden = find("#to-members").hidden = session.agency === null;
     show("#done-step");
     find("#done-title").focus();
   }
 }
 
-/** Do what a form's button does, once at a time, and put what the server refuses at its fields. */
-function attach(form, act) {
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    clearErrors(form);
-    const fields = [...form.querySelectorAll("[data-pointer]")];
-    const missing = fields
-      .filter(({ validity }) => !validity.valid)
-      .map((field) => ({ pointer: field.dataset.pointer, detail: field.validationMessage }));
-    if (missing.length > 0) {
-      placeErrors(form, missing);
-      return;
-    }
-    const button = form.querySelector("[type=submit]");
-    button.disabled = true;
-    try {
-      await act();
-    } catch (problem) {
-      placeErrors(form, problem.errors?.length > 0 ? problem.errors : [{ pointer: "", detail: problem.message }]);
-    } finally {
-      button.disabled = false;
-    }
-  });
-}
-
-attach(find("#password-step"), async () => {
+attachStep(find("#password-step"), async () => {
   const session = await takeStep("POST", "session", { email: find("#email").value, password: find("#password").value });
   find("#password").value = "";
   await showNext(session);
 });
 
-attach(find("#code-step"), async () => {
+attachStep(find("#code-step"), async () => {
   const isFirst = !find("#set-up-step").hidden;
   const session = await takeStep("POST", "session/code", { code: find("#code").value });
   find("#code").value = "";
