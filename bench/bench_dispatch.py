@@ -61,7 +61,7 @@ class Sink:
 
     def endpoint_of(self, address: Address) -> str:
         """Return the app that takes everybody's prompts."""
-        return str(address.webhook_id)
+        return str(address.webhook and address.webhook.id)
 
     async def deliver(self, messages: Sequence[Message]) -> list[Delivery]:
         """Count."""

@@ -26,7 +26,6 @@ from geodispatch.prompt import ChannelName, Delay
 from geodispatch.request import Request, request_of_row
 from geodispatch.route import INBOX, choose, hold_until, is_down_for_good
 from geodispatch_db import addresses, breakers, requests
-from geodispatch_db.addresses import Address
 from geodispatch_db.breakers import Breaker, Endpoint
 from geodispatch_db.dead_letters import DeadLetter
 from geodispatch_db.prompts import DuePrompt, PromptId
@@ -55,6 +54,7 @@ class Result(NamedTuple):
 
     parcel: Parcel
     delivery: Delivery
+    began_at: datetime
 
 
 @dataclass
@@ -113,49 +113,46 @@ class Courier:
 
         Edges: what a channel cannot reach, or whose endpoint has been down for long, is sent to wait for another one.
         Wants: what is admitted takes a place in its lane: it goes to `deliver`, or to `drop` if it comes to nothing.
-        Cost:  two queries; another where an endpoint failed lately, and another where a channel tells what is asked.
+        Cost:  one query; another where an endpoint failed lately, and another where a channel tells what is asked.
         """
-        owner_ids = sorted({prompt.owner_id for prompt in due})
-        address_of = await addresses.read(connection, owner_ids)
-        for owner_id in owner_ids:
-            if owner_id not in address_of:
-                address_of[owner_id] = Address(owner_id)
-        chosen = {
-            prompt.position: choose(
-                address_of[prompt.owner_id],
+        chosen = [
+            choose(
+                prompt.address,
                 queue,
                 self.channels,
                 is_given_up=not is_replay and prompt.attempt_count >= self._try_count,
             )
             for prompt in due
-        }
-        known = await breakers.read(connection, {endpoint for endpoint in chosen.values() if endpoint != INBOX})
+        ]
+        known = await breakers.read(connection, {endpoint for endpoint in chosen if endpoint != INBOX})
         probes = await self._take_probes(connection, known, now)
-        telling = [prompt.request_id for prompt in due if self.channels[chosen[prompt.position][0]].tells_request]
+        telling = [p.request_id for p, way in zip(due, chosen, strict=True) if self.channels[way[0]].tells_request]
         asked = await self._read_requests(connection, telling)
         # From here on nothing fails: a place that was taken is never lost.
         self._failing |= known.keys()
         admission = Admission()
-        for prompt in due:
-            endpoint, state = chosen[prompt.position], known.get(chosen[prompt.position])
-            may_probe = probes.get(endpoint, 0) > 0
-            if is_down_for_good(state, now) and not may_probe and not is_replay:
-                assert state is not None
-                admission.dead.append(DeadLetter(prompt.id, *endpoint, state.last_failure))
-                admission.diverted[prompt.position] = ChannelName.INBOX
-            elif endpoint[0] not in (queue, ChannelName.CALLBACK):
+        for prompt, endpoint in zip(due, chosen, strict=True):
+            until = None
+            if (state := known.get(endpoint)) is not None:
+                may_probe = probes.get(endpoint, 0) > 0
+                if is_down_for_good(state, now) and not may_probe and not is_replay:
+                    admission.dead.append(DeadLetter(prompt.id, *endpoint, state.last_failure))
+                    admission.diverted[prompt.position] = ChannelName.INBOX
+                    continue
+                until = hold_until(state, is_probe=may_probe, now=now)
+            if endpoint[0] not in (queue, ChannelName.CALLBACK):
                 admission.diverted[prompt.position] = endpoint[0]
-            elif (until := hold_until(state, is_probe=may_probe, now=now)) is not None:
+            elif until is not None:
                 admission.held[prompt.position] = until
                 admission.held_for[Delay.ENDPOINT_DOWN] += 1
             elif (until := self._lanes.enter(endpoint, now)) is not None:
                 admission.held[prompt.position] = until
                 admission.held_for[Delay.ENDPOINT_BUSY] += 1
             else:
-                probes[endpoint] = probes.get(endpoint, 0) - 1
+                if state is not None:
+                    probes[endpoint] = probes.get(endpoint, 0) - 1
                 admission.send.append(prompt)
-                request = asked.get(prompt.request_id)
-                message = _message(prompt, address_of[prompt.owner_id], request)
+                message = _message(prompt, asked.get(prompt.request_id))
                 admission.parcels.append(Parcel(prompt.id, prompt.attempt_count + 1, queue, endpoint, message))
         return admission
 
@@ -254,11 +251,11 @@ class Courier:
         channel = self.channels[endpoint[0]]
         if self._clock() + timedelta(seconds=channel.batch_timeout_s + _SETTLING_S) > lease_until:
             return []
-        started = monotonic()
+        began_at, started = self._clock(), monotonic()
         deliveries = await _deliver(channel, [parcel.message for parcel in batch])
         self._lanes.note_speed(endpoint, (monotonic() - started) / len(batch))
         _count(channel, deliveries)
-        return [Result(parcel, delivery) for parcel, delivery in zip(batch, deliveries, strict=True)]
+        return [Result(parcel, delivery, began_at) for parcel, delivery in zip(batch, deliveries, strict=True)]
 
     # ---- in the settling's transaction
 
@@ -276,7 +273,14 @@ class Courier:
         }
         if told:
             before = await breakers.lock(connection, told)
-            after = {e: breaking.after(before.get(e), e, verdict, now) for e, verdict in told.items()}
+            began_at: dict[Endpoint, datetime] = {}
+            for result in results:
+                began_at[result.parcel.endpoint] = max(
+                    result.began_at, began_at.get(result.parcel.endpoint, result.began_at)
+                )
+            after = {
+                e: breaking.after(before.get(e), e, verdict, now, began_at=began_at[e]) for e, verdict in told.items()
+            }
             await breakers.put(connection, [b for b in after.values() if b is not None])
             await breakers.remove(connection, [endpoint for endpoint, b in after.items() if b is None])
             for endpoint, b in after.items():
@@ -306,7 +310,8 @@ class Courier:
             await addresses.remove_gone_subscriptions(connection, subscriptions)
 
 
-def _message(prompt: DuePrompt, address: Address, request: Request | None) -> Message:
+def _message(prompt: DuePrompt, request: Request | None) -> Message:
+    address = prompt.address
     return Message(
         prompt.request_id, prompt.owner_id, prompt.key, prompt.owner_external_id, address, address.language, request
     )
@@ -343,5 +348,5 @@ def _count(channel: Channel, deliveries: Sequence[Delivery]) -> None:
     DELIVERIES.labels(channel.name, "delivered").inc(len(deliveries) - failed_count)
     if channel.name != ChannelName.INBOX:  # where nothing is carried there is nothing to time
         duration = DELIVERY_DURATION.labels(channel.name)
-        for delivery in deliveries:
-            duration.observe(delivery.duration_s)
+        for duration_s in {delivery.duration_s for delivery in deliveries}:  # what went together is one try
+            duration.observe(duration_s)

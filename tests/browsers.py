@@ -1,59 +1,64 @@
-"""A signed-in browser as the server sees one: it keeps cookies, and its pages send the session's csrf_token."""
+"""A real browser, and pages in it that notice what they must not do."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
-from datetime import datetime
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
-import aiohttp
-import pyotp
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
 
-from tests.services import Reply, Town
+from tests.services import LiveServer
 
-PASSWORD = "quiet tram under seven lindens"
+CHROMIUM = "/usr/bin/chromium"
+# As root there is no sandbox; without a graphics card WebGL is drawn in software, slowly, hence the patience.
+ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+SOFTWARE_WEBGL = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+NO_WEBGL = ["--disable-3d-apis"]
+PATIENCE_MS = 30_000
+
+needs_chromium = pytest.mark.skipif(not os.access(CHROMIUM, os.X_OK), reason=f"there is no {CHROMIUM}")
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
-@dataclass
-class Client:
-    """One browser of one person."""
+@asynccontextmanager
+async def open_browser(arguments: list[str]) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *arguments])
+        try:
+            yield browser
+        finally:
+            await browser.close()
 
-    town: Town
-    http: aiohttp.ClientSession
-    csrf_token: str = ""
-    secret: str = ""
-    recovery_codes: list[str] = field(default_factory=list)
 
-    async def call(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
-        """Make one call as a page of ours would."""
-        sent = {"X-CSRF-Token": self.csrf_token} | {name.replace("_", "-"): value for name, value in headers.items()}
-        async with self.http.request(method, f"{self.town.url}/api/v1/{path}", json=body, headers=sent) as response:
-            reply = Reply(response.status, response.headers, await response.text())
-        if reply.text and isinstance(given := json.loads(reply.text), dict) and "csrf_token" in given:
-            self.csrf_token = given["csrf_token"]
-        return reply
+async def open_page(browser: Browser, url: str, **options: Any) -> tuple[Page, Callable[[], list[str]]]:
+    """Open a page, and return it with a function that returns what it must not do: fail, or reach elsewhere."""
+    faults: list[str] = []
+    origin = urlsplit(url).netloc
+    context = await browser.new_context(timezone_id="UTC", locale="en-GB", **options)
+    context.set_default_timeout(PATIENCE_MS)
+    page = await context.new_page()
+    page.on("pageerror", lambda error: faults.append(f"exception: {error}"))
+    page.on("console", lambda line: faults.append(f"console: {line.text}") if line.type == "error" else None)
+    page.on("request", lambda asked: faults.append(f"asked for {asked.url}") if _leaves(asked.url, origin) else None)
+    await page.goto(url)
+    return page, lambda: faults
 
-    async def accept(self, token: str, password: str = PASSWORD) -> None:
-        """Accept an invitation and set up the second factor."""
-        accepted = await self.call("POST", "invitations/accept", {"token": token, "password": password})
-        assert (accepted.status, accepted.json["next"]) == (200, "set_up"), accepted.text
-        self.secret = (await self.call("POST", "session/second-factor")).json["secret"]
-        confirmed = await self.call("POST", "session/code", {"code": self.code(self.town.clock())})
-        assert (confirmed.status, confirmed.json["next"]) == (200, "nothing"), confirmed.text
-        self.recovery_codes = confirmed.json["recovery_codes"]
 
-    async def sign_in(self, email: str, password: str = PASSWORD, code: str | None = None) -> Reply:
-        """Sign in with both factors; the code is the clock's if none is given."""
-        begun = await self.call("POST", "session", {"email": email, "password": password})
-        if begun.status != 200:
-            return begun
-        return await self.call("POST", "session/code", {"code": code or self.code(self.town.clock())})
+def _leaves(url: str, origin: str) -> bool:
+    return not url.startswith(("blob:", "data:")) and urlsplit(url).netloc != origin
 
-    def code(self, now: datetime) -> str:
-        """Return what an authenticator app shows."""
-        return pyotp.TOTP(self.secret).at(now)
 
-    def cookies(self) -> dict[str, str]:
-        """Return what the browser keeps."""
-        return {cookie.key: cookie.value for cookie in self.http.cookie_jar}
+async def sign_in(page: Page, server: LiveServer) -> None:
+    """Sign in from the agency's page, which is where it ends."""
+    await page.get_by_role("link", name="Sign in to ask owners").click()
+    await page.get_by_label("Email").fill(server.account.email)
+    await page.get_by_label("Password").fill(server.account.password)
+    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_label("Code from your authenticator app").fill(server.account.codes[0])
+    await page.get_by_role("button", name="Continue").click()
+    await expect(page.get_by_text("Demo Admin, admin at Springfield Police")).to_be_visible()

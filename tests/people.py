@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from geodispatch.accounts import Role, StaffRole
 from geodispatch.audit import COMMAND_LINE
-from tests.browsers import Client
+from tests.clients import Client
 from tests.services import Town
 
 

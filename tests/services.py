@@ -77,6 +77,12 @@ def submission(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def recent_window() -> dict[str, str]:
+    """Return a time window of the hour before last, on the real clock."""
+    now = utc_now()
+    return {"start": f"{now - timedelta(hours=2):%FT%TZ}", "end": f"{now - timedelta(hours=1):%FT%TZ}"}
+
+
 @dataclass(frozen=True)
 class Reply:
     """What the server answered."""

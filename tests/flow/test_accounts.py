@@ -13,7 +13,7 @@ from geodispatch.accounts import Role, StaffRole
 from geodispatch.audit import Origin
 from geodispatch.password import Passwords
 from geodispatch_db import logins
-from tests.browsers import PASSWORD
+from tests.clients import PASSWORD
 from tests.people import People
 from tests.services import Clock, Town, running_town, submission
 

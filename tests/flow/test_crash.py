@@ -43,6 +43,7 @@ TWICE_COUNT = OWNER_COUNT // 2  # so many are inside both requests' fences
 OUT_EVERY = 50  # every fiftieth has opted out
 SENDER_COUNT = 4
 KILL_COUNT = 50 if IS_SOAK else 6
+KILL_EVERY_S = 8.0 if IS_SOAK else 2.0  # at the longest, so that kills fall all along the sending
 TIMEOUT_S = 1800 if IS_SOAK else 180
 
 SENDER_TIMEOUT_S = 4.0  # far above what an answer takes on a loaded machine, so that only those time out that are to
@@ -295,7 +296,7 @@ async def test_whatever_is_killed_everyone_is_asked_once(empty_folder: Path, tmp
                 await fill(dsn, receiver.url)
                 async with senders:
                     while len(kills) < KILL_COUNT:
-                        await asyncio.sleep(choices.uniform(0.1, 2.0))
+                        await asyncio.sleep(choices.uniform(0.1, KILL_EVERY_S))
                         killed_at = time()
                         pid: int | None = None
                         if choices.random() < 0.25:

@@ -14,7 +14,7 @@ from joserfc.jwk import ECKey
 from geodispatch.errors import InvalidSettings
 from geodispatch.oidc import Provider
 from geodispatch.settings import Settings
-from tests.browsers import Client
+from tests.clients import Client
 from tests.oidc_provider import CLIENT_ID, CLIENT_SECRET, OidcProvider, running_provider
 from tests.people import People
 from tests.services import Clock, Reply, running_town

@@ -18,6 +18,7 @@ from geodispatch import pace
 from geodispatch.pace import Pace, Quota
 from geodispatch.prompt import Delay, Suppression
 from geodispatch.zone import QuietHours, zone_at
+from geodispatch_db.addresses import Address
 from geodispatch_db.copy import microseconds
 from geodispatch_db.prompts import DuePrompt
 
@@ -42,8 +43,6 @@ def due(request_id: int, owner_id: int, **columns: Any) -> DuePrompt:
         "attempt_count": 0,
         "due_at": NOW,
         "owner_external_id": f"owner-{owner_id}",
-        "webhook_url": None,
-        "webhook_secret": None,
         "agency_id": 1,
         "agency_day_quota": None,
         "offence": "theft",
@@ -56,6 +55,7 @@ def due(request_id: int, owner_id: int, **columns: Any) -> DuePrompt:
         "week_max": None,
         "asked_at": [],
         "asked_for": [],
+        "address": Address(owner_id),
     } | columns
     return DuePrompt(1000 * request_id + owner_id, request_id, owner_id, **values)
 

@@ -9,7 +9,7 @@ from geodispatch.authority import ALLOWED, Part, is_open, is_personal
 from geodispatch.web.api import ROUTES
 from geodispatch.web.app import create_app
 from geodispatch.web.call import PREFIX, Route
-from tests.browsers import PASSWORD, Client
+from tests.clients import PASSWORD, Client
 from tests.people import People
 from tests.services import Town
 

@@ -11,17 +11,16 @@ import pytest
 from playwright.async_api import Page, expect
 
 from geodispatch.clock import utc_now
+from tests.browsers import NO_WEBGL, needs_chromium, open_browser, open_page, sign_in
+from tests.clients import PASSWORD
 from tests.services import LiveServer
-from tests.web.test_browser import CHROMIUM, NO_WEBGL, open_browser, open_page, sign_in
-
-PASSWORD = "quiet tram under seven lindens"
 
 # Where pictures of each step go, for people to look at; none are taken if it is unset.
 PICTURES = os.environ.get("GEODISPATCH_PICTURES")
 
 SIZES = {"phone": (360, 740), "desktop": (1280, 800)}
 
-pytestmark = pytest.mark.skipif(not os.access(CHROMIUM, os.X_OK), reason=f"there is no {CHROMIUM}")
+pytestmark = needs_chromium
 
 
 async def look(page: Page, name: str) -> None:

@@ -30,22 +30,27 @@ select count(*)::integer as prompt_count, array_agg(place)::text as places, arra
 from seen;
 
 -- name: due_prompts
--- What decides over locked prompts. A statement of its own, because it must see what others committed up to the lock.
+-- What decides over locked prompts, and where their owners are reached. A statement of its own, because it must see what
+-- others committed up to the lock.
 -- $1 places, $2 owners' places
 select due.position::integer, p.request_id, p.owner_id, p.key, p.channel, p.attempt_count, p.due_at,
-       o.external_id as owner_external_id, w.url as webhook_url, w.secret as webhook_secret,
-       r.agency_id, a.day_quota as agency_day_quota, r.offence,
+       o.external_id as owner_external_id, r.agency_id, a.day_quota as agency_day_quota, r.offence,
        o.opted_out_at is not null as is_opted_out,
        r.agency_id = any (o.muted_agency_ids) or r.offence = any (o.muted_offences) as is_muted,
        p.camera_id is null or coalesce(c.owner_id = p.owner_id and not c.is_muted, false) as has_camera,
-       c.zone, o.quiet_start, o.quiet_end, o.week_max, o.asked_at, o.asked_for
+       c.zone, o.quiet_start, o.quiet_end, o.week_max, o.asked_at, o.asked_for,
+       o.language, o.webhook_id, m.address as mail_address, m.key as mail_key, s.subscriptions
 from unnest($1::text::tid[], $2::text::tid[]) with ordinality as due (place, owner_place, position)
 join prompt p on p.ctid = due.place
 join owner o on o.ctid = due.owner_place
 join request r on r.id = p.request_id
 join agency a on a.id = r.agency_id
 left join camera c on c.id = p.camera_id
-left join webhook w on w.id = o.webhook_id;
+left join mail_address m on o.has_mail and m.owner_id = o.id and m.refused_at is null
+left join lateral (
+    select json_agg(json_build_object('id', s.id, 'endpoint', s.endpoint, 'p256dh', s.p256dh, 'auth', s.auth) order by s.id)
+        as subscriptions
+    from push_subscription s where o.has_push and s.owner_id = o.id) s on true;
 
 -- name: mark_sending
 -- Claim all locked prompts but some: from now on the lease runs, and their owners note the ask among their newest so many.
@@ -106,23 +111,22 @@ where p.state = 'sending' and p.attempt_count = mine.number;
 
 -- name: mark_delivered
 -- Settle what arrived, and write down tries that no longer count. Only while the lease is still ours: attempt_count counts
--- claims, so a later claim has another number.
+-- claims, so a later claim has another number. The same again, of a sender that did not hear how its transaction ended,
+-- changes nothing.
 -- $1 request ids, $2 owner ids, $3 attempt numbers, $4 durations in seconds: one array a column; $5 channel, $6 now
 with done as materialized (
     select * from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::real[]) as done (request_id, owner_id, number, duration_s)
 ), settled as (
-    update prompt p set state = 'delivered', delivered_at = $6, due_at = null, lease_until = null, duration_s = done.duration_s
+    update prompt p set state = 'delivered', delivered_at = coalesce(p.delivered_at, $6), due_at = null, lease_until = null,
+                        duration_s = done.duration_s
     from done
     where p.request_id = done.request_id and p.owner_id = done.owner_id
-      and p.state = 'sending' and p.attempt_count = done.number
+      and p.state in ('sending', 'delivered') and p.attempt_count = done.number
     returning p.request_id, p.owner_id
 )
 insert into lost_attempt (request_id, owner_id, number, channel, duration_s, settled_at)
 select request_id, owner_id, number, $5, duration_s, $6 from done
 where not exists (select from settled s where s.request_id = done.request_id and s.owner_id = done.owner_id)
-  and not exists ( -- settled before, by a transaction whose end its sender did not hear of
-      select from prompt p where p.request_id = done.request_id and p.owner_id = done.owner_id
-                             and p.attempt_count = done.number and p.state = 'delivered')
 on conflict do nothing;
 
 -- name: requeue

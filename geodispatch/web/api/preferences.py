@@ -16,7 +16,7 @@ from geodispatch.web.call import BODY_ERRORS, Call, Reply, Route
 class PushKey(BaseModel):
     """The public half of the server's VAPID key."""
 
-    key: str = Field(description="`applicationServerKey`, base64url")
+    key: str | None = Field(description="`applicationServerKey`, base64url; null where web push is not set up")
 
 
 class BrowserQuery(BaseModel):
@@ -65,7 +65,7 @@ ROUTES: tuple[Route, ...] = (
         reply=Preferences,
         errors=BODY_ERRORS,
     ),
-    Route("GET", "push/key", push_key, Action.READ_PUBLIC, reply=PushKey, errors=(NotFound,)),
+    Route("GET", "push/key", push_key, Action.READ_PUBLIC, reply=PushKey),
     Route(
         "POST",
         "push/subscriptions",
