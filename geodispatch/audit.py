@@ -40,6 +40,7 @@ class Event(StrEnum):
     INVITATION_WITHDRAWN = "invitation.withdrawn"
     INVITATION_REFUSED = "invitation.refused"
     MEMBER_CHANGED = "member.changed"
+    STAFF_CHANGED = "staff.changed"
     ACCOUNT_DORMANT = "account.dormant"
     KEY_MADE = "key.made"
     KEY_ENDED = "key.ended"

@@ -63,7 +63,7 @@ class Action(StrEnum):
     CHANGE_KEYS = "make and end an agency's keys"
     READ_AUDIT = "read what was done"
     ADD_AGENCY = "add an agency"
-    INVITE_STAFF = "invite operators and moderators"
+    CHANGE_STAFF = "invite, change and disable operators and moderators"
     FEED_CAMERAS = "put in cameras"
     REACH_OWNERS = "say how owners are reached"
     MEND_CHANNELS = "see and mend channels"
@@ -98,7 +98,7 @@ ALLOWED: Final[Mapping[Action, Mapping[Part, Reach]]] = {
     Action.CHANGE_KEYS: _ADMINS,
     Action.READ_AUDIT: _ADMINS,
     Action.ADD_AGENCY: _OPERATOR,
-    Action.INVITE_STAFF: _OPERATOR,
+    Action.CHANGE_STAFF: _OPERATOR,
     Action.FEED_CAMERAS: _OPERATOR,
     Action.REACH_OWNERS: _OPERATOR,
     Action.MEND_CHANNELS: _OPERATOR,

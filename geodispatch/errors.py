@@ -267,10 +267,10 @@ class AccountExists(GeodispatchError):
 
 @dataclass
 class LastAdmin(GeodispatchError):
-    """The change would leave an agency without an admin."""
+    """The change would leave an agency without an admin, or all of it without an operator."""
 
     def __str__(self) -> str:
-        return "an agency keeps at least one admin; make another member one first"
+        return "an agency keeps at least one admin, and the staff an operator; let there be another one first"
 
 
 @dataclass

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 import asyncpg
-from email_validator import EmailNotValidError, validate_email
 from pydantic import BaseModel, Field
 
-from geodispatch.accounts import AgencyCaller, Caller, Holder, Role, Scope, StaffRole, hash_key, new_key, new_token
+from geodispatch import invitation
+from geodispatch.accounts import AgencyCaller, Caller, Holder, Role, Scope, hash_key, new_key
 from geodispatch.audit import AuditItem, Event, Origin, actor_of, note
 from geodispatch.authority import Action, require
 from geodispatch.database import Database
-from geodispatch.errors import AccountExists, InvalidInput, LastAdmin, NotAllowed, NotFound
-from geodispatch_db import accounts, audits, invitations, logins
-
-INVITATION_LAPSES_AFTER = timedelta(days=90)
+from geodispatch.errors import InvalidInput, LastAdmin, NotAllowed, NotFound
+from geodispatch.invitation import Invitation, InvitationItem, Invitee
+from geodispatch_db import accounts, audits, logins
 
 
 class MemberItem(BaseModel):
@@ -32,18 +31,6 @@ class MemberItem(BaseModel):
     last_seen_at: datetime | None
 
 
-class InvitationItem(BaseModel):
-    """An invitation that can still be accepted."""
-
-    id: int
-    email: str
-    name: str
-    role: Role | None
-    staff_role: StaffRole | None
-    created_at: datetime
-    expires_at: datetime
-
-
 class KeyItem(BaseModel):
     """A key that an agency's programs call by."""
 
@@ -52,16 +39,6 @@ class KeyItem(BaseModel):
     scopes: list[Scope]
     member_name: str = Field(description="who made it, and answers for it")
     created_at: datetime
-
-
-@dataclass(frozen=True)
-class Invitation:
-    """A new invitation; the token is shown once."""
-
-    id: int
-    token: str
-    email: str
-    expires_at: datetime
 
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -85,19 +62,8 @@ class Members:
         """
         async with self.database.transaction() as connection:
             agency_id = await _find_agency(connection, caller, slug, Action.CHANGE_MEMBERS)
-            return await self._invite(connection, caller, email, name, origin, agency_id=agency_id, role=role)
-
-    async def invite_staff(
-        self, caller: Caller | None, email: str, name: str, staff_role: StaffRole, origin: Origin
-    ) -> Invitation:
-        """Invite an operator or a moderator.
-
-        Errors: NotAllowed, AccountExists, InvalidInput.
-        """
-        if caller is not None:
-            require(caller, Action.INVITE_STAFF)
-        async with self.database.transaction() as connection:
-            return await self._invite(connection, caller, email, name, origin, staff_role=staff_role)
+            invitee = Invitee(email, name, agency_id, role)
+            return await invitation.invite(connection, self.clock(), caller, invitee, origin)
 
     async def invite_again(self, caller: Caller | None, slug: str | None, member_id: int, origin: Origin) -> Invitation:
         """Let a member who lost the password or the second factor set both anew; accepting it ends all of before.
@@ -110,16 +76,8 @@ class Members:
             account_id = await logins.of_member(connection, member_id)
             if account_id is None:
                 raise NotFound("account of member", str(member_id))
-            return await self._invite(
-                connection,
-                caller,
-                row["email"],
-                row["name"],
-                origin,
-                agency_id=agency_id,
-                role=Role(row["role"]),
-                account_id=account_id,
-            )
+            invitee = Invitee(row["email"], row["name"], agency_id, Role(row["role"]), account_id=account_id)
+            return await invitation.invite(connection, self.clock(), caller, invitee, origin)
 
     async def list_invitations(self, caller: Caller, slug: str | None) -> list[InvitationItem]:
         """Return an agency's invitations that can still be accepted.
@@ -128,53 +86,16 @@ class Members:
         """
         async with self.database.connection() as connection:
             agency_id = await _find_agency(connection, caller, slug, Action.CHANGE_MEMBERS)
-            rows = await invitations.list_open(connection, agency_id, self.clock())
-        return [InvitationItem.model_validate(dict(row)) for row in rows]
+            return await invitation.list_open(connection, agency_id, self.clock())
 
     async def withdraw_invitation(self, caller: Caller, slug: str | None, invitation_id: int, origin: Origin) -> None:
         """Take an invitation back before it is accepted.
 
         Errors: NotAllowed, NotFound.
         """
-        now = self.clock()
         async with self.database.transaction() as connection:
             agency_id = await _find_agency(connection, caller, slug, Action.CHANGE_MEMBERS)
-            email = await invitations.withdraw(connection, invitation_id, agency_id, now)
-            if email is None:
-                raise NotFound("invitation", str(invitation_id))
-            await note(connection, now, Event.INVITATION_WITHDRAWN, actor_of(caller), origin, email)
-
-    async def _invite(
-        self,
-        connection: asyncpg.Connection,
-        caller: Caller | None,
-        email: str,
-        name: str,
-        origin: Origin,
-        *,
-        agency_id: int | None = None,
-        role: Role | None = None,
-        staff_role: StaffRole | None = None,
-        account_id: int | None = None,
-    ) -> Invitation:
-        address, token, now = _read_email(email), new_token(), self.clock()
-        expires_at = now + INVITATION_LAPSES_AFTER
-        if account_id is None and await logins.find_by_email(connection, address) is not None:
-            raise AccountExists(address)
-        invitation_id = await invitations.insert(
-            connection,
-            hash_key(token),
-            address,
-            name,
-            now,
-            expires_at,
-            agency_id=agency_id,
-            role=role,
-            staff_role=staff_role,
-            account_id=account_id,
-        )
-        await note(connection, now, Event.INVITED, actor_of(caller), origin, f"{address} as {role or staff_role}")
-        return Invitation(invitation_id, token, address, expires_at)
+            await invitation.withdraw(connection, self.clock(), caller, invitation_id, agency_id, origin)
 
     # ---- members
 
@@ -304,10 +225,3 @@ def _pick(rows: list[asyncpg.Record], member_id: int) -> asyncpg.Record:
         if row["id"] == member_id:
             return row
     raise NotFound("member", str(member_id))
-
-
-def _read_email(email: str) -> str:
-    try:
-        return validate_email(email.strip(), check_deliverability=False, allow_smtputf8=False).normalized.lower()
-    except EmailNotValidError as error:
-        raise InvalidInput.at("/email", str(error)) from error

@@ -110,23 +110,27 @@ class Registry:
             if agency_id is None:
                 raise NotFound("agency", slug)
             member_id = await accounts.add_member(connection, agency_id, name, role)
-            await accounts.add_key(
+            key_id = await accounts.add_key(
                 connection,
                 hash_key(key),
                 Holder.AGENCY,
                 member_id=member_id,
                 scopes=[Scope.READ, Scope.PREVIEW] + ([] if role is Role.VIEWER else [Scope.REQUEST]),
             )
+            await self._note_key(connection, Event.KEY_MADE, f"key {key_id} of member {member_id} of {slug}")
         return key
 
     async def add_operator(self) -> str:
         """Return a new operator's key, which is shown once."""
         key = new_key(Holder.OPERATOR)
-        async with self.database.connection() as connection:
-            await accounts.add_key(connection, hash_key(key), Holder.OPERATOR)
+        async with self.database.transaction() as connection:
+            key_id = await accounts.add_key(connection, hash_key(key), Holder.OPERATOR)
+            await self._note_key(connection, Event.KEY_MADE, f"key {key_id} of the operator")
         return key
 
-    async def add_owner_token(self, external_id: str) -> str:
+    async def add_owner_token(
+        self, external_id: str, caller: Caller | None = None, origin: Origin = COMMAND_LINE
+    ) -> str:
         """Return a new token of an owner, which is shown once.
 
         Errors: NotFound.
@@ -136,7 +140,9 @@ class Registry:
             owner_id = await owners.find(connection, external_id)
             if owner_id is None:
                 raise NotFound("owner", external_id)
-            await accounts.add_key(connection, hash_key(token), Holder.OWNER, owner_id=owner_id)
+            key_id = await accounts.add_key(connection, hash_key(token), Holder.OWNER, owner_id=owner_id)
+            # Not whose: the audit is no list of owners.
+            await self._note_key(connection, Event.KEY_MADE, f"key {key_id} of an owner", caller, origin)
         return token
 
     async def revoke(self, key: str) -> None:
@@ -144,9 +150,21 @@ class Registry:
 
         Errors: UnknownKey.
         """
-        async with self.database.connection() as connection:
-            if not await accounts.revoke_key(connection, hash_key(key)):
+        async with self.database.transaction() as connection:
+            key_id = await accounts.revoke_key(connection, hash_key(key))
+            if key_id is None:
                 raise UnknownKey
+            await self._note_key(connection, Event.KEY_ENDED, f"key {key_id}")
+
+    async def _note_key(
+        self,
+        connection: asyncpg.Connection,
+        event: Event,
+        what: str,
+        caller: Caller | None = None,
+        origin: Origin = COMMAND_LINE,
+    ) -> None:
+        await note(connection, self.clock(), event, actor_of(caller), origin, what)
 
     async def add_webhook(self, url: str) -> tuple[int, str]:
         """Register an app's endpoint; return its id and the secret that signs what it gets.

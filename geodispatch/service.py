@@ -64,6 +64,7 @@ from geodispatch.request import CloseReason, Request, Submission, request_of_row
 from geodispatch.session import Limits
 from geodispatch.settings import Settings
 from geodispatch.sign_in import SignIn
+from geodispatch.staff import Staff
 from geodispatch_db import accounts, addresses, cameras, density, inboxes, owners, prompts, requests
 from geodispatch_db.notice import Notice
 
@@ -77,8 +78,8 @@ _IDEMPOTENCY_KEY_MAX = 255
 class Service:
     """What agencies, owners and the public can do. `open_service` gives one.
 
-    `registry` has what the operator can do, `owners` what owners wish and were asked; `sign_in` and `members` know who
-    is who.
+    `registry` has what the operator can do, `owners` what owners wish and were asked; `sign_in`, `members`
+    and `staff` know who is who.
     """
 
     settings: Settings
@@ -93,6 +94,7 @@ class Service:
     closings: Closings
     sign_in: SignIn
     members: Members
+    staff: Staff
     provider: Provider | None
     rules: Rules = field(default_factory=Rules)
 
@@ -367,6 +369,7 @@ async def open_service(
             Closings(database, clock, timedelta(days=settings.prompt_keep_days)),
             SignIn(database, clock, passwords, limits),
             Members(database, clock),
+            Staff(database, clock),
             provider,
         )
 

@@ -40,9 +40,8 @@ class People:
 
     async def staff(self, email: str, staff_role: StaffRole) -> Client:
         """Return the browser of an operator or a moderator who has signed in."""
-        members = self.town.service.members
         client = await self.stranger()
-        invitation = await members.invite_staff(None, email, "Mx. Staff", staff_role, COMMAND_LINE)
+        invitation = await self.town.service.staff.invite(None, email, "Mx. Staff", staff_role, COMMAND_LINE)
         await client.accept(invitation.token)
         return client
 

@@ -79,9 +79,10 @@ async def add_key(
     )
 
 
-async def revoke_key(connection: asyncpg.Connection, key_sha256: bytes) -> bool:
-    """End a key; False if it was not valid."""
-    return await connection.fetchval(_SQL["revoke_access_key"], key_sha256) is not None
+async def revoke_key(connection: asyncpg.Connection, key_sha256: bytes) -> int | None:
+    """End a key and return its number; None if it was not valid."""
+    revoked: int | None = await connection.fetchval(_SQL["revoke_access_key"], key_sha256)
+    return revoked
 
 
 async def list_keys(connection: asyncpg.Connection, agency_id: int) -> list[asyncpg.Record]:

@@ -120,6 +120,12 @@ async def enable(connection: asyncpg.Connection, account_id: int, now: datetime)
     await connection.execute(_SQL["enable_account"], account_id, now)
 
 
+async def lock_staff(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+    """Return all operators and moderators and hold them as they are."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["lock_staff"])
+    return rows
+
+
 # ---- second factors
 
 

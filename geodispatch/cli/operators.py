@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from geodispatch.accounts import StaffRole
-from geodispatch.cli.run import out, show_invitation, with_members, with_registry
+from geodispatch.cli.run import out, show_invitation, with_registry, with_staff
 
 app = typer.Typer(no_args_is_help=True, help="The operator's keys, and the accounts of operators and moderators.")
 
@@ -26,9 +26,9 @@ def add_operator() -> None:
 def invite_staff(email: str, name: str, role: Annotated[StaffRole, typer.Option()] = StaffRole.OPERATOR) -> None:
     """Invite an operator or a moderator and print the page that accepts it, once; it lapses after 90 days."""
 
-    async def act(members: Any) -> None:
+    async def act(staff: Any) -> None:
         from geodispatch.audit import COMMAND_LINE
 
-        show_invitation(await members.invite_staff(None, email, name, role, COMMAND_LINE))
+        show_invitation(await staff.invite(None, email, name, role, COMMAND_LINE))
 
-    with_members(act)
+    with_staff(act)

@@ -55,6 +55,13 @@ def with_members(act: Callable[[Any], Awaitable[None]]) -> None:
     _with(Members, act)
 
 
+def with_staff(act: Callable[[Any], Awaitable[None]]) -> None:
+    """The same through the staff."""
+    from geodispatch.staff import Staff
+
+    _with(Staff, act)
+
+
 def show_invitation(invitation: Any) -> None:
     """Print an invitation's page, on the public address where there is one."""
     from geodispatch.settings import Settings

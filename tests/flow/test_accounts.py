@@ -576,3 +576,40 @@ async def test_over_https_the_cookie_is_the_hosts_alone(database: str) -> None:
         value = cookie.partition("=")[2].partition(";")[0]
         for name, status in (("__Host-gd_session", 200), ("gd_session", 401)):  # a sibling domain could set the other
             assert (await town.call("GET", "session", Cookie=f"{name}={value}")).status == status
+
+
+async def test_operators_run_the_staff_and_one_of_them_stays(people: People) -> None:
+    operator = await people.staff("op@city.example", StaffRole.OPERATOR)
+    moderator = await people.staff("mod@city.example", StaffRole.MODERATOR)
+    staff = {each["email"]: each["id"] for each in (await operator.call("GET", "staff")).json["staff"]}
+    assert (await moderator.call("GET", "staff")).status == 403
+    for disabled, status in ((True, 401), (False, 401)):  # a session that was ended does not come back
+        path = f"staff/{staff['mod@city.example']}"
+        assert (await operator.call("PATCH", path, {"disabled": disabled})).status == 200
+        assert (await moderator.call("GET", "session")).status == status
+    last = await operator.call("PATCH", f"staff/{staff['op@city.example']}", {"disabled": True})
+    assert (last.status, last.json["type"]) == (409, "/problems/last-admin")
+    again = await operator.call("POST", f"staff/{staff['mod@city.example']}/invitation")
+    await (await people.stranger()).accept(again.json["token"])
+    body = {"email": "late@city.example", "name": "Mx. Late", "staff_role": "moderator"}
+    sent = (await operator.call("POST", "staff/invitations", body)).json
+    assert [each["id"] for each in (await operator.call("GET", "staff/invitations")).json["invitations"]] == [
+        sent["id"]
+    ]
+    assert (await operator.call("DELETE", f"staff/invitations/{sent['id']}")).status == 204
+    reply = await (await people.stranger()).call("POST", "invitations/look", {"token": sent["token"]})
+    assert reply.status == 410
+    assert await people.events("staff.changed") == ["staff.changed"] * 2
+
+
+async def test_who_makes_and_ends_keys_is_noted(town: Town) -> None:
+    pool = town.service.database.pool
+    before = await pool.fetchval("select coalesce(max(id), 0) from audit")
+    token = (await town.call("POST", "owners/owner-1/token", town.operator_key)).json["token"]
+    await town.service.registry.revoke(token)
+    rows = await pool.fetch("select event, actor, subject from audit where id > $1 order by id", before)
+    assert [(row["event"], row["actor"]) for row in rows] == [
+        ("key.made", "operator, by a key"),
+        ("key.ended", "command line"),
+    ]
+    assert "owner-1" not in str(rows)

@@ -51,7 +51,7 @@ READ_KEYS        -         -        -     -      -         -          o     -   
 CHANGE_KEYS      -         -        -     -      -         -          o     -         a
 READ_AUDIT       -         -        -     -      -         -          o     -         a
 ADD_AGENCY       -         -        -     -      -         -          -     -         a
-INVITE_STAFF     -         -        -     -      -         -          -     -         a
+CHANGE_STAFF     -         -        -     -      -         -          -     -         a
 FEED_CAMERAS     -         -        -     -      -         -          -     -         a
 REACH_OWNERS     -         -        -     -      -         -          -     -         a
 MEND_CHANNELS    -         -        -     -      -         -          -     -         a

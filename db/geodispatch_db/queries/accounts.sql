@@ -37,9 +37,9 @@ insert into access_key (hash, holder, member_id, owner_id, name, scopes) values 
 returning id;
 
 -- name: revoke_access_key
--- End a key; a row where it was valid until now.
+-- End a key; its number where it was valid until now.
 -- $1 SHA-256 of the key
-update access_key set revoked_at = now() where hash = $1 and revoked_at is null returning holder;
+update access_key set revoked_at = now() where hash = $1 and revoked_at is null returning id;
 
 -- name: keys_of_agency
 -- An agency's keys that open something, newest first.

@@ -168,3 +168,8 @@ update brake set failure_count = failure_count - 1, locked_until = null where su
 -- Forget failures of long ago.
 -- $1 before
 delete from brake where since < $1;
+
+-- name: lock_staff
+-- All operators and moderators, held as they are: which operators there are decides over a change.
+select id, email, name, staff_role, last_seen_at, disabled_at from account
+where staff_role is not null order by id for update;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from geodispatch.web.api import cameras, deliveries, members, preferences, prompts, requests, sessions
+from geodispatch.web.api import cameras, deliveries, members, preferences, prompts, requests, sessions, staff
 from geodispatch.web.call import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -13,4 +13,5 @@ ROUTES: tuple[Route, ...] = (
     *deliveries.ROUTES,
     *sessions.ROUTES,
     *members.ROUTES,
+    *staff.ROUTES,
 )

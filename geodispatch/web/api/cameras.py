@@ -49,7 +49,9 @@ async def remove_camera(call: Call) -> Reply:
 
 async def add_owner_token(call: Call) -> Reply:
     """Make a token with which an owner reads and answers prompts."""
-    return Reply(TokenReply(token=await call.service.registry.add_owner_token(call.path["id"])))
+    return Reply(
+        TokenReply(token=await call.service.registry.add_owner_token(call.path["id"], call.caller, call.origin))
+    )
 
 
 async def put_mail_address(call: Call) -> Reply:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from geodispatch.accounts import Role, Scope, StaffRole
+from geodispatch.accounts import Role, Scope
 from geodispatch.audit import AuditItem
 from geodispatch.authority import Action
 from geodispatch.errors import AccountExists, AgencyExists, AgencyRefused, InvalidInput, LastAdmin, NotFound
-from geodispatch.members import Invitation, InvitationItem, KeyItem, MemberItem, Name
+from geodispatch.members import KeyItem, MemberItem, Name
+from geodispatch.web.api.invitation import InvitationList, NewInvitation, invited
 from geodispatch.web.api.page import PageQuery
-from geodispatch.web.call import BODY_ERRORS, INT64, PREFIX, Call, Reply, Route
+from geodispatch.web.call import BODY_ERRORS, INT64, Call, Reply, Route
 
 Slug = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9-]+$")]
 
@@ -50,14 +50,6 @@ class InvitationInput(_Input):
     role: Role
 
 
-class StaffInvitationInput(_Input):
-    """Who is invited to run or to moderate."""
-
-    email: Annotated[str, Field(min_length=3, max_length=254)]
-    name: Name
-    staff_role: StaffRole
-
-
 class MemberInput(_Input):
     """What is to change of a member; what is left out stays."""
 
@@ -72,18 +64,6 @@ class KeyInput(_Input):
     scopes: Annotated[frozenset[Scope], Field(min_length=1)]
 
 
-class NewInvitation(BaseModel):
-    """A new invitation; its token is not shown again."""
-
-    id: int
-    email: str
-    token: str
-    path: str = Field(
-        description="of the page on this server that accepts it; the token never leaves the browser by it"
-    )
-    expires_at: datetime
-
-
 class NewKey(BaseModel):
     """A new key; it is not shown again."""
 
@@ -95,12 +75,6 @@ class MemberList(BaseModel):
     """An agency's members."""
 
     members: list[MemberItem]
-
-
-class InvitationList(BaseModel):
-    """An agency's open invitations, newest first."""
-
-    invitations: list[InvitationItem]
 
 
 class KeyList(BaseModel):
@@ -126,23 +100,15 @@ async def add_agency(call: Call) -> Reply:
 async def invite(call: Call) -> Reply:
     """Invite somebody into an agency; the invitation lapses after 90 days."""
     body = call.body
-    return _invited(
+    return invited(
         await call.service.members.invite(call.caller, call.query.agency, body.email, body.name, body.role, call.origin)
-    )
-
-
-async def invite_staff(call: Call) -> Reply:
-    """Invite an operator or a moderator."""
-    body = call.body
-    return _invited(
-        await call.service.members.invite_staff(call.caller, body.email, body.name, body.staff_role, call.origin)
     )
 
 
 async def invite_again(call: Call) -> Reply:
     """Let a member set password and second factor anew; accepting it ends all sessions of before."""
     number = call.number("member")
-    return _invited(await call.service.members.invite_again(call.caller, call.query.agency, number, call.origin))
+    return invited(await call.service.members.invite_again(call.caller, call.query.agency, number, call.origin))
 
 
 async def list_invitations(call: Call) -> Reply:
@@ -201,19 +167,6 @@ async def list_audit(call: Call) -> Reply:
     return Reply(AuditPage(events=events, next_before=events[-1].id if len(events) == query.limit else None))
 
 
-def _invited(invitation: Invitation) -> Reply:
-    return Reply(
-        NewInvitation(
-            id=invitation.id,
-            email=invitation.email,
-            token=invitation.token,
-            path=f"/invitation#token={invitation.token}",
-            expires_at=invitation.expires_at,
-        ),
-        location=f"{PREFIX}/invitations/{invitation.id}",
-    )
-
-
 _AGENCY_ERRORS = (InvalidInput, NotFound)
 
 ROUTES: tuple[Route, ...] = (
@@ -255,16 +208,6 @@ ROUTES: tuple[Route, ...] = (
         status=204,
         id_schema=INT64,
         errors=_AGENCY_ERRORS,
-    ),
-    Route(
-        "POST",
-        "staff/invitations",
-        invite_staff,
-        Action.INVITE_STAFF,
-        body=StaffInvitationInput,
-        reply=NewInvitation,
-        status=201,
-        errors=(*BODY_ERRORS, AccountExists),
     ),
     Route(
         "GET", "members", list_members, Action.READ_MEMBERS, query=AgencyQuery, reply=MemberList, errors=_AGENCY_ERRORS
