@@ -54,7 +54,7 @@ class Invitee:
 async def invite(
     connection: asyncpg.Connection, now: datetime, caller: Caller | None, invitee: Invitee, origin: Origin
 ) -> Invitation:
-    """Invite somebody who may be invited by the caller; earlier invitations to the same address are taken back.
+    """Invite somebody who may be invited by the caller; the same agency's earlier ones to the address are taken back.
 
     Errors: AccountExists, InvalidInput.
     """

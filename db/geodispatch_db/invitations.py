@@ -24,8 +24,8 @@ async def insert(
     staff_role: str | None = None,
     account_id: int | None = None,
 ) -> int:
-    """Invite somebody and return the invitation's id; those before it to the same address are taken back."""
-    await connection.execute(_SQL["withdraw_invitations_to"], email, now)
+    """Invite somebody and return the invitation's id; the same agency's before it to that address are taken back."""
+    await connection.execute(_SQL["withdraw_invitations_to"], email, agency_id, now)
     return int(
         await connection.fetchval(
             _SQL["insert_invitation"],

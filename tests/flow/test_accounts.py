@@ -613,3 +613,16 @@ async def test_who_makes_and_ends_keys_is_noted(town: Town) -> None:
         ("key.ended", "command line"),
     ]
     assert "owner-1" not in str(rows)
+
+
+async def test_no_agency_takes_back_what_another_sent_and_the_first_to_be_accepted_counts(people: People) -> None:
+    await people.town.service.registry.add_agency("shelbyville-pd", "Shelbyville Police", "municipal_police")
+    springfield = await people.invite(ROSSI, Role.REQUESTER)
+    shelbyville = await people.invite(ROSSI, Role.ADMIN, "shelbyville-pd")
+    await (await people.stranger()).accept(springfield)
+    late = await (await people.stranger()).call(
+        "POST", "invitations/accept", {"token": shelbyville, "password": PASSWORD}
+    )
+    assert (late.status, late.json["type"]) == (409, "/problems/account-exists")
+    assert await people.town.count("account") == 1
+    assert await people.town.count("member") == 2  # the town's own and this one

@@ -23,9 +23,10 @@ where id = $1 and agency_id is not distinct from $2::bigint and accepted_at is n
 returning email;
 
 -- name: withdraw_invitations_to
--- Take all open invitations to an address back: the newest alone counts.
--- $1 email, $2 now
-update invitation set withdrawn_at = $2 where email = $1 and accepted_at is null and withdrawn_at is null;
+-- Take the same inviter's open invitations to an address back: the newest alone counts. No agency takes another's back.
+-- $1 email, $2 agency id, or null for the staff's; $3 now
+update invitation set withdrawn_at = $3
+where email = $1 and agency_id is not distinct from $2::bigint and accepted_at is null and withdrawn_at is null;
 
 -- name: open_invitations
 -- Those that can still be accepted, newest first. Null for the agency means the staff's.
