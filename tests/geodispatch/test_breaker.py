@@ -52,6 +52,10 @@ def test_what_went_together_failed_once() -> None:
     assert judged(None, [DOWN] * 301, 100, NOW) == run([DOWN] * 4)
 
 
+def test_however_many_failed_at_once_it_is_opened_as_by_the_last_one_that_it_takes() -> None:
+    assert judged(None, [DOWN] * 64, 1, NOW) == run([DOWN] * FAILURES_TO_OPEN)
+
+
 def test_one_try_that_got_through_closes_it() -> None:
     assert run([DOWN] * 9 + [UP]) is None
     assert run([DOWN] * (FAILURES_TO_OPEN - 1) + [REFUSED] + [DOWN]) == run([DOWN])
