@@ -115,13 +115,17 @@ class Courier:
         Wants: what is admitted takes a place in its lane: it goes to `deliver`, or to `drop` if it comes to nothing.
         Cost:  two queries; another where an endpoint failed lately, and another where a channel tells what is asked.
         """
-        address_of = await addresses.read(connection, sorted({prompt.owner_id for prompt in due}))
+        address_of = await addresses.read(connection, [prompt.owner_id for prompt in due])
+        unreached = Address()
+        chosen: dict[tuple[Address, bool], Endpoint] = {}
         ways: list[tuple[DuePrompt, Address, Endpoint]] = []
         for prompt in due:
-            address = address_of.get(prompt.owner_id) or Address(prompt.owner_id)
-            is_given_up = not is_replay and prompt.attempt_count >= self._try_count
-            ways.append((prompt, address, choose(address, queue, self.channels, is_given_up=is_given_up)))
-        known = await breakers.read(connection, {endpoint for _, _, endpoint in ways if endpoint != INBOX})
+            address = address_of.get(prompt.owner_id, unreached)
+            case = address, not is_replay and prompt.attempt_count >= self._try_count
+            if case not in chosen:
+                chosen[case] = choose(address, queue, self.channels, is_given_up=case[1])
+            ways.append((prompt, address, chosen[case]))
+        known = await breakers.read(connection, set(chosen.values()) - {INBOX})
         probes = await self._take_probes(connection, known, now)
         telling = [prompt.request_id for prompt, _, endpoint in ways if self.channels[endpoint[0]].tells_request]
         asked = await self._read_requests(connection, telling)

@@ -135,15 +135,15 @@ BROWSER = Subscription(1, "https://push.example/1", "", "")
 @pytest.mark.parametrize(
     ("address", "queue", "there_are", "name"),
     [
-        (Address(1, webhook_id=7), "webhook", ALL, "webhook"),
-        (Address(1, webhook_id=7, mail_address="a@b.example"), "mail", ALL, "mail"),
-        (Address(1, mail_address="a@b.example"), "webhook", ALL, "mail"),  # the webhook was disabled
-        (Address(1, subscriptions=(BROWSER,), mail_address="a@b.example"), "webhook", ALL, "push"),
-        (Address(1, mail_address="a@b.example"), "mail", ("webhook",), "inbox"),  # nobody sends mail
-        (Address(1), "webhook", ALL, "inbox"),
-        (Address(1, webhook_id=7), "inbox", ALL, "inbox"),  # its owner wished so
-        (Address(1), "inbox", (*ALL, "callback"), "callback"),
-        (Address(1, webhook_id=7), "webhook", (*ALL, "callback"), "webhook"),
+        (Address(webhook_id=7), "webhook", ALL, "webhook"),
+        (Address(webhook_id=7, mail_address="a@b.example"), "mail", ALL, "mail"),
+        (Address(mail_address="a@b.example"), "webhook", ALL, "mail"),  # the webhook was disabled
+        (Address(subscriptions=(BROWSER,), mail_address="a@b.example"), "webhook", ALL, "push"),
+        (Address(mail_address="a@b.example"), "mail", ("webhook",), "inbox"),  # nobody sends mail
+        (Address(), "webhook", ALL, "inbox"),
+        (Address(webhook_id=7), "inbox", ALL, "inbox"),  # its owner wished so
+        (Address(), "inbox", (*ALL, "callback"), "callback"),
+        (Address(webhook_id=7), "webhook", (*ALL, "callback"), "webhook"),
     ],
 )
 def test_the_queue_says_the_way_and_else_the_first_that_reaches_the_owner(
