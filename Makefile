@@ -45,9 +45,9 @@ bench-peers: $(BENCH_VENV)/.peers
 bench-large: $(VENV)/.dev
 	$(BIN)/python -m bench.large_build $(ARGS)
 
-# Prompts through the queue, beside PostgreSQL's own limits and two job queues.
+# Prompts through the queue, beside PostgreSQL's own limits and two job queues; writes bench/dispatch.md's tables.
 bench-dispatch: $(BENCH_VENV)/.peers
-	$(BENCH_VENV)/bin/python -m pytest bench/bench_dispatch.py --benchmark-only --benchmark-columns=min,median,rounds $(ARGS)
+	$(BENCH_VENV)/bin/python -m bench.dispatch.report $(ARGS)
 
 bench-report: $(BENCH_VENV)/.peers
 	$(BENCH_VENV)/bin/python -m bench.report $(ARGS)

@@ -26,6 +26,7 @@ from geodispatch.prompt import ChannelName, Delay
 from geodispatch.request import Request, request_of_row
 from geodispatch.route import INBOX, choose, hold_until, is_down_for_good
 from geodispatch_db import addresses, breakers, requests
+from geodispatch_db.addresses import Address
 from geodispatch_db.breakers import Breaker, Endpoint
 from geodispatch_db.dead_letters import DeadLetter
 from geodispatch_db.prompts import DuePrompt, PromptId
@@ -113,20 +114,26 @@ class Courier:
 
         Edges: what a channel cannot reach, or whose endpoint has been down for long, is sent to wait for another one.
         Wants: what is admitted takes a place in its lane: it goes to `deliver`, or to `drop` if it comes to nothing.
-        Cost:  one query; another where an endpoint failed lately, and another where a channel tells what is asked.
+        Cost:  two queries; another where an endpoint failed lately, and another where a channel tells what is asked.
         """
-        ways: list[tuple[DuePrompt, Endpoint]] = []
+        address_of = await addresses.read(connection, [prompt.owner_id for prompt in due])
+        unreached = Address()
+        chosen: dict[tuple[Address, bool], Endpoint] = {}
+        ways: list[tuple[DuePrompt, Address, Endpoint]] = []
         for prompt in due:
-            is_given_up = not is_replay and prompt.attempt_count >= self._try_count
-            ways.append((prompt, choose(prompt.address, queue, self.channels, is_given_up=is_given_up)))
-        known = await breakers.read(connection, {endpoint for _, endpoint in ways if endpoint != INBOX})
+            address = address_of.get(prompt.owner_id, unreached)
+            case = address, not is_replay and prompt.attempt_count >= self._try_count
+            if case not in chosen:
+                chosen[case] = choose(address, queue, self.channels, is_given_up=case[1])
+            ways.append((prompt, address, chosen[case]))
+        known = await breakers.read(connection, set(chosen.values()) - {INBOX})
         probes = await self._take_probes(connection, known, now)
-        telling = [prompt.request_id for prompt, endpoint in ways if self.channels[endpoint[0]].tells_request]
+        telling = [prompt.request_id for prompt, _, endpoint in ways if self.channels[endpoint[0]].tells_request]
         asked = await self._read_requests(connection, telling)
         # From here on nothing fails: a place that was taken is never lost.
         self._failing |= known.keys()
         admission = Admission()
-        for prompt, endpoint in ways:
+        for prompt, address, endpoint in ways:
             state = known.get(endpoint)
             may_probe = state is not None and probes.get(endpoint, 0) > 0
             if state is not None and is_down_for_good(state, now) and not may_probe and not is_replay:
@@ -144,7 +151,7 @@ class Courier:
                 if may_probe:
                     probes[endpoint] -= 1
                 admission.send.append(prompt)
-                message = _message(prompt, asked.get(prompt.request_id))
+                message = _message(prompt, address, asked.get(prompt.request_id))
                 admission.parcels.append(Parcel(prompt.id, prompt.attempt_count + 1, queue, endpoint, message))
         return admission
 
@@ -303,8 +310,7 @@ class Courier:
             await addresses.remove_gone_subscriptions(connection, subscriptions)
 
 
-def _message(prompt: DuePrompt, request: Request | None) -> Message:
-    address = prompt.address
+def _message(prompt: DuePrompt, address: Address, request: Request | None) -> Message:
     return Message(
         prompt.request_id, prompt.owner_id, prompt.key, prompt.owner_external_id, address, address.language, request
     )

@@ -30,27 +30,21 @@ select count(*)::integer as prompt_count, array_agg(place)::text as places, arra
 from seen;
 
 -- name: due_prompts
--- What decides over locked prompts, and where their owners are reached. A statement of its own, because it must see what
--- others committed up to the lock.
+-- What decides over locked prompts. A statement of its own, because it must see what others committed up to the lock.
 -- $1 places, $2 owners' places
 select due.position::integer, p.request_id, p.owner_id, p.key, p.attempt_count, p.due_at,
-       o.external_id as owner_external_id, r.agency_id, a.day_quota as agency_day_quota, r.offence,
+       o.external_id as owner_external_id,
+       r.agency_id, a.day_quota as agency_day_quota, r.offence,
        o.opted_out_at is not null as is_opted_out,
        r.agency_id = any (o.muted_agency_ids) or r.offence = any (o.muted_offences) as is_muted,
        p.camera_id is null or coalesce(c.owner_id = p.owner_id and not c.is_muted, false) as has_camera,
-       c.zone, o.quiet_start, o.quiet_end, o.week_max, o.asked_at, o.asked_for,
-       o.language, o.webhook_id, m.address as mail_address, m.key as mail_key, s.subscriptions
+       c.zone, o.quiet_start, o.quiet_end, o.week_max, o.asked_at, o.asked_for
 from unnest($1::text::tid[], $2::text::tid[]) with ordinality as due (place, owner_place, position)
 join prompt p on p.ctid = due.place
 join owner o on o.ctid = due.owner_place
 join request r on r.id = p.request_id
 join agency a on a.id = r.agency_id
-left join camera c on c.id = p.camera_id
-left join mail_address m on o.has_mail and m.owner_id = o.id and m.refused_at is null
-left join lateral (
-    select json_agg(json_build_object('id', s.id, 'endpoint', s.endpoint, 'p256dh', s.p256dh, 'auth', s.auth) order by s.id)
-        as subscriptions
-    from push_subscription s where o.has_push and s.owner_id = o.id) s on true;
+left join camera c on c.id = p.camera_id;
 
 -- name: mark_sending
 -- Claim all locked prompts but some: from now on the lease runs, and their owners note the ask among their newest so many.
