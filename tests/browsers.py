@@ -26,9 +26,11 @@ expect.set_options(timeout=PATIENCE_MS)
 
 
 @asynccontextmanager
-async def open_browser(arguments: list[str]) -> AsyncIterator[Browser]:
+async def open_browser(arguments: list[str], **environment: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *arguments])
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=[*ARGUMENTS, *arguments], env={**os.environ, **environment}
+        )
         try:
             yield browser
         finally:
