@@ -26,11 +26,9 @@ expect.set_options(timeout=PATIENCE_MS)
 
 
 @asynccontextmanager
-async def open_browser(arguments: list[str], **environment: str) -> AsyncIterator[Browser]:
+async def open_browser(arguments: list[str]) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=[*ARGUMENTS, *arguments], env={**os.environ, **environment}
-        )
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *arguments])
         try:
             yield browser
         finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from geodispatch.channels.push import new_private_key
 from geodispatch.clock import utc_now
 from geodispatch.send import run_sender
 from tests.browsers import needs_chromium, open_browser, open_page
-from tests.desktop import needs_session_bus, open_desktop
 from tests.services import OWNER_COUNT, Town, cancelled, recent_window, running_town
 
 pytestmark = needs_chromium
@@ -114,34 +112,30 @@ async def test_an_answer_is_withdrawn_and_what_is_past_says_so(pushing_town: Tow
         assert faults() == []
 
 
-async def push(page: Page, prompt_id: str) -> None:
-    """Hand the page's browser a push. Push services are elsewhere, so it comes as one would hand it over."""
-    developer = await page.context.new_cdp_session(page)
-    versions: asyncio.Queue[Any] = asyncio.Queue()
-    developer.on("ServiceWorker.workerRegistrationUpdated", versions.put_nowait)
-    await developer.send("ServiceWorker.enable")
-    await page.evaluate("""async () => {
-        const registration = await navigator.serviceWorker.register("/static/notification_worker.js");
-        while (registration.active?.state !== "activated") await new Promise((go) => setTimeout(go, 20));
-    }""")
-    registered: list[Any] = []
-    while not registered:
-        registered = (await asyncio.wait_for(versions.get(), 30))["registrations"]
-    await developer.send(
-        "ServiceWorker.deliverPushMessage",
-        {
-            "origin": await page.evaluate("location.origin"),
-            "registrationId": registered[0]["registrationId"],
-            "data": json.dumps({"type": "prompt.created", "prompt_id": prompt_id}),
-        },
-    )
-
-
-async def test_a_push_shows_a_notification_that_says_nothing_of_the_request(pushing_town: Town) -> None:
+async def test_a_push_shows_a_notification_that_opens_the_page(pushing_town: Town) -> None:
+    """Push services are elsewhere, so the browser is handed the push as one would hand it over."""
     async with open_browser([]) as browser:
         page, faults = await owner_page(pushing_town, browser, permissions=["notifications"])
         await expect(page.locator("#device-status")).to_have_text("This device does not tell you of new requests.")
-        await push(page, "one")
+        developer = await page.context.new_cdp_session(page)
+        versions: asyncio.Queue[Any] = asyncio.Queue()
+        developer.on("ServiceWorker.workerRegistrationUpdated", versions.put_nowait)
+        await developer.send("ServiceWorker.enable")
+        await page.evaluate("""async () => {
+            const registration = await navigator.serviceWorker.register("/static/notification_worker.js");
+            while (registration.active?.state !== "activated") await new Promise((go) => setTimeout(go, 20));
+        }""")
+        registered = []
+        while not registered:
+            registered = (await asyncio.wait_for(versions.get(), 30))["registrations"]
+        await developer.send(
+            "ServiceWorker.deliverPushMessage",
+            {
+                "origin": pushing_town.url,
+                "registrationId": registered[0]["registrationId"],
+                "data": '{"type": "prompt.created", "prompt_id": "one"}',
+            },
+        )
         shown = await page.evaluate("""async () => {
             const registration = await navigator.serviceWorker.getRegistration("/static/notification_worker.js");
             for (;;) {
@@ -158,35 +152,6 @@ async def test_a_push_shows_a_notification_that_says_nothing_of_the_request(push
             }
         ]
         assert faults() == []
-
-
-@needs_session_bus
-async def test_a_click_on_the_notification_opens_its_prompt(pushing_town: Town) -> None:
-    town = pushing_town
-    async with open_desktop() as desktop, open_browser([], DBUS_SESSION_BUS_ADDRESS=desktop.bus) as browser:
-        assert (await town.submit(window=recent_window())).status == 201
-        page, faults = await owner_page(town, browser, permissions=["notifications"])
-        prompt = page.get_by_role("article")
-        await expect(prompt).to_have_count(1)
-        prompt_id = (await town.inbox(OWNER))[0]["id"]
-
-        await push(page, prompt_id)
-        notification_id, title = await asyncio.wait_for(desktop.titles.get(), 30)
-        assert title == "Somebody asks for your help"
-        await desktop.click(notification_id)
-        await expect(prompt).to_be_focused()
-        assert faults() == []
-
-        await push(page, prompt_id)
-        notification_id, _ = await asyncio.wait_for(desktop.titles.get(), 30)
-        await page.goto(f"{town.url}/agency")  # no page for owners is open any more
-        async with page.context.expect_page() as opened:
-            await desktop.click(notification_id)
-        fresh = await opened.value
-        await expect(fresh).to_have_url(f"{town.url}/owner#prompt={prompt_id}")
-        await fresh.get_by_label("Your token").fill(await town.token(OWNER))
-        await fresh.get_by_role("button", name="Show my requests").click()
-        await expect(fresh.get_by_role("article")).to_be_focused()
 
 
 async def test_the_switch_tells_the_server_of_this_browser_and_takes_it_back(pushing_town: Town) -> None:
