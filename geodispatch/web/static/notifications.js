@@ -3,7 +3,7 @@ import { call } from "./api.js";
 const WORKER = "/static/notification_worker.js";
 
 const WORDS = {
-  on: "This device shows a notification when somebody asks you. It says no more than that. Keep your link: a new tab asks for it.",
+  on: "This device shows a notification when somebody asks you. It says no more than that.",
   off: "This device does not tell you of new requests.",
   blocked: "This browser blocks notifications from this site. Allow them in its settings, then come back.",
   unsupported: "This browser cannot show notifications.",
@@ -15,12 +15,10 @@ export class Notifications {
   /**
    * button, status  the switch, and where its state is said
    * readToken       returns the owner's token or null
-   * onOpen          called with a prompt's id when its notification was clicked
    */
-  constructor({ button, status, readToken, onOpen }) {
+  constructor({ button, status, readToken }) {
     Object.assign(this, { button, status, readToken, state: "off", serverKey: null });
     button.addEventListener("click", () => this.toggle());
-    navigator.serviceWorker?.addEventListener("message", ({ data }) => onOpen(data.promptId));
   }
 
   /** Find out how it stands. */

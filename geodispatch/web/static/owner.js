@@ -14,12 +14,7 @@ const list = find("#prompts");
 const readToken = () => readCredential("owner");
 const wishes = new Wishes({ form: find("#wishes"), readToken, explain });
 const past = new Past({ list: find("#past"), status: find("#past-status"), more: find("#past-more"), readToken });
-const notifications = new Notifications({
-  button: find("#device-switch"),
-  status: find("#device-status"),
-  readToken,
-  onOpen: showPrompt,
-});
+const notifications = new Notifications({ button: find("#device-switch"), status: find("#device-status"), readToken });
 
 /** What to tell an owner when the service says no. */
 function explain(problem) {
@@ -34,20 +29,6 @@ function explain(problem) {
 }
 
 let following = new AbortController();
-let wanted = null; // the prompt that a notification was about; the notification may be here before the prompt
-
-/** Move to a prompt, now or as soon as it comes. */
-function showPrompt(promptId) {
-  wanted = promptId;
-  showWanted();
-}
-
-function showWanted() {
-  const card = [...list.children].find(({ dataset }) => dataset.prompt === wanted);
-  if (card === undefined) return;
-  wanted = null;
-  card.focus();
-}
 
 async function load() {
   const token = readToken();
@@ -62,7 +43,6 @@ async function load() {
     const [{ prompts }, gazette] = await Promise.all([call("GET", "prompts", { key: token }), loadGazette()]);
     status.textContent = prompts.length === 0 ? "Nobody has asked you for anything. There is nothing to do." : "";
     list.replaceChildren(...prompts.map((prompt) => renderPrompt(prompt, gazette)));
-    showWanted();
     following = new AbortController();
     followInbox(token, () => renew(token, gazette), following.signal);
     const agencies = Object.fromEntries(prompts.map(({ request: { agency } }) => [agency.slug, agency.name]));
@@ -93,7 +73,6 @@ async function renew(token, gazette) {
     if (list.children[place] !== card) list.insertBefore(card, list.children[place] ?? null);
   });
   for (const card of cards.values()) card.remove();
-  showWanted();
 }
 
 /** What of a prompt can change. */
@@ -218,14 +197,10 @@ find("#leave").addEventListener("click", () => {
   status.textContent = "";
   load();
 });
-
-/** Take from the address who the owner is and which prompt is meant, and show it. */
-function arrive() {
-  takeFragmentToken("owner");
-  wanted = new URLSearchParams(location.hash.slice(1)).get("prompt");
-  load();
-}
-
 // A second link opened in this tab changes only the fragment, which loads nothing anew.
-addEventListener("hashchange", arrive);
-arrive();
+addEventListener("hashchange", () => {
+  takeFragmentToken("owner");
+  load();
+});
+takeFragmentToken("owner");
+load();
