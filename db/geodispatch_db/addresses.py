@@ -41,7 +41,8 @@ async def read(connection: asyncpg.Connection, owner_id: Sequence[int]) -> dict[
     """Return the addresses of those owners who have any, by owner."""
     found: dict[int, Address] = {}
     for owner_ids, *columns, subscriptions in await connection.fetch(_SQL["addresses_of_owners"], owner_id):
-        address = Address(*columns, tuple(Subscription(**subscription) for subscription in subscriptions or ()))
+        browsers = tuple(Subscription(**subscription) for subscription in subscriptions or ())
+        address = Address._make((*columns, browsers))
         found |= dict.fromkeys(owner_ids, address)
     return found
 
