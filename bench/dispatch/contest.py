@@ -51,13 +51,13 @@ async def hold(
     all_rounds = [Rounds(contestant.title, row_count) for contestant in contestants]
     for number in range(round_count + 1):
         for contestant, rounds in zip(contestants, all_rounds, strict=True):
-            on_step(f"{contestant.title}, round {number} of {round_count}")
             await contestant.prepare()
             gc.collect()
             gc.freeze()  # as `geodispatch send` does; all who take part run in this process, and it helps them alike
             started = perf_counter()
             moved_count = await contestant.move()
             seconds = perf_counter() - started
+            on_step(f"{contestant.title}, round {number} of {round_count}: {seconds:.3f} s")
             if moved_count != row_count:
                 raise Unmoved(f"{contestant.title}: {moved_count:,} of {row_count:,}")
             if number:

@@ -49,6 +49,7 @@ async def ask_everybody(desk: Desk, owner_count: int, on_step: Callable[[str], N
             started = perf_counter()
             await _submit(line.split()[-1], key)
             answer_s = perf_counter() - started
+            on_step(f"answered after {answer_s:.2f} s")
             while await database.pool.fetchval("select exists (select from fan_out)"):
                 await asyncio.sleep(_POLL_S)  # the sender is another process
             fan_out_s = perf_counter() - started
