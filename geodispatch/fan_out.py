@@ -65,7 +65,7 @@ class FanOut:
     ) -> int:
         """Queue one prompt for each owner of these cameras who has none of this request yet; return how many.
 
-        Cost: two queries and one COPY, no object per owner.
+        Cost: one query and one COPY, no object per owner.
         """
         found = await owners.of_cameras(
             connection, camera_id.tolist(), without_prompt_of=None if is_first else request_id

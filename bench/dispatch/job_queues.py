@@ -19,7 +19,7 @@ from bench.dispatch.contest import Contestant
 from bench.dispatch.desk import Desk
 
 _PGQUEUER_BATCH_COUNT = 1000
-_PGQUEUER_WORKERS = 2
+_PGQUEUER_WORKERS = 1
 _PROCRASTINATE_WORKERS = 4
 _PROCRASTINATE_CONCURRENCY = 5
 

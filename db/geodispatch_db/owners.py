@@ -20,7 +20,7 @@ class OwnersOfChannel:
     """Owners whom one channel reaches.
 
     owner_id   (n,)  i8  in order, each once
-    camera_id  (n,)  i8  one of each owner's cameras
+    camera_id  (n,)  i8  the first of each owner's cameras
     """
 
     channel: str
@@ -51,18 +51,13 @@ async def of_cameras(
 
     Cost: O(n log n) in PostgreSQL; here no object per owner.
     """
-    row = await connection.fetchrow(_SQL["owners_of_cameras"], camera_id)
-    owner, camera = _ids(row["owner_ids"]), _ids(row["camera_ids"])
-    owner_id, first = np.unique(owner, return_index=True)
     found: list[OwnersOfChannel] = []
-    for row in await connection.fetch(_SQL["channels_of_owners"], owner_id.tolist(), without_prompt_of):
-        reached = np.sort(_ids(row["owner_ids"]))
-        found.append(OwnersOfChannel(row["channel"], reached, camera[first[np.searchsorted(owner_id, reached)]]))
+    for row in await connection.fetch(_SQL["owners_of_cameras"], camera_id, without_prompt_of):
+        owner, camera = np.frombuffer(row["pairs"], ">i8").reshape(-1, 2).T.astype(np.int64)
+        order = np.lexsort((camera, owner))
+        owner_id, first = np.unique(owner[order], return_index=True)
+        found.append(OwnersOfChannel(row["channel"], owner_id, camera[order][first]))
     return found
-
-
-def _ids(wire: bytes | None) -> npt.NDArray[np.int64]:
-    return np.frombuffer(wire or b"", ">i8").astype(np.int64)
 
 
 @dataclass(frozen=True)

@@ -90,9 +90,6 @@ def _session_settings(application_name: str, statement_timeout_s: float | None) 
         # A look-up by key costs about what a step of a scan does, on any disk of today. The default of 4 would have a
         # thousand look-ups done by reading the whole table.
         "random_page_cost": "1.1",
-        # The way to a thousand rows is a thousand look-ups, whichever rows they are. Planned anew for each batch, that
-        # costs up to a millisecond a query, and a small table would be read as a whole.
-        "plan_cache_mode": "force_generic_plan",
     }
 
 

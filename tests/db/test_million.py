@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import asyncpg
 import numpy as np
@@ -13,7 +14,7 @@ from geodispatch_db import prompts
 from geodispatch_db.copy import microseconds
 from geodispatch_db.pool import open_connection
 from geodispatch_db.queries import load
-from tests.db.test_prompts import NOW, claim, fill
+from tests.db.test_prompts import LEASE, NOW, PACE, claim, fill
 
 COUNT = 1_000_000
 SQL = load("prompts")
@@ -39,12 +40,8 @@ async def fill_million(connection: asyncpg.Connection) -> None:
         await connection.execute(f"analyze {table}")
 
 
-async def explain(connection: asyncpg.Connection, name: str) -> str:
-    """Return the plan for any arguments, which is what our sessions go by."""
-    await connection.execute(f"prepare way as {SQL[name]}")
-    argument_count = max(map(int, re.findall(r"\$(\d+)", SQL[name])))
-    rows = await connection.fetch(f"explain execute way ({', '.join(['null'] * argument_count)})")
-    await connection.execute("deallocate way")
+async def explain(connection: asyncpg.Connection, name: str, *arguments: Any) -> str:
+    rows = await connection.fetch(f"explain {SQL[name]}", *arguments)
     return "\n".join(row[0] for row in rows)
 
 
@@ -58,29 +55,34 @@ async def test_every_hot_query_finds_its_rows_without_reading_the_table(database
         await connection.close()
 
 
-WAYS = {
-    "lock_due_prompts": "prompt_queue",
-    "peek_due_prompts": "prompt_queue",
-    "due_prompts": "Tid Scan on prompt",
-    "mark_sending": "Tid Scan on prompt",
-    "suppress": "Tid Scan on prompt",
-    "delay": "Tid Scan on prompt",
-    "claimed_prompts": "prompt_pkey",
-    "mark_delivered": "prompt_pkey",
-    "insert_lost_attempts": "prompt_pkey",
-    "close_these_prompts": "prompt_pkey",
-    "close_next_prompts": "prompt_pkey",
-    "prune_next_prompts": "prompt_pkey",
-    "prompts_of_owner": "prompt_of_owner",
-    "history_of_owner": "prompt_of_owner",
-    "request_of_prompt": "prompt_of_owner",
-    "take_back": "prompt_pkey",
-}
-
-
 async def check_plans(connection: asyncpg.Connection) -> None:
-    for name, way in WAYS.items():
-        plan = await explain(connection, name)
+    held = await prompts.lock_due(connection, "inbox", NOW, 1000)
+    assert held is not None
+    assert held.count == 1000
+    due = await prompts.read_due(connection, held)
+    ids = [prompt.request_id for prompt in due], [prompt.owner_id for prompt in due]
+    numbers, seconds = [1] * 1000, [0.1] * 1000
+    places = held.places, held.owner_places
+    plans = {
+        "lock_due_prompts": ("prompt_queue", ("inbox", NOW, 1000)),
+        "peek_due_prompts": ("prompt_queue", ("inbox", NOW, 1000)),
+        "due_prompts": ("Tid Scan on prompt", places),
+        "mark_sending": ("Tid Scan on prompt", (*places, [], NOW, NOW + LEASE, PACE.keep_count)),
+        "suppress": ("Tid Scan on prompt", (held.places, [1, 2], ["muted", "muted"])),
+        "delay": ("Tid Scan on prompt", (held.places, [1, 2], [NOW, NOW])),
+        "claimed_prompts": ("prompt_pkey", (*ids, numbers)),
+        "mark_delivered": ("prompt_pkey", (*ids, numbers, seconds, NOW)),
+        "insert_lost_attempts": ("prompt_pkey", (*ids, numbers, seconds, "inbox", NOW)),
+        "close_these_prompts": ("prompt_pkey", ids),
+        "close_next_prompts": ("prompt_pkey", (1, 500_000, 1000)),
+        "prune_next_prompts": ("prompt_pkey", (1, 500_000, 1000)),
+        "prompts_of_owner": ("prompt_of_owner", (7, 100)),
+        "history_of_owner": ("prompt_of_owner", (7, None, 100)),
+        "request_of_prompt": ("prompt_of_owner", (7, due[0].key)),
+        "take_back": ("prompt_pkey", (7,)),
+    }
+    for name, (way, arguments) in plans.items():
+        plan = await explain(connection, name, *arguments)
         assert way in plan, f"{name}\n{plan}"
         assert not re.search(r"Seq Scan on (prompt|owner|camera|lost_attempt)\b", plan), f"{name}\n{plan}"
     # What is not due yet lies behind what is, and costs the claim nothing: the first 1,000 are read, and no more.

@@ -13,18 +13,14 @@ where excluded.webhook_id is not null and owner.webhook_id is distinct from excl
 select id from owner where external_id = $1;
 
 -- name: owners_of_cameras
--- Whose these cameras are: owner ids and camera ids, 8 bytes each, big end first. A muted camera asks nobody. Who owns several
--- stands there several times: NumPy sorts faster. The index is gone through once, in order; a join would look each up anew.
--- $1 camera ids
-select string_agg(int8send(owner_id), ''::bytea) as owner_ids, string_agg(int8send(id), ''::bytea) as camera_ids
-from camera where id = any ($1::bigint[]) and owner_id is not null and not is_muted;
-
--- name: channels_of_owners
--- Which of these owners each channel reaches: owner ids as above.
--- $1 owner ids, $2 leave out who has a prompt of this request already, or null
-select channel_of(o) as channel, string_agg(int8send(o.id), ''::bytea) as owner_ids
-from owner o
-where o.id = any ($1::bigint[])
+-- The owners to ask, by the channel that reaches them: 16 bytes a camera, owner id and camera id, big end first. A muted
+-- camera asks nobody. Who owns several stands there several times: NumPy sorts faster.
+-- $1 camera ids, $2 leave out who has a prompt of this request already, or null
+select channel_of(o) as channel, string_agg(int8send(o.id) || int8send(c.id), ''::bytea) as pairs
+from unnest($1::bigint[]) as inside (id) -- any () would be planned element by element
+join camera c on c.id = inside.id
+join owner o on o.id = c.owner_id
+where not c.is_muted
   and ($2::bigint is null or not exists (select from prompt p where p.request_id = $2 and p.owner_id = o.id))
 group by channel_of(o);
 
