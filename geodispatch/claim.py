@@ -119,7 +119,6 @@ class Claims:
         rate = self.rates.get(channel)
         try:
             async with self.database.transaction() as connection:
-                await prompts.look_up(connection)
                 locked = await prompts.lock_due(connection, channel, now, limit)
                 if locked is not None:
                     plan = await self.decide(connection, locked, now)

@@ -39,7 +39,6 @@ class Closings:
             closing = await requests.lock_closing(connection, request_id)
             if closing is None:
                 return 0
-            await prompts.look_up(connection)
             count, last = await prompts.close_next(
                 connection, closing.request_id, closing.done_owner_id, self.part_count
             )
@@ -69,7 +68,6 @@ class Closings:
             closing = await requests.lock_prunable(connection, now - self.keep)
             if closing is None:
                 return 0
-            await prompts.look_up(connection)
             count, last = await prompts.prune_next(
                 connection, closing.request_id, closing.done_owner_id, self.part_count
             )

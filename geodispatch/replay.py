@@ -18,7 +18,7 @@ from geodispatch.courier import Admission, Courier, Parcel, Result
 from geodispatch.database import Database
 from geodispatch.errors import Unavailable
 from geodispatch.pace import Plan
-from geodispatch_db import dead_letters, prompts
+from geodispatch_db import dead_letters
 from geodispatch_db.dead_letters import LetterId, Replay
 from geodispatch_db.prompts import LockedPrompts, PromptId
 
@@ -85,7 +85,6 @@ class Replayer:
         admissions: dict[str, Admission] = {}
         try:
             async with self._database.transaction() as connection:
-                await prompts.look_up(connection)
                 due = await dead_letters.lock_due(connection, now, _BATCH_COUNT)
                 # One letter of a prompt at a time: if it arrives, the others need not be tried.
                 first: dict[PromptId, Replay] = {}

@@ -236,7 +236,6 @@ class Sender:
     async def _still_wanted(self, batch: Sequence[Parcel]) -> Collection[PromptId]:
         claims = [(parcel.id, parcel.number) for parcel in batch]
         async with self._database.transaction() as connection:
-            await prompts.look_up(connection)
             open_ids = await prompts.hold_open_requests(connection, {p.id[0] for p in batch}, self._clock())
             claimed = await prompts.still_claimed(connection, claims)
         return {id_ for id_ in claimed if id_[0] in open_ids}

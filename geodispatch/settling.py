@@ -41,7 +41,6 @@ class Settling:
         ]
         request_ids = {attempt.id[0] for attempt in attempts}
         async with self._database.transaction() as connection:
-            await prompts.look_up(connection)
             # A request that closed while its prompts were under way: they are settled as if it had closed after.
             open_ids = await prompts.hold_open_requests(connection, request_ids, now)
             if delivered:

@@ -1,8 +1,8 @@
 """Prompts: the table is the queue.
 
-A sender's transaction is `look_up`, `lock_due`, `hold_open_requests`, `read_due`, then `mark_sending`, `suppress` and
-`delay`; after delivery a second one is `look_up`, `hold_open_requests`, `mark_delivered`, `requeue`, `close_these`.
-What may follow what stands in geodispatch/prompt.py.
+A sender's transaction is `lock_due`, `hold_open_requests`, `read_due`, then `mark_sending`, `suppress` and `delay`;
+after delivery a second one is `hold_open_requests`, `mark_delivered`, `requeue`, `close_these`. What may follow what
+stands in geodispatch/prompt.py.
 """
 
 from __future__ import annotations
@@ -127,15 +127,6 @@ async def queue(connection: asyncpg.Connection, request_id: int, new: Iterable[N
             rows[name] = getattr(part, name)
         parts.append(rows)
     await copy_rows(connection, "prompt", parts)
-
-
-async def look_up(connection: asyncpg.Connection) -> None:
-    """Have this transaction find its prompts and owners by keys and places only.
-
-    The queue fills and empties faster than statistics follow: where they still say that it is empty, reading it through
-    for each row of a batch looks cheap to PostgreSQL, and takes seconds.
-    """
-    await connection.execute(_SQL["look_up"])
 
 
 async def lock_due(connection: asyncpg.Connection, channel: str, now: datetime, limit: int) -> LockedPrompts | None:

@@ -216,7 +216,6 @@ async def measure_claim(connection: asyncpg.Connection, clock: Clock) -> Claimed
         return Claimed(buffer_count, answer["Execution Time"] / 1000, json.dumps(top))
 
     async with connection.transaction():
-        await prompts.look_up(connection)
         found = await explain("lock_due_prompts", "inbox", clock(), BATCH_COUNT)
         held = await prompts.lock_due(connection, "inbox", clock(), BATCH_COUNT)
         assert held is not None

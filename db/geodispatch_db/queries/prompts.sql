@@ -1,7 +1,3 @@
--- name: look_up
--- From here on this transaction's statements find rows by keys and places and read no table through.
-select set_config('enable_seqscan', 'off', true);
-
 -- name: lock_due_prompts
 -- Lock what is due on a channel, queued or with a lapsed lease, together with its owners: while this transaction lasts no
 -- other sender can ask the same person. A locked row keeps its place (ctid), which is the fastest way back to it. The places
