@@ -43,8 +43,14 @@ async def test_what_an_owner_wishes_counts_when_it_is_saved(pushing_town: Town) 
     town = pushing_town
     async with open_browser([]) as browser:
         assert (await town.submit(window=recent_window())).status == 201
+        token = await town.token(OWNER)
+        assert (await town.call("PUT", "preferences", token, {"week_max": 3})).status == 200
         page, faults = await owner_page(town, browser)
         wishes = page.locator("#wishes")
+        await expect(wishes.get_by_label("camera-10-b")).to_be_visible()
+        await wishes.get_by_role("button", name="Save").click()
+        await expect(wishes).to_contain_text("It counts from this moment on.")
+        assert (await town.call("GET", "preferences", token)).json["week_max"] == 3
         await expect(page.get_by_role("article")).to_have_count(1)
         await wishes.get_by_label("Springfield Police").check()
         await wishes.get_by_label("Arson").check()

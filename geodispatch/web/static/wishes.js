@@ -61,12 +61,13 @@ export class Wishes {
   read() {
     const { opted_out, week_max, channel, language, hours_start, hours_end, quiet } = this.form.elements;
     const own = `${hours_start.value}-${hours_end.value}`;
+    const higher = this.wished.week_max >= 2 ? this.wished.week_max : null; // one that the list does not offer
     return {
       opted_out: opted_out.checked,
       muted_agencies: this.chosen("agencies"),
       muted_offences: this.chosen("offences"),
       muted_cameras: this.chosen("cameras"),
-      week_max: week_max.value === "" ? null : Number(week_max.value),
+      week_max: week_max.value === "" ? higher : Number(week_max.value),
       quiet_hours: { usual: null, none: "none", own }[quiet.value],
       channel: channel.value || null,
       language: language.value.trim() || null,
