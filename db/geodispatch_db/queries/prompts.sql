@@ -161,10 +161,12 @@ from unnest($1::bigint[], $2::bigint[]) as done (request_id, owner_id)
 where p.request_id = done.request_id and p.owner_id = done.owner_id and p.state in ('queued', 'delivered');
 
 -- name: close_next_prompts
--- The same for the next so many of a closed request, in the order of their owners: how many, and the last owner.
+-- The same for the next so many of a closed request, in the order of their owners: how many, and the last owner. They are
+-- found again by both columns of their key: by the request alone, of which statistics may not have heard yet, PostgreSQL
+-- takes it for one row, and goes through all of them for each.
 -- $1 request id, $2 after this owner, $3 how many
-with next as (
-    select owner_id from prompt
+with next as materialized (
+    select request_id, owner_id from prompt
     where request_id = $1 and owner_id > $2 and state in ('queued', 'delivered')
     order by owner_id limit $3
     for no key update
@@ -174,25 +176,26 @@ with next as (
         suppressed_for = case when p.state = 'delivered' then null else 'request_closed' end::suppression,
         due_at = null
     from next
-    where p.request_id = $1 and p.owner_id = next.owner_id and p.state in ('queued', 'delivered')
+    where p.request_id = next.request_id and p.owner_id = next.owner_id and p.state in ('queued', 'delivered')
     returning p.owner_id
 )
 select count(*) as prompt_count, coalesce(max(owner_id), $2) as last_owner_id from closed;
 
 -- name: prune_next_prompts
 -- Forget the next so many prompts of a closed request that nobody answered, and their tries: how many, and the last owner.
+-- Found by their whole keys, as above.
 -- $1 request id, $2 after this owner, $3 how many
-with next as (
-    select owner_id from prompt
+with next as materialized (
+    select request_id, owner_id from prompt
     where request_id = $1 and owner_id > $2 and state in ('expired', 'suppressed')
     order by owner_id limit $3
 ), pruned as (
-    delete from prompt p using next where p.request_id = $1 and p.owner_id = next.owner_id
-    returning p.owner_id
+    delete from prompt p using next where p.request_id = next.request_id and p.owner_id = next.owner_id
+    returning p.request_id, p.owner_id
 ), tries as (
-    delete from lost_attempt t using pruned where t.request_id = $1 and t.owner_id = pruned.owner_id
+    delete from lost_attempt t using pruned where t.request_id = pruned.request_id and t.owner_id = pruned.owner_id
 ), letters as (
-    delete from dead_letter d using pruned where d.request_id = $1 and d.owner_id = pruned.owner_id
+    delete from dead_letter d using pruned where d.request_id = pruned.request_id and d.owner_id = pruned.owner_id
 )
 select count(*) as prompt_count, coalesce(max(owner_id), $2) as last_owner_id from pruned;
 
