@@ -75,6 +75,18 @@ async def test_the_end_of_a_request_is_an_event(town: Town) -> None:
         assert [prompt["state"] for prompt in await town.inbox("owner-1")] == ["expired"]
 
 
+async def test_a_withdrawn_answer_is_an_event(town: Town) -> None:
+    await town.submit(fence=street_fence(1, 8))
+    await town.send_all()
+    (prompt,) = await town.inbox("owner-1")
+    path, token = f"prompts/{prompt['id']}/answer", await town.token("owner-1")
+    await town.call("POST", path, token, {"choice": "share"})
+    async with listening(town, "owner-1") as stream:
+        answered = await stream.next()
+        await town.call("DELETE", path, token)
+        assert (await stream.next())["id"] != answered["id"]
+
+
 async def test_nobody_hears_of_anothers_inbox(town: Town) -> None:
     async with listening(town, "owner-30") as other, listening(town, "owner-1") as stream:
         await other.next()
