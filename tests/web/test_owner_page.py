@@ -198,6 +198,11 @@ async def test_the_switch_tells_the_server_of_this_browser_and_takes_it_back(pus
         await page.locator("#device-switch").click()
         await expect(page.locator("#device-status")).to_contain_text("This device shows a notification")
         assert await pushing_town.count("push_subscription") == 1
+        # Another owner in the same browser is not told that it is on, for it is not on for that one.
+        await page.evaluate(f"location.hash = 'token={await pushing_town.token('owner-11')}'")
+        await expect(page.locator("#device-status")).to_have_text("This device does not tell you of new requests.")
+        await page.evaluate(f"location.hash = 'token={await pushing_town.token(OWNER)}'")
+        await expect(page.locator("#device-status")).to_contain_text("This device shows a notification")
         await page.locator("#device-switch").click()
         await expect(page.locator("#device-status")).to_have_text("This device does not tell you of new requests.")
         assert await pushing_town.count("push_subscription") == 0

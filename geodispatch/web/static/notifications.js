@@ -34,8 +34,15 @@ export class Notifications {
       this.show("unavailable");
       return;
     }
-    const subscription = await this.subscription();
-    this.show(Notification.permission === "denied" ? "blocked" : subscription === null ? "off" : "on");
+    if (Notification.permission === "denied") this.show("blocked");
+    else this.show((await this.isKnown(await this.subscription())) ? "on" : "off");
+  }
+
+  /** True where the server notifies this owner by the subscription: it may be another owner's, or be forgotten. */
+  async isKnown(subscription) {
+    if (subscription === null) return false;
+    const { endpoints } = await call("GET", "push/subscriptions", { key: this.readToken() });
+    return endpoints.includes(subscription.endpoint);
   }
 
   show(state, trouble = "") {
@@ -69,6 +76,8 @@ export class Notifications {
     }
     const registration = await navigator.serviceWorker.register(WORKER);
     await activated(registration);
+    // One that is left from another owner, or was made with another key of the server, is of no use.
+    await (await registration.pushManager.getSubscription())?.unsubscribe();
     const options = { userVisibleOnly: true, applicationServerKey: bytesOf(this.serverKey) };
     const subscription = await registration.pushManager.subscribe(options);
     try {
