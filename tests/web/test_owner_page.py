@@ -87,6 +87,45 @@ async def test_what_an_owner_wishes_counts_when_it_is_saved(pushing_town: Town) 
         assert reply.json["opted_out"]
 
 
+async def test_what_was_wished_elsewhere_is_kept_and_half_a_wish_is_refused(pushing_town: Town) -> None:
+    town = pushing_town
+    token = await town.token(OWNER)
+    assert (await town.call("PUT", "preferences", token, {"week_max": 5})).status == 200
+    async with open_browser([]) as browser:
+        page, faults = await owner_page(town, browser)
+        wishes = page.locator("#wishes")
+        await expect(wishes.get_by_label("At most")).to_have_value("5")
+        await wishes.get_by_label("My own").check()
+        await wishes.get_by_label("Quiet until").fill("")
+        await wishes.get_by_role("button", name="Save").click()
+        await expect(wishes).to_contain_text("Enter when the quiet hours begin and when they end.")
+        await expect(wishes.get_by_label("Quiet from")).to_be_focused()
+        await wishes.get_by_label("At any time").check()
+        await wishes.get_by_role("button", name="Save").click()
+        await expect(wishes).to_contain_text("It counts from this moment on.")
+        reply = await town.call("GET", "preferences", token)
+        assert (reply.json["week_max"], reply.json["quiet_hours"]) == (5, "none")
+        assert faults() == []
+
+
+async def test_an_agency_that_was_held_back_can_be_muted(pushing_town: Town) -> None:
+    town = pushing_town
+    await town.call("PUT", "preferences", await town.token(OWNER), {"week_max": 0})
+    assert (await town.submit(window=recent_window())).status == 201
+    while not await town.count("prompt where suppressed_for = 'owner_max'"):
+        await asyncio.sleep(0.05)
+    async with open_browser([]) as browser:
+        page, faults = await owner_page(town, browser)
+        await expect(page.get_by_text("Nobody has asked you")).to_be_visible()
+        await expect(page.locator("#past")).to_contain_text("it would have been more than you wish in a week")
+        await page.locator("#wishes").get_by_label("Springfield Police").check()
+        await page.locator("#wishes").get_by_role("button", name="Save").click()
+        await expect(page.locator("#wishes")).to_contain_text("It counts from this moment on.")
+        reply = await town.call("GET", "preferences", await town.token(OWNER))
+        assert reply.json["muted_agencies"] == ["springfield-pd"]
+        assert faults() == []
+
+
 async def test_an_answer_is_withdrawn_and_what_is_past_says_so(pushing_town: Town) -> None:
     town = pushing_town
     async with open_browser([]) as browser:
@@ -102,6 +141,7 @@ async def test_an_answer_is_withdrawn_and_what_is_past_says_so(pushing_town: Tow
         await page.get_by_role("dialog").get_by_role("button", name="Yes, withdraw it").click()
         await expect(prompt).to_contain_text("and withdrew it on")
         await expect(prompt.get_by_role("button")).to_have_count(0)
+        await expect(page.locator("#past")).to_contain_text("and withdrew it on")  # by itself
 
         assert (await town.submit(window=recent_window(), case_number="2026-2")).status == 201  # the day's second
         while await town.count("prompt where suppressed_for = 'daily_cap'") < OWNER_COUNT:

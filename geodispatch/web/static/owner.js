@@ -65,8 +65,10 @@ async function load() {
     showWanted();
     following = new AbortController();
     followInbox(token, () => renew(token, gazette), following.signal);
-    const agencies = Object.fromEntries(prompts.map(({ request: { agency } }) => [agency.slug, agency.name]));
-    await Promise.all([wishes.load(gazette, agencies), past.load(gazette), notifications.load()]);
+    await Promise.all([past.load(gazette), notifications.load()]);
+    // Who wished to ask and was held back can be muted, too.
+    const asking = [...prompts, ...past.items].map(({ request: { agency } }) => [agency.slug, agency.name]);
+    await wishes.load(gazette, Object.fromEntries(asking));
   } catch (problem) {
     status.textContent = explain(problem);
     if (problem.status === 401 || problem.status === 403) {
@@ -94,6 +96,7 @@ async function renew(token, gazette) {
   });
   for (const card of cards.values()) card.remove();
   showWanted();
+  await past.renew();
 }
 
 /** What of a prompt can change. */

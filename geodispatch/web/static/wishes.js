@@ -18,7 +18,7 @@ export class Wishes {
     form.elements.quiet.forEach((choice) => choice.addEventListener("change", () => this.offerHours()));
   }
 
-  /** Show what is wished now; `agencies` are those that can be muted, as {slug: name}. */
+  /** Show what is wished now; `agencies` are those that have asked or wished to, as {slug: name}. */
   async load(gazette, agencies) {
     this.wished = await call("GET", "preferences", { key: this.readToken() });
     this.gazette = gazette;
@@ -30,7 +30,7 @@ export class Wishes {
     const { wished, form } = this;
     const { opted_out, week_max, channel, language, hours_start, hours_end } = form.elements;
     opted_out.checked = wished.opted_out;
-    week_max.value = wished.week_max === null || wished.week_max >= 2 ? "" : String(wished.week_max);
+    week_max.value = wished.week_max ?? "";
     channel.value = wished.channel ?? "";
     language.value = wished.language ?? "";
     const own = wished.quiet_hours !== null && wished.quiet_hours !== "none";
@@ -82,6 +82,11 @@ export class Wishes {
     const button = this.form.querySelector("[type=submit]");
     clearErrors(this.form);
     said.textContent = "";
+    const { quiet, hours_start, hours_end } = this.form.elements;
+    if (quiet.value === "own" && !(hours_start.value && hours_end.value)) {
+      placeErrors(this.form, [{ pointer: "/quiet_hours", detail: "Enter when the quiet hours begin and when they end." }]);
+      return;
+    }
     button.disabled = true;
     try {
       const body = JSON.stringify(this.read());
