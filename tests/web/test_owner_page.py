@@ -14,7 +14,7 @@ from playwright.async_api import Page, expect
 from geodispatch.channels.push import new_private_key
 from geodispatch.clock import utc_now
 from geodispatch.send import run_sender
-from tests.browsers import needs_chromium, open_browser, open_page
+from tests.browsers import needs_chromium, open_browser, open_page, open_page_in, open_profile
 from tests.desktop import needs_session_bus, open_desktop
 from tests.services import OWNER_COUNT, Town, cancelled, recent_window, running_town
 
@@ -201,11 +201,16 @@ async def test_a_push_shows_a_notification_that_says_nothing_of_the_request(push
 
 
 @needs_session_bus
-async def test_a_click_on_the_notification_opens_its_prompt(pushing_town: Town) -> None:
+async def test_a_click_on_the_notification_opens_its_prompt(pushing_town: Town, tmp_path: Path) -> None:
     town = pushing_town
-    async with open_desktop() as desktop, open_browser([], DBUS_SESSION_BUS_ADDRESS=desktop.bus) as browser:
+    async with (
+        open_desktop() as desktop,
+        open_profile(
+            tmp_path / "profile", permissions=["notifications"], DBUS_SESSION_BUS_ADDRESS=desktop.bus
+        ) as profile,
+    ):
         assert (await town.submit(window=recent_window())).status == 201
-        page, faults = await owner_page(town, browser, permissions=["notifications"])
+        page, faults = await open_page_in(profile, f"{town.url}/owner#token={await town.token(OWNER)}")
         prompt = page.get_by_role("article")
         await expect(prompt).to_have_count(1)
         prompt_id = (await town.inbox(OWNER))[0]["id"]
