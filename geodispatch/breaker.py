@@ -68,8 +68,8 @@ def after(
 ) -> Breaker | None:
     """Return how the endpoint is after these tries, the last of which began at a moment; None: it works.
 
-    Edges: tries that began before it was opened, by any sender, have failed for the same reason: they are not counted,
-           or else one short stall under many tries would close an endpoint off for long.
+    Edges: tries that failed at once, or that began before it was opened, by any sender, have failed for the same
+           reason: they open it as one does, or else one short stall under many tries would close it off for long.
     """
     if verdict.is_alive and verdict.retry_after_s is None:
         return None
@@ -80,6 +80,10 @@ def after(
     failure_count = 1 if verdict.is_alive else verdict.failure_count
     if breaker is not None and not verdict.is_alive:
         failure_count += breaker.failure_count
+    if breaker is None or breaker.opened_at is None:
+        failure_count = min(
+            failure_count, FAILURES_TO_OPEN
+        )  # however many failed at once: it is opened for the first time
     open_s = verdict.retry_after_s
     if failure_count >= FAILURES_TO_OPEN:
         backoff_s = min(_OPEN_S * 2.0 ** (failure_count - FAILURES_TO_OPEN), _OPEN_MAX_S)

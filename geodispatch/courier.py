@@ -26,6 +26,7 @@ from geodispatch.prompt import ChannelName, Delay
 from geodispatch.request import Request, request_of_row
 from geodispatch.route import INBOX, choose, hold_until, is_down_for_good
 from geodispatch_db import addresses, breakers, requests
+from geodispatch_db.addresses import Address
 from geodispatch_db.breakers import Breaker, Endpoint
 from geodispatch_db.dead_letters import DeadLetter
 from geodispatch_db.prompts import DuePrompt, PromptId
@@ -113,46 +114,44 @@ class Courier:
 
         Edges: what a channel cannot reach, or whose endpoint has been down for long, is sent to wait for another one.
         Wants: what is admitted takes a place in its lane: it goes to `deliver`, or to `drop` if it comes to nothing.
-        Cost:  one query; another where an endpoint failed lately, and another where a channel tells what is asked.
+        Cost:  two queries; another where an endpoint failed lately, and another where a channel tells what is asked.
         """
-        chosen = [
-            choose(
-                prompt.address,
-                queue,
-                self.channels,
-                is_given_up=not is_replay and prompt.attempt_count >= self._try_count,
-            )
-            for prompt in due
-        ]
-        known = await breakers.read(connection, {endpoint for endpoint in chosen if endpoint != INBOX})
+        address_of = await addresses.read(connection, [prompt.owner_id for prompt in due])
+        unreached = Address()
+        chosen: dict[tuple[Address, bool], Endpoint] = {}
+        ways: list[tuple[DuePrompt, Address, Endpoint]] = []
+        for prompt in due:
+            address = address_of.get(prompt.owner_id, unreached)
+            case = address, not is_replay and prompt.attempt_count >= self._try_count
+            if case not in chosen:
+                chosen[case] = choose(address, queue, self.channels, is_given_up=case[1])
+            ways.append((prompt, address, chosen[case]))
+        known = await breakers.read(connection, set(chosen.values()) - {INBOX})
         probes = await self._take_probes(connection, known, now)
-        telling = [p.request_id for p, way in zip(due, chosen, strict=True) if self.channels[way[0]].tells_request]
+        telling = [prompt.request_id for prompt, _, endpoint in ways if self.channels[endpoint[0]].tells_request]
         asked = await self._read_requests(connection, telling)
         # From here on nothing fails: a place that was taken is never lost.
         self._failing |= known.keys()
         admission = Admission()
-        for prompt, endpoint in zip(due, chosen, strict=True):
-            until = None
-            if (state := known.get(endpoint)) is not None:
-                may_probe = probes.get(endpoint, 0) > 0
-                if is_down_for_good(state, now) and not may_probe and not is_replay:
-                    admission.dead.append(DeadLetter(prompt.id, *endpoint, state.last_failure))
-                    admission.diverted[prompt.position] = ChannelName.INBOX
-                    continue
-                until = hold_until(state, is_probe=may_probe, now=now)
-            if endpoint[0] not in (queue, ChannelName.CALLBACK):
+        for prompt, address, endpoint in ways:
+            state = known.get(endpoint)
+            may_probe = state is not None and probes.get(endpoint, 0) > 0
+            if state is not None and is_down_for_good(state, now) and not may_probe and not is_replay:
+                admission.dead.append(DeadLetter(prompt.id, *endpoint, state.last_failure))
+                admission.diverted[prompt.position] = ChannelName.INBOX
+            elif endpoint[0] not in (queue, ChannelName.CALLBACK):
                 admission.diverted[prompt.position] = endpoint[0]
-            elif until is not None:
+            elif state is not None and (until := hold_until(state, is_probe=may_probe, now=now)) is not None:
                 admission.held[prompt.position] = until
                 admission.held_for[Delay.ENDPOINT_DOWN] += 1
             elif (until := self._lanes.enter(endpoint, now)) is not None:
                 admission.held[prompt.position] = until
                 admission.held_for[Delay.ENDPOINT_BUSY] += 1
             else:
-                if state is not None:
-                    probes[endpoint] = probes.get(endpoint, 0) - 1
+                if may_probe:
+                    probes[endpoint] -= 1
                 admission.send.append(prompt)
-                message = _message(prompt, asked.get(prompt.request_id))
+                message = _message(prompt, address, asked.get(prompt.request_id))
                 admission.parcels.append(Parcel(prompt.id, prompt.attempt_count + 1, queue, endpoint, message))
         return admission
 
@@ -253,7 +252,8 @@ class Courier:
             return []
         began_at, started = self._clock(), monotonic()
         deliveries = await _deliver(channel, [parcel.message for parcel in batch])
-        self._lanes.note_speed(endpoint, (monotonic() - started) / len(batch))
+        if any(delivery.failure is None for delivery in deliveries):  # how long a failure took tells no speed
+            self._lanes.note_speed(endpoint, (monotonic() - started) / len(batch))
         _count(channel, deliveries)
         return [Result(parcel, delivery, began_at) for parcel, delivery in zip(batch, deliveries, strict=True)]
 
@@ -310,8 +310,7 @@ class Courier:
             await addresses.remove_gone_subscriptions(connection, subscriptions)
 
 
-def _message(prompt: DuePrompt, request: Request | None) -> Message:
-    address = prompt.address
+def _message(prompt: DuePrompt, address: Address, request: Request | None) -> Message:
     return Message(
         prompt.request_id, prompt.owner_id, prompt.key, prompt.owner_external_id, address, address.language, request
     )

@@ -30,6 +30,8 @@ _FAULTS = {
     "agency_slug_form": Fault("slug", "up to 64 lower case letters and digits, in words joined by hyphens"),
     "agency_name_length": Fault("name", "1 to 200 characters"),
     "member_name_length": Fault("name", "1 to 200 characters"),
+    "access_key_name_length": Fault("name", "up to 200 characters"),
+    "invitation_name_length": Fault("name", "1 to 200 characters"),
 }
 
 

@@ -196,12 +196,12 @@ class Owners:
 
 
 async def _check_channel(connection: asyncpg.Connection, owner_id: int, channel: ChannelName) -> None:
-    reachable = await addresses.find_channels(connection, owner_id)
+    address = (await addresses.read(connection, [owner_id])).get(owner_id) or addresses.Address()
     missing = {
         ChannelName.CALLBACK: "it cannot be chosen",
-        ChannelName.WEBHOOK: None if reachable.has_webhook else "no app is registered that takes your prompts",
-        ChannelName.PUSH: None if reachable.has_push else "no browser of yours is registered",
-        ChannelName.MAIL: None if reachable.has_mail else "no mail address of yours is known",
+        ChannelName.WEBHOOK: "no app is registered that takes your prompts" if address.webhook_id is None else None,
+        ChannelName.PUSH: None if address.subscriptions else "no browser of yours is registered",
+        ChannelName.MAIL: "no mail address of yours is known" if address.mail_address is None else None,
         ChannelName.INBOX: None,
     }[channel]
     if missing is not None:

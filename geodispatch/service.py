@@ -25,7 +25,8 @@ import asyncpg
 import numpy as np
 
 from geodispatch import preview as previews
-from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, OwnerCaller, Role, hash_key
+from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, OwnerCaller, Role, Scope, hash_key
+from geodispatch.authority import Action, allows, require
 from geodispatch.camera_feed import CameraFeed
 from geodispatch.clock import utc_now
 from geodispatch.closing import Closings
@@ -47,9 +48,12 @@ from geodispatch.fan_out import FanOut
 from geodispatch.geofence import Geofence
 from geodispatch.inbox_feed import InboxFeed
 from geodispatch.index import CameraIndex
+from geodispatch.members import Members
 from geodispatch.metrics import MATCH_DURATION, PROMPTS_QUEUED
+from geodispatch.oidc import Provider
 from geodispatch.owner import Owners, answer_of_row
 from geodispatch.pace import Pace
+from geodispatch.password import Passwords
 from geodispatch.policy import Rules, check_fence, check_submission
 from geodispatch.preview import Preview, Violation
 from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
@@ -57,7 +61,10 @@ from geodispatch.queue_level import measure_queue
 from geodispatch.reach import Reach
 from geodispatch.registry import Registry
 from geodispatch.request import CloseReason, Request, Submission, request_of_row
+from geodispatch.session import Limits
 from geodispatch.settings import Settings
+from geodispatch.sign_in import SignIn
+from geodispatch.staff import Staff
 from geodispatch_db import accounts, addresses, cameras, density, inboxes, owners, prompts, requests
 from geodispatch_db.notice import Notice
 
@@ -71,7 +78,8 @@ _IDEMPOTENCY_KEY_MAX = 255
 class Service:
     """What agencies, owners and the public can do. `open_service` gives one.
 
-    `registry` has what the operator can do, `owners` what owners wish and were asked.
+    `registry` has what the operator can do, `owners` what owners wish and were asked; `sign_in`, `members`
+    and `staff` know who is who.
     """
 
     settings: Settings
@@ -84,6 +92,10 @@ class Service:
     clock: Callable[[], datetime]
     fan_out: FanOut
     closings: Closings
+    sign_in: SignIn
+    members: Members
+    staff: Staff
+    provider: Provider | None
     rules: Rules = field(default_factory=Rules)
 
     @property
@@ -104,9 +116,9 @@ class Service:
             holder = await accounts.find_key_holder(connection, hash_key(key))
         match holder:
             case accounts.KeyHolder(
-                holder=Holder.AGENCY, agency_id=int(agency_id), member_id=int(member_id), role=str(role)
+                holder=Holder.AGENCY, agency_id=int(agency_id), member_id=int(member_id), role=str(role), scopes=scopes
             ):
-                return AgencyCaller(agency_id, member_id, Role(role))
+                return AgencyCaller(agency_id, member_id, Role(role), scopes=frozenset(map(Scope, scopes)))
             case accounts.KeyHolder(holder=Holder.OWNER, owner_id=int(owner_id)):
                 return OwnerCaller(owner_id)
             case accounts.KeyHolder(holder=Holder.OPERATOR):
@@ -139,7 +151,7 @@ class Service:
 
         Errors: NotAllowed, InvalidInput, RulesBroken, IdempotencyKeyReused.
         """
-        caller.require_requester()
+        require(caller, Action.SUBMIT_REQUEST, caller.agency_id)
         if not (0 < len(idempotency_key) <= _IDEMPOTENCY_KEY_MAX and idempotency_key.isprintable()):
             raise InvalidInput.at("Idempotency-Key", f"1 to {_IDEMPOTENCY_KEY_MAX} printable characters")
         geofence = parse_fence(submission.fence)
@@ -182,11 +194,7 @@ class Service:
 
         Errors: NotFound.
         """
-        async with self.database.connection() as connection:
-            row = await requests.find(connection, request_id)
-        if row is None or row["agency_id"] != caller.agency_id:
-            raise NotFound("request", str(request_id))
-        return request_of_row(row)
+        return await self._find_request(caller, Action.READ_REQUEST, request_id)
 
     async def list_public_requests(self, *, before: int | None, limit: int) -> list[Request]:
         """Return all agencies' requests, newest first."""
@@ -199,15 +207,15 @@ class Service:
 
         Errors: NotFound, NotAllowed, RequestNotOpen.
         """
-        caller.require_requester()
-        await self.find_request(caller, request_id)
+        require(caller, Action.CLOSE_REQUEST, caller.agency_id)
+        await self._find_request(caller, Action.CLOSE_REQUEST, request_id)
         async with self.database.transaction() as connection:
             if not await requests.close(connection, request_id, caller.agency_id, self.clock(), reason):
                 raise RequestNotOpen(request_id)
         # From here on nothing of it is sent. What its prompts say follows; a large request's is left to the senders.
         with contextlib.suppress(Unavailable):
             await self.closings.settle_next(request_id)
-        return await self.find_request(caller, request_id)
+        return await self._find_request(caller, Action.CLOSE_REQUEST, request_id)
 
     async def measure_queue(self) -> None:
         """Set the gauges of what is in line.
@@ -273,6 +281,14 @@ class Service:
             await addresses.opt_out(connection, owner_id, self.clock())
             await prompts.take_back(connection, owner_id)
 
+    async def _find_request(self, caller: AgencyCaller, action: Action, request_id: int) -> Request:
+        async with self.database.connection() as connection:
+            row = await requests.find(connection, request_id)
+        # Another agency's is not found rather than forbidden: a number that is taken is nobody's business.
+        if row is None or not allows(caller, action, row["agency_id"]):
+            raise NotFound("request", str(request_id))
+        return request_of_row(row)
+
     async def _band(self, fence: Geofence) -> tuple[str | None, str | None]:
         if not previews.can_draw():
             return None, previews.NO_OPENDP
@@ -326,6 +342,10 @@ async def open_service(
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
         reach = Reach.of_settings(database, clock, settings)
+        provider = Provider.of_settings(settings, clock)
+        passwords = Passwords()
+        stack.callback(passwords.close)
+        limits = Limits(timedelta(seconds=settings.session_idle_s), timedelta(seconds=settings.session_max_s))
         feed = await CameraFeed.load(database)
         notice = Notice(database.dsn, cameras.CHANNEL)
         stack.push_async_callback(notice.close)
@@ -347,6 +367,10 @@ async def open_service(
             clock,
             FanOut(Pace.of(settings), settings.fan_out_part_count, np.random.default_rng()),
             Closings(database, clock, timedelta(days=settings.prompt_keep_days)),
+            SignIn(database, clock, passwords, limits),
+            Members(database, clock),
+            Staff(database, clock),
+            provider,
         )
 
 

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
+from tests.services import LiveServer
+
 CHROMIUM = "/usr/bin/chromium"
 # As root there is no sandbox; without a graphics card WebGL is drawn in software, slowly, hence the patience.
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -77,3 +79,14 @@ async def open_page_in(context: BrowserContext, url: str) -> tuple[Page, Callabl
 
 def _leaves(url: str, origin: str) -> bool:
     return not url.startswith(("blob:", "data:")) and urlsplit(url).netloc != origin
+
+
+async def sign_in(page: Page, server: LiveServer) -> None:
+    """Sign in from the agency's page, which is where it ends."""
+    await page.get_by_role("link", name="Sign in to ask owners").click()
+    await page.get_by_label("Email").fill(server.account.email)
+    await page.get_by_label("Password").fill(server.account.password)
+    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_label("Code from your authenticator app").fill(server.account.codes[0])
+    await page.get_by_role("button", name="Continue").click()
+    await expect(page.get_by_text("Demo Admin, admin at Springfield Police")).to_be_visible()

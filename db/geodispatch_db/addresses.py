@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -25,43 +25,26 @@ class Subscription:
     auth: str
 
 
-class Webhook(NamedTuple):
-    """An endpoint of an app that is in use."""
-
-    id: int
-    url: str
-    secret: str
-
-
 class Address(NamedTuple):
-    """The ways to one owner that are in use. A tuple, because a thousand are made for each claim."""
+    """The ways to an owner that are in use; owners with nothing of their own have one in common."""
 
-    owner_id: int
     language: str | None = None
-    webhook: Webhook | None = None
+    webhook_id: int | None = None
+    webhook_url: str | None = None
+    webhook_secret: str | None = None
     mail_address: str | None = None
     mail_key: UUID | None = None
     subscriptions: tuple[Subscription, ...] = ()
 
 
-class Reachable(NamedTuple):
-    """By which channels an owner can be reached beside the inbox."""
-
-    has_webhook: bool
-    has_push: bool
-    has_mail: bool
-
-
-async def read_webhooks(connection: asyncpg.Connection, webhook_id: Collection[int]) -> dict[int, Webhook]:
-    """Return those of these endpoints that are in use."""
-    if not webhook_id:
-        return {}
-    return {row["id"]: Webhook(*row) for row in await connection.fetch(_SQL["working_webhooks"], sorted(webhook_id))}
-
-
-async def find_channels(connection: asyncpg.Connection, owner_id: int) -> Reachable:
-    """Say by which channels an owner can be reached."""
-    return Reachable(*await connection.fetchrow(_SQL["channels_of_owner"], owner_id))
+async def read(connection: asyncpg.Connection, owner_id: Sequence[int]) -> dict[int, Address]:
+    """Return the addresses of those owners who have any, by owner."""
+    found: dict[int, Address] = {}
+    for owner_ids, *columns, subscriptions in await connection.fetch(_SQL["addresses_of_owners"], owner_id):
+        browsers = tuple(Subscription(**subscription) for subscription in subscriptions or ())
+        address = Address._make((*columns, browsers))
+        found |= dict.fromkeys(owner_ids, address)
+    return found
 
 
 async def put_mail_address(connection: asyncpg.Connection, owner_id: int, address: str, key: UUID) -> None:

@@ -101,14 +101,6 @@ async def _prepare(connection: asyncpg.Connection) -> None:
         await connection.set_type_codec(name, schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
 
 
-async def _leave_as_it_is(_: asyncpg.Connection) -> None:
-    """Spare a round trip each time that a connection goes back.
-
-    Nobody leaves more in a session than a transaction, which has ended by then. What listens, or sets anything for
-    longer, has a connection of its own.
-    """
-
-
 async def open_connection(
     dsn: str, *, statement_timeout_s: float | None = None, application_name: str = "geodispatch"
 ) -> asyncpg.Connection:
@@ -151,7 +143,6 @@ async def open_pool(
         min_size=min_size,
         max_size=max_size,
         init=_prepare,
-        reset=_leave_as_it_is,
         timeout=CONNECT_TIMEOUT_S,
         command_timeout=statement_timeout_s + _CLIENT_GRACE_S,
         server_settings=_session_settings(application_name, statement_timeout_s),

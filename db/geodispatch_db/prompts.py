@@ -17,8 +17,6 @@ import asyncpg
 import numpy as np
 import numpy.typing as npt
 
-from geodispatch_db import addresses
-from geodispatch_db.addresses import Address, Subscription
 from geodispatch_db.copy import copy_rows
 from geodispatch_db.queries import load
 
@@ -49,7 +47,6 @@ class DuePrompt(NamedTuple):
     request_id: int
     owner_id: int
     key: UUID
-    channel: str
     attempt_count: int
     due_at: datetime
     owner_external_id: str
@@ -67,7 +64,6 @@ class DuePrompt(NamedTuple):
     asked_at: list[datetime]
     """When the owner was asked lately, over all agencies; `asked_for` says for which request."""
     asked_for: list[int]
-    address: Address
 
     @property
     def id(self) -> PromptId:
@@ -148,15 +144,7 @@ async def peek_due(connection: asyncpg.Connection, channel: str, now: datetime, 
 async def read_due(connection: asyncpg.Connection, locked: LockedPrompts) -> list[DuePrompt]:
     """Read what decides over locked prompts, in no promised order."""
     rows = await connection.fetch(_SQL["due_prompts"], locked.places, locked.owner_places)
-    ids = {row["webhook_id"] for row in rows}
-    webhook_of = await addresses.read_webhooks(connection, ids - {None})
-    due = []
-    for row in rows:
-        *columns, language, webhook_id, mail_address, mail_key, subscriptions = row
-        browsers = tuple(Subscription(**subscription) for subscription in subscriptions) if subscriptions else ()
-        address = Address(row["owner_id"], language, webhook_of.get(webhook_id), mail_address, mail_key, browsers)
-        due.append(DuePrompt._make((*columns, address)))
-    return due
+    return list(map(DuePrompt._make, rows))
 
 
 async def mark_sending(
@@ -228,11 +216,13 @@ async def still_claimed(connection: asyncpg.Connection, claims: Sequence[tuple[P
 async def mark_delivered(
     connection: asyncpg.Connection, attempts: Sequence[Attempt], channel: str, now: datetime
 ) -> None:
-    """Settle claims that reached their owners, and write down the tries.
+    """Settle claims that reached their owners, each once, and write down the tries.
 
     A claim that has lapsed and was taken over is left alone; the try counts all the same.
     """
-    await connection.execute(_SQL["mark_delivered"], *_tries(attempts), channel, now)
+    tries = _tries(attempts)
+    if await connection.execute(_SQL["mark_delivered"], *tries, now) != f"UPDATE {len(attempts)}":
+        await connection.execute(_SQL["insert_lost_attempts"], *tries, channel, now)
 
 
 async def requeue(

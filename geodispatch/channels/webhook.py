@@ -69,7 +69,7 @@ class Webhook:
 
     def endpoint_of(self, address: Address) -> str | None:
         """Return the webhook's id."""
-        return None if address.webhook is None else str(address.webhook.id)
+        return None if address.webhook_id is None else str(address.webhook_id)
 
     async def deliver(self, messages: Sequence[Message]) -> list[Delivery]:
         """POST the messages in one body; anything but a 2xx in time is a failure of all of them.
@@ -91,17 +91,18 @@ class Webhook:
         return [reply for half in halves for reply in await self._post_or_halve(half, deadline)]
 
     async def _post(self, messages: Sequence[Message], timeout_s: float) -> Reply:
-        webhook, now = messages[0].address.webhook, self._clock()
-        assert webhook is not None
+        address, now = messages[0].address, self._clock()
+        assert address.webhook_url is not None
+        assert address.webhook_secret is not None
         body = json.dumps(payload(messages, now), separators=(",", ":"))
         message_id = batch_id(messages)
         headers = {
             "content-type": "application/json",
             "webhook-id": message_id,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": Signer(webhook.secret).sign(message_id, now, body),
+            "webhook-signature": Signer(address.webhook_secret).sign(message_id, now, body),
         }
-        return await post(self._http, webhook.url, body.encode(), headers, timeout_s=timeout_s, now=now)
+        return await post(self._http, address.webhook_url, body.encode(), headers, timeout_s=timeout_s, now=now)
 
 
 def payload(messages: Sequence[Message], now: datetime) -> dict[str, Any]:

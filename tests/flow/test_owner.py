@@ -160,7 +160,7 @@ class Recorder:
         self.begun = asyncio.Event()
 
     def endpoint_of(self, address: Address) -> str:
-        return str(address.webhook and address.webhook.id)
+        return str(address.webhook_id)
 
     async def deliver(self, messages: Sequence[Message]) -> list[Delivery]:
         self.begun.set()

@@ -13,12 +13,11 @@ from geodispatch.channels import Channel, Delivery
 from geodispatch.channels.inbox import Inbox
 from geodispatch.lane import Lanes
 from geodispatch.route import INBOX, choose, hold_until, is_down_for_good
-from geodispatch_db.addresses import Address, Subscription, Webhook
+from geodispatch_db.addresses import Address, Subscription
 from geodispatch_db.breakers import Breaker
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 ENDPOINT = ("webhook", "7")
-WEBHOOK = Webhook(7, "https://app.example/hook", "whsec_")
 UP = Delivery(0.1)
 DOWN = Delivery(0.1, "HTTP 500", is_endpoint_down=True)
 REFUSED = Delivery(0.1, "HTTP 422")
@@ -50,6 +49,10 @@ def test_it_opens_after_a_few_failures_in_a_row_and_not_before() -> None:
 def test_what_went_together_failed_once() -> None:
     assert judged(None, [DOWN] * 100, 100, NOW) == run([DOWN])
     assert judged(None, [DOWN] * 301, 100, NOW) == run([DOWN] * 4)
+
+
+def test_however_many_failed_at_once_it_is_opened_as_by_the_last_one_that_it_takes() -> None:
+    assert judged(None, [DOWN] * 64, 1, NOW) == run([DOWN] * FAILURES_TO_OPEN)
 
 
 def test_one_try_that_got_through_closes_it() -> None:
@@ -156,15 +159,15 @@ BROWSER = Subscription(1, "https://push.example/1", "", "")
 @pytest.mark.parametrize(
     ("address", "queue", "there_are", "name"),
     [
-        (Address(1, webhook=WEBHOOK), "webhook", ALL, "webhook"),
-        (Address(1, webhook=WEBHOOK, mail_address="a@b.example"), "mail", ALL, "mail"),
-        (Address(1, mail_address="a@b.example"), "webhook", ALL, "mail"),  # the webhook was disabled
-        (Address(1, subscriptions=(BROWSER,), mail_address="a@b.example"), "webhook", ALL, "push"),
-        (Address(1, mail_address="a@b.example"), "mail", ("webhook",), "inbox"),  # nobody sends mail
-        (Address(1), "webhook", ALL, "inbox"),
-        (Address(1, webhook=WEBHOOK), "inbox", ALL, "inbox"),  # its owner wished so
-        (Address(1), "inbox", (*ALL, "callback"), "callback"),
-        (Address(1, webhook=WEBHOOK), "webhook", (*ALL, "callback"), "webhook"),
+        (Address(webhook_id=7), "webhook", ALL, "webhook"),
+        (Address(webhook_id=7, mail_address="a@b.example"), "mail", ALL, "mail"),
+        (Address(mail_address="a@b.example"), "webhook", ALL, "mail"),  # the webhook was disabled
+        (Address(subscriptions=(BROWSER,), mail_address="a@b.example"), "webhook", ALL, "push"),
+        (Address(mail_address="a@b.example"), "mail", ("webhook",), "inbox"),  # nobody sends mail
+        (Address(), "webhook", ALL, "inbox"),
+        (Address(webhook_id=7), "inbox", ALL, "inbox"),  # its owner wished so
+        (Address(), "inbox", (*ALL, "callback"), "callback"),
+        (Address(webhook_id=7), "webhook", (*ALL, "callback"), "webhook"),
     ],
 )
 def test_the_queue_says_the_way_and_else_the_first_that_reaches_the_owner(

@@ -18,7 +18,6 @@ from geodispatch import pace
 from geodispatch.pace import Pace, Quota
 from geodispatch.prompt import Delay, Suppression
 from geodispatch.zone import QuietHours, zone_at
-from geodispatch_db.addresses import Address
 from geodispatch_db.copy import microseconds
 from geodispatch_db.prompts import DuePrompt
 
@@ -39,7 +38,6 @@ def due(request_id: int, owner_id: int, **columns: Any) -> DuePrompt:
     """Make a locked prompt of an owner with no wishes who was never asked, in a zone without night."""
     values = {
         "key": uuid4(),
-        "channel": "inbox",
         "attempt_count": 0,
         "due_at": NOW,
         "owner_external_id": f"owner-{owner_id}",
@@ -55,7 +53,6 @@ def due(request_id: int, owner_id: int, **columns: Any) -> DuePrompt:
         "week_max": None,
         "asked_at": [],
         "asked_for": [],
-        "address": Address(owner_id),
     } | columns
     return DuePrompt(1000 * request_id + owner_id, request_id, owner_id, **values)
 

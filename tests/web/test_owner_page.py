@@ -108,6 +108,23 @@ async def test_what_was_wished_elsewhere_is_kept_and_half_a_wish_is_refused(push
         assert faults() == []
 
 
+async def test_an_agency_that_asks_while_the_page_is_open_can_be_muted_at_once(pushing_town: Town) -> None:
+    town = pushing_town
+    async with open_browser([]) as browser:
+        page, faults = await owner_page(town, browser)
+        wishes = page.locator("#wishes")
+        await wishes.get_by_label("Arson").check()  # the form is there, and somebody is at it
+        await expect(wishes.get_by_label("Springfield Police")).to_have_count(0)
+        assert (await town.submit(window=recent_window())).status == 201
+        await wishes.get_by_label("Springfield Police").check()
+        await expect(wishes.get_by_label("Arson")).to_be_checked()
+        await wishes.get_by_role("button", name="Save").click()
+        await expect(wishes).to_contain_text("It counts from this moment on.")
+        reply = await town.call("GET", "preferences", await town.token(OWNER))
+        assert (reply.json["muted_agencies"], reply.json["muted_offences"]) == (["springfield-pd"], ["arson"])
+        assert faults() == []
+
+
 async def test_an_agency_that_was_held_back_can_be_muted(pushing_town: Town) -> None:
     town = pushing_town
     await town.call("PUT", "preferences", await town.token(OWNER), {"week_max": 0})
@@ -216,14 +233,14 @@ async def test_a_click_on_the_notification_opens_its_prompt(pushing_town: Town, 
         prompt_id = (await town.inbox(OWNER))[0]["id"]
 
         await push(page, prompt_id)
-        notification_id, title = await asyncio.wait_for(desktop.titles.get(), 30)
+        notification_id, title = await desktop.next_shown()
         assert title == "Somebody asks for your help"
         await desktop.click(notification_id)
         await expect(prompt).to_be_focused()
         assert faults() == []
 
         await push(page, prompt_id)
-        notification_id, _ = await asyncio.wait_for(desktop.titles.get(), 30)
+        notification_id, _ = await desktop.next_shown()
         await page.goto(f"{town.url}/agency")  # no page for owners is open any more
         async with page.context.expect_page() as opened:
             await desktop.click(notification_id)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from geodispatch.accounts import OwnerCaller
+from geodispatch.authority import Action
 from geodispatch.errors import InvalidInput, NotFound
 from geodispatch.owner import Preferences, PreferencesInput
 from geodispatch.reach import BrowserInput
@@ -66,23 +66,23 @@ async def remove_browser(call: Call) -> Reply:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "preferences", read_preferences, OwnerCaller, reply=Preferences),
+    Route("GET", "preferences", read_preferences, Action.SET_PREFERENCES, reply=Preferences),
     Route(
         "PUT",
         "preferences",
         write_preferences,
-        OwnerCaller,
+        Action.SET_PREFERENCES,
         body=PreferencesInput,
         reply=Preferences,
         errors=BODY_ERRORS,
     ),
-    Route("GET", "push/key", push_key, reply=PushKey),
-    Route("GET", "push/subscriptions", list_browsers, OwnerCaller, reply=BrowserList),
+    Route("GET", "push/key", push_key, Action.READ_PUBLIC, reply=PushKey),
+    Route("GET", "push/subscriptions", list_browsers, Action.SET_PREFERENCES, reply=BrowserList),
     Route(
         "POST",
         "push/subscriptions",
         add_browser,
-        OwnerCaller,
+        Action.SET_PREFERENCES,
         body=BrowserInput,
         status=204,
         errors=(*BODY_ERRORS, NotFound),
@@ -91,7 +91,7 @@ ROUTES: tuple[Route, ...] = (
         "DELETE",
         "push/subscriptions",
         remove_browser,
-        OwnerCaller,
+        Action.SET_PREFERENCES,
         query=BrowserQuery,
         status=204,
         errors=(InvalidInput, NotFound),

@@ -52,6 +52,7 @@ function showWanted() {
 async function load() {
   const token = readToken();
   following.abort();
+  wishes.clear();
   find("#token-form").hidden = token !== null;
   find("#owner-part").hidden = token === null;
   find("#retry").hidden = true;
@@ -66,9 +67,7 @@ async function load() {
     following = new AbortController();
     followInbox(token, () => renew(token, gazette), following.signal);
     await Promise.all([past.load(gazette), notifications.load()]);
-    // Who wished to ask and was held back can be muted, too.
-    const asking = [...prompts, ...past.items].map(({ request: { agency } }) => [agency.slug, agency.name]);
-    await wishes.load(gazette, Object.fromEntries(asking));
+    await wishes.load(gazette, namesOfAgencies(prompts));
   } catch (problem) {
     status.textContent = explain(problem);
     if (problem.status === 401 || problem.status === 403) {
@@ -97,6 +96,12 @@ async function renew(token, gazette) {
   for (const card of cards.values()) card.remove();
   showWanted();
   await past.renew();
+  if (readToken() === token) wishes.addAgencies(namesOfAgencies(prompts));
+}
+
+/** Those who can be muted, as {slug: name}: who asked, and who wished to and was held back. */
+function namesOfAgencies(prompts) {
+  return Object.fromEntries([...prompts, ...past.items].map(({ request: { agency } }) => [agency.slug, agency.name]));
 }
 
 /** What of a prompt can change. */
