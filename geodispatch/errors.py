@@ -137,6 +137,29 @@ class Fault:
     detail: str
 
 
+@dataclass(frozen=True)
+class Span:
+    """A range of characters (Unicode code points) of a text, `stop` not included."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Breach(Fault):
+    """A rule that a request breaks: what was seen, what is allowed, and what would make it pass.
+
+    rule    the rule's stable name, one of `geodispatch.rules.rule.Rule`
+    span    where in the text, if it concerns a text
+    """
+
+    rule: str
+    seen: str
+    limit: str
+    remedy: str
+    span: Span | None = None
+
+
 @dataclass
 class InvalidInput(GeodispatchError):
     """An input that does not have the form asked for."""
@@ -156,7 +179,7 @@ class InvalidInput(GeodispatchError):
 class RulesBroken(GeodispatchError):
     """A request in the right form that the rules do not allow; every rule it breaks, at once."""
 
-    faults: tuple[Fault, ...]
+    faults: tuple[Breach, ...]
 
     def __str__(self) -> str:
         return "; ".join(fault.detail for fault in self.faults)
@@ -209,6 +232,16 @@ class AgencyExists(GeodispatchError):
 
     def __str__(self) -> str:
         return f"there is already an agency {self.slug!r}"
+
+
+@dataclass
+class JurisdictionExists(GeodispatchError):
+    """The slug is taken."""
+
+    slug: str
+
+    def __str__(self) -> str:
+        return f"there is already a jurisdiction {self.slug!r}; one never changes, so give the new one another slug"
 
 
 @dataclass

@@ -172,6 +172,7 @@ class Request(BaseModel):
     expires_at: datetime
     closed_at: datetime | None
     close_reason: CloseReason | None
+    rule_version: int = Field(description="the version of the rules that admitted it")
 
 
 def request_of_row(row: Any) -> Request:
@@ -191,4 +192,5 @@ def request_of_row(row: Any) -> Request:
         expires_at=row["expires_at"],
         closed_at=row["closed_at"],
         close_reason=row["close_reason"],
+        rule_version=row["rule_version"],
     )

@@ -12,19 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from time import perf_counter
-from typing import Any
 from uuid import UUID
 
-import asyncpg
 import numpy as np
 
-from geodispatch import preview as previews
 from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, OwnerCaller, Role, hash_key
 from geodispatch.camera_feed import CameraFeed
 from geodispatch.clock import utc_now
@@ -33,9 +30,7 @@ from geodispatch.database import Database, open_database
 from geodispatch.errors import (
     AlreadyAnswered,
     AnswerWithdrawn,
-    Fault,
     IdempotencyKeyReused,
-    InvalidGeofence,
     InvalidInput,
     NotFound,
     RequestNotOpen,
@@ -43,27 +38,30 @@ from geodispatch.errors import (
     Unavailable,
     UnknownKey,
 )
+from geodispatch.estimate import Estimates
 from geodispatch.fan_out import FanOut
-from geodispatch.geofence import Geofence
+from geodispatch.grounds import Grounds
 from geodispatch.inbox_feed import InboxFeed
 from geodispatch.index import CameraIndex
+from geodispatch.jurisdictions import Jurisdictions
+from geodispatch.lookup import Lookup
 from geodispatch.metrics import MATCH_DURATION, PROMPTS_QUEUED
 from geodispatch.owner import Owners, answer_of_row
 from geodispatch.pace import Pace
-from geodispatch.policy import Rules, check_fence, check_submission
-from geodispatch.preview import Preview, Violation
+from geodispatch.preview import Preview, PreviewInput, Violation
 from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
 from geodispatch.queue_level import measure_queue
 from geodispatch.reach import Reach
 from geodispatch.registry import Registry
 from geodispatch.request import CloseReason, Request, Submission, request_of_row
+from geodispatch.rule_versions import RuleVersions
+from geodispatch.rules.draft import Draft, check_draft
+from geodispatch.rules.fence import DrawnFence, read_fence
 from geodispatch.settings import Settings
-from geodispatch_db import accounts, addresses, cameras, density, inboxes, owners, prompts, requests
+from geodispatch_db import accounts, addresses, cameras, inboxes, owners, prompts, requests
 from geodispatch_db.notice import Notice
 
 _INBOX_COUNT = 200
-_FENCE_VERTICES_MAX = 500  # what is still worth measuring to say which rules it breaks
-_FENCE_MEMBERS = frozenset({"type", "coordinates", "bbox"})
 _IDEMPOTENCY_KEY_MAX = 255
 
 
@@ -71,12 +69,15 @@ _IDEMPOTENCY_KEY_MAX = 255
 class Service:
     """What agencies, owners and the public can do. `open_service` gives one.
 
-    `registry` has what the operator can do, `owners` what owners wish and were asked.
+    `registry`, `jurisdictions` and `rule_versions` have what the operator can do, `owners` what owners wish and were
+    asked.
     """
 
     settings: Settings
     database: Database
     registry: Registry
+    jurisdictions: Jurisdictions
+    rule_versions: RuleVersions
     owners: Owners
     feed: CameraFeed
     inboxes: InboxFeed
@@ -84,7 +85,9 @@ class Service:
     clock: Callable[[], datetime]
     fan_out: FanOut
     closings: Closings
-    rules: Rules = field(default_factory=Rules)
+    keys: Lookup[bytes, accounts.KeyHolder]
+    grounds: Grounds
+    estimates: Estimates
 
     @property
     def index(self) -> CameraIndex:
@@ -100,9 +103,7 @@ class Service:
         """
         if key is None:
             raise UnknownKey
-        async with self.database.connection() as connection:
-            holder = await accounts.find_key_holder(connection, hash_key(key))
-        match holder:
+        match await self.keys(hash_key(key)):
             case accounts.KeyHolder(
                 holder=Holder.AGENCY, agency_id=int(agency_id), member_id=int(member_id), role=str(role)
             ):
@@ -115,67 +116,87 @@ class Service:
 
     # ---- requests
 
-    async def preview(self, fence: Mapping[str, Any]) -> Preview:
-        """Tell what a fence measures, which rules it breaks, and roughly how many owners it reaches.
+    async def preview(self, caller: AgencyCaller, given: PreviewInput) -> Preview:
+        """Tell which rules a request breaks that is being written, what its fence measures, and how many it reaches.
+
+        What is not there yet is not judged. The band depends on the fence alone, so it is told whatever else is wrong.
 
         Errors: InvalidInput with where in the fence.
         """
-        geofence = parse_fence(fence)
-        faults = check_fence(geofence, self.rules)
-        band, note = (None, None) if faults else await self._band(geofence)
+        draft = draft_of(given)
+        ground, mark = await self.grounds.for_preview(caller.agency_id, given.case_number)
+        breaches = check_draft(draft, ground, mark.case_request_count, self.clock())
+        band, note, fence = None, None, draft.fence
+        if fence is not None and not any(breach.pointer.startswith("/fence") for breach in breaches):
+            band, note = await self.estimates.band(fence.geofence, mark.epoch)
         return Preview(
-            area_m2=geofence.area_m2,
-            vertex_count=geofence.vertex_count,
+            area_m2=None if fence is None else fence.area_m2,
+            vertex_count=None if fence is None else fence.geofence.vertex_count,
             band=band,
             band_note=note,
-            allowed=not faults,
-            violations=[Violation(pointer=fault.pointer, detail=fault.detail) for fault in faults],
+            allowed=not breaches,
+            violations=[Violation.of(breach) for breach in breaches],
+            rule_version=ground.version,
         )
 
     async def submit(self, caller: AgencyCaller, submission: Submission, *, idempotency_key: str) -> Request:
         """Publish a request and queue one prompt for each owner inside its fence, in one transaction.
 
-        The same key with the same submission returns the same request, however often.
+        The same key with the same submission returns the same request, however often. All submissions of an agency are
+        judged one after the other, each by what those before it published.
 
         Errors: NotAllowed, InvalidInput, RulesBroken, IdempotencyKeyReused.
         """
         caller.require_requester()
         if not (0 < len(idempotency_key) <= _IDEMPOTENCY_KEY_MAX and idempotency_key.isprintable()):
             raise InvalidInput.at("Idempotency-Key", f"1 to {_IDEMPOTENCY_KEY_MAX} printable characters")
-        geofence = parse_fence(submission.fence)
-        fence = geofence.to_geojson()
-        now = self.clock()
-        new = requests.NewRequest(
-            agency_id=caller.agency_id,
-            member_id=caller.member_id,
-            idempotency_key=idempotency_key,
-            body_sha256=submission.sha256(fence),
-            case_number=submission.case_number,
-            offence=submission.offence,
-            body=submission.text,
-            contact_name=submission.contact.name,
-            contact_email=submission.contact.email,
-            window_start=submission.window.start,
-            window_end=submission.window.end,
-            fence=fence,
-            area_m2=geofence.area_m2,
-            opened_at=now,
-            expires_at=now + timedelta(days=self.settings.request_days),
-        )
-        async with self.database.connection() as connection:
-            # A repeat is answered as it was, though its window may have grown too old for the rules meanwhile.
+        draft = draft_of(submission)
+        if draft.fence is None:
+            ground, mark = await self.grounds.for_preview(caller.agency_id, submission.case_number)
+            raise RulesBroken(check_draft(draft, ground, mark.case_request_count, self.clock()))
+        fence = draft.fence.geofence.to_geojson()
+        body_sha256 = submission.sha256(fence)
+        async with self.database.transaction() as connection:
+            await accounts.lock_agency(connection, caller.agency_id)
+            # A repeat is answered as it was, though the rules may have changed meanwhile, and its window grown too old.
             earlier = await requests.find_by_idempotency_key(connection, caller.agency_id, idempotency_key)
-            if earlier is None:
-                if faults := check_submission(submission, geofence, now, self.rules):
-                    raise RulesBroken(faults)
-                if (request := await self._open_request(connection, new, geofence)) is not None:
-                    return request
-                earlier = await requests.find_by_idempotency_key(connection, caller.agency_id, idempotency_key)
-                assert earlier is not None
-            request_id, body_sha256 = earlier
-            if body_sha256 != new.body_sha256:
-                raise IdempotencyKeyReused(request_id)
-            return request_of_row(await requests.find(connection, request_id))
+            if earlier is not None:
+                request_id, earlier_sha256 = earlier
+                if earlier_sha256 != body_sha256:
+                    raise IdempotencyKeyReused(request_id)
+                return request_of_row(await requests.find(connection, request_id))
+            now = self.clock()
+            ground, mark = await self.grounds.for_submission(connection, caller.agency_id, submission.case_number)
+            if breaches := check_draft(draft, ground, mark.case_request_count, now):
+                raise RulesBroken(breaches)
+            started = perf_counter()
+            camera_id = self.index.match(draft.fence.geofence)
+            MATCH_DURATION.observe(perf_counter() - started)
+            request_id = await requests.insert(
+                connection,
+                requests.NewRequest(
+                    agency_id=caller.agency_id,
+                    member_id=caller.member_id,
+                    idempotency_key=idempotency_key,
+                    body_sha256=body_sha256,
+                    case_number=submission.case_number,
+                    offence=submission.offence,
+                    body=submission.text,
+                    contact_name=submission.contact.name,
+                    contact_email=submission.contact.email,
+                    window_start=submission.window.start,
+                    window_end=submission.window.end,
+                    fence=fence,
+                    area_m2=draft.fence.area_m2,
+                    opened_at=now,
+                    expires_at=now + timedelta(days=self.settings.request_days),
+                    rule_version=ground.version,
+                ),
+            )
+            queued_count = await self.fan_out.begin(connection, request_id, camera_id, now, submission.offence)
+            request = request_of_row(await requests.find(connection, request_id))
+        PROMPTS_QUEUED.inc(queued_count)
+        return request
 
     async def find_request(self, caller: AgencyCaller, request_id: int) -> Request:
         """Return a request of the caller's agency.
@@ -273,45 +294,22 @@ class Service:
             await addresses.opt_out(connection, owner_id, self.clock())
             await prompts.take_back(connection, owner_id)
 
-    async def _band(self, fence: Geofence) -> tuple[str | None, str | None]:
-        if not previews.can_draw():
-            return None, previews.NO_OPENDP
-        async with self.database.connection() as connection:
-            epoch = await density.newest_epoch(connection)
-            if epoch is None:
-                return None, previews.NO_EPOCH
-            shares = previews.covered_shares(fence, epoch.resolution)
-            return previews.band_of(shares, await density.of_cells(connection, epoch, list(shares))), None
 
-    async def _open_request(
-        self, connection: asyncpg.Connection, new: requests.NewRequest, fence: Geofence
-    ) -> Request | None:
-        started = perf_counter()
-        camera_id = self.index.match(fence)
-        MATCH_DURATION.observe(perf_counter() - started)
-        async with connection.transaction():
-            request_id = await requests.insert(connection, new)
-            if request_id is None:
-                return None
-            queued_count = await self.fan_out.begin(connection, request_id, camera_id, new.opened_at, new.offence)
-            request = request_of_row(await requests.find(connection, request_id))
-        PROMPTS_QUEUED.inc(queued_count)
-        return request
+def draft_of(given: Submission | PreviewInput) -> Draft:
+    """Return what the rules look at of a request, whole or being written.
 
-
-def parse_fence(fence: Mapping[str, Any]) -> Geofence:
-    """Read the fence of a request: a GeoJSON Polygon, and nothing beside it that would be lost or made public.
-
-    Errors: InvalidInput with where in the request's body.
+    Errors: InvalidInput with where in the fence.
     """
-    if fence.get("type") != "Polygon":
-        raise InvalidInput.at("/fence/type", f"a request's fence is a Polygon, not {json.dumps(fence.get('type'))}")
-    if unknown := sorted(fence.keys() - _FENCE_MEMBERS):
-        raise InvalidInput(tuple(Fault(f"/fence/{name}", "Extra inputs are not permitted") for name in unknown))
-    try:
-        return Geofence.parse(fence, max_vertices=_FENCE_VERTICES_MAX)
-    except InvalidGeofence as error:
-        raise InvalidInput.at(f"/fence{error.where}", str(error)) from error
+    geofence, unreadable = (None, ()) if given.fence is None else read_fence(given.fence)
+    return Draft(
+        fence=None if geofence is None else DrawnFence(geofence),
+        unreadable=unreadable,
+        window=given.window,
+        offence=given.offence,
+        case_number=given.case_number,
+        contact_name=None if given.contact is None else given.contact.name,
+        text=given.text,
+    )
 
 
 @asynccontextmanager
@@ -340,6 +338,8 @@ async def open_service(
             settings,
             database,
             Registry(database, clock),
+            Jurisdictions(database, clock),
+            RuleVersions(database, clock),
             Owners(database, clock),
             feed,
             inbox_feed,
@@ -347,7 +347,15 @@ async def open_service(
             clock,
             FanOut(Pace.of(settings), settings.fan_out_part_count, np.random.default_rng()),
             Closings(database, clock, timedelta(days=settings.prompt_keep_days)),
+            Lookup(partial(_find_key_holders, database)),
+            Grounds(database, clock),
+            Estimates(database),
         )
+
+
+async def _find_key_holders(database: Database, key_sha256: Collection[bytes]) -> dict[bytes, accounts.KeyHolder]:
+    async with database.connection() as connection:
+        return await accounts.find_key_holders(connection, key_sha256)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

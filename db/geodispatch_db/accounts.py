@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import asyncpg
@@ -34,6 +35,11 @@ async def find_agency(connection: asyncpg.Connection, slug: str) -> int | None:
     return found
 
 
+async def lock_agency(connection: asyncpg.Connection, agency_id: int) -> None:
+    """Hold an agency until the transaction ends."""
+    await connection.execute(_SQL["lock_agency"], agency_id)
+
+
 async def add_member(connection: asyncpg.Connection, agency_id: int, name: str, role: str) -> int:
     """Add a member and return the id."""
     return int(await connection.fetchval(_SQL["insert_member"], agency_id, name, role))
@@ -56,7 +62,10 @@ async def revoke_key(connection: asyncpg.Connection, key_sha256: bytes) -> bool:
     return await connection.fetchval(_SQL["revoke_access_key"], key_sha256) is not None
 
 
-async def find_key_holder(connection: asyncpg.Connection, key_sha256: bytes) -> KeyHolder | None:
-    """Return whose key this is; None if it is unknown or revoked."""
-    row = await connection.fetchrow(_SQL["key_holder"], key_sha256)
-    return row and KeyHolder(row["holder"], row["agency_id"], row["member_id"], row["owner_id"], row["role"])
+async def find_key_holders(connection: asyncpg.Connection, key_sha256: Collection[bytes]) -> dict[bytes, KeyHolder]:
+    """Return whose keys these are, without those that are unknown or revoked."""
+    rows = await connection.fetch(_SQL["key_holders"], key_sha256)
+    return {
+        row["hash"]: KeyHolder(row["holder"], row["agency_id"], row["member_id"], row["owner_id"], row["role"])
+        for row in rows
+    }

@@ -35,12 +35,15 @@ class NewRequest:
     area_m2: float
     opened_at: datetime
     expires_at: datetime
+    rule_version: int
 
 
-async def insert(connection: asyncpg.Connection, request: NewRequest) -> int | None:
-    """Open a request and return its id; None if the agency used this idempotency key before."""
-    inserted: int | None = await connection.fetchval(_SQL["insert_request"], *vars(request).values())
-    return inserted
+async def insert(connection: asyncpg.Connection, request: NewRequest) -> int:
+    """Open a request and return its id.
+
+    Wants: the agency is held, and has not used this idempotency key before.
+    """
+    return int(await connection.fetchval(_SQL["insert_request"], *vars(request).values()))
 
 
 async def find_by_idempotency_key(

@@ -43,13 +43,23 @@ def run(work: Coroutine[Any, Any, None], *, until_stopped: bool = False) -> None
 
 def with_registry(act: Callable[[Any], Awaitable[None]]) -> None:
     """Run what acts through the registry of the database that the settings name."""
-    from geodispatch.clock import utc_now
+
+    async def work(database: Any) -> None:
+        from geodispatch.clock import utc_now
+        from geodispatch.registry import Registry
+
+        await act(Registry(database, utc_now))
+
+    with_database(work)
+
+
+def with_database(act: Callable[[Any], Awaitable[None]]) -> None:
+    """Run what acts on the database that the settings name."""
     from geodispatch.database import open_database
-    from geodispatch.registry import Registry
     from geodispatch.settings import Settings
 
     async def work() -> None:
         async with open_database(Settings.read()) as database:
-            await act(Registry(database, utc_now))
+            await act(database)
 
     run(work())

@@ -107,10 +107,11 @@ async def size(connection: asyncpg.Connection) -> dict[str, int]:
 
 NEXT_REQUEST = """
 insert into request (id, agency_id, member_id, idempotency_key, body_sha256, case_number, offence, body, contact_name,
-                     contact_email, window_start, window_end, fence, area_m2, state, opened_at, expires_at)
+                     contact_email, window_start, window_end, fence, area_m2, state, opened_at, expires_at,
+                   rule_version)
 overriding system value
 select $1, agency_id, member_id, $1::bigint::text, body_sha256, case_number, offence, body, contact_name, contact_email,
-       window_start, window_end, fence, area_m2, 'open', $2, $3
+       window_start, window_end, fence, area_m2, 'open', $2, $3, 1
 from request where id = 1
 """
 

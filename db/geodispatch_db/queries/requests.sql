@@ -1,11 +1,12 @@
 -- name: insert_request
--- Open a request; no row where the agency has used this idempotency key before.
+-- Open a request.
 -- $1 agency, $2 member, $3 idempotency key, $4 SHA-256 of the submission, $5 case number, $6 offence, $7 body,
--- $8 contact name, $9 contact email, $10 window start, $11 window end, $12 fence, $13 area_m2, $14 opened at, $15 expires at
+-- $8 contact name, $9 contact email, $10 window start, $11 window end, $12 fence, $13 area_m2, $14 opened at, $15 expires at,
+-- $16 version of the rules that admitted it
 insert into request (agency_id, member_id, idempotency_key, body_sha256, case_number, offence, body, contact_name,
-                     contact_email, window_start, window_end, fence, area_m2, state, opened_at, expires_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'open', $14, $15)
-on conflict (agency_id, idempotency_key) do nothing
+                     contact_email, window_start, window_end, fence, area_m2, state, opened_at, expires_at,
+                     rule_version)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'open', $14, $15, $16)
 returning id;
 
 -- name: request_by_idempotency_key

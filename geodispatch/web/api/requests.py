@@ -43,8 +43,8 @@ class CloseInput(BaseModel):
 
 
 async def preview(call: Call) -> Reply:
-    """Measure a fence, check it against the rules and estimate how many owners it reaches, as a band."""
-    return Reply(await call.service.preview(call.body.fence))
+    """Check what there is of a request against all rules, measure its fence and estimate how many owners it reaches."""
+    return Reply(await call.service.preview(call.caller, call.body))
 
 
 async def submit(call: Call) -> Reply:

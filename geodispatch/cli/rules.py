@@ -1,0 +1,141 @@
+"""The rules that bind requests, and how they become stricter."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from geodispatch.cli.run import out, with_database
+from geodispatch.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from geodispatch.rule_versions import RuleVersions
+
+app = typer.Typer(no_args_is_help=True, help="The rules that bind requests; an operator can only tighten them.")
+
+Reason = Annotated[str, typer.Option(help="Why, in words that are kept with the version.")]
+
+
+@app.command("show")
+def show_rules() -> None:
+    """Print the version in force, its limits, and all tightenings with their numbers."""
+
+    async def act(versions: RuleVersions) -> None:
+        newest = await versions.newest()
+        out.print(f"version {newest.version}, entered {_moment(newest.entered_at)}: {newest.reason}", markup=False)
+        for name, value in newest.document.limits.model_dump(mode="json").items():
+            out.print(f"  {name} = {_value(value)}", markup=False)
+        table = Table("number", "offence", "agency", "jurisdiction", "limits", "from", "until")
+        for number, tightening in enumerate(newest.document.tightenings, start=1):
+            limits = tightening.limits.model_dump(mode="json", exclude_none=True)
+            table.add_row(
+                str(number),
+                tightening.offence or "all",
+                tightening.agency or "all",
+                tightening.jurisdiction or "all",
+                ", ".join(f"{name} = {_value(value)}" for name, value in limits.items()),
+                _moment(tightening.from_at),
+                _moment(tightening.until_at) if tightening.until_at else "",
+            )
+        out.print(table if newest.document.tightenings else "no tightenings")
+
+    _with_rule_versions(act)
+
+
+@app.command("list")
+def list_rules() -> None:
+    """Print every version there was."""
+
+    async def act(versions: RuleVersions) -> None:
+        table = Table("version", "entered", "reason", "tightenings")
+        for version in await versions.list_all():
+            count = len(version.document.tightenings)
+            table.add_row(str(version.version), _moment(version.entered_at), version.reason, str(count))
+        out.print(table)
+
+    _with_rule_versions(act)
+
+
+@app.command("tighten")
+def tighten_rules(
+    limits: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="Such as area_max_m2=500000.")],
+    reason: Reason,
+    offence: Annotated[str | None, typer.Option(help="Only requests about this offence.")] = None,
+    agency: Annotated[str | None, typer.Option(help="Only this agency's.")] = None,
+    jurisdiction: Annotated[str | None, typer.Option(help="Only fences that touch this area, whoever draws.")] = None,
+    from_at: Annotated[datetime | None, typer.Option("--from", help="UTC; left out, from now on.")] = None,
+    until_at: Annotated[datetime | None, typer.Option("--until", help="UTC; left out, until lifted.")] = None,
+) -> None:
+    """Enter a version with stricter limits. offences_refused takes a list: offences_refused=theft,vandalism."""
+
+    async def act(versions: RuleVersions) -> None:
+        from pydantic import ValidationError
+
+        from geodispatch.rules.limits import Tightening
+
+        given = {
+            "limits": dict(_limit(text) for text in limits),
+            "offence": offence,
+            "agency": agency,
+            "jurisdiction": jurisdiction,
+            "from_at": _utc(from_at) or versions.clock(),
+            "until_at": _utc(until_at),
+        }
+        try:
+            tightening = Tightening.model_validate(given)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise InvalidInput.at("".join(f"/{step}" for step in first["loc"]), first["msg"]) from error
+        entered = await versions.tighten(tightening, reason)
+        number = len(entered.document.tightenings)
+        out.print(f"version {entered.version}: tightening {number} holds from {_moment(tightening.from_at)}")
+
+    _with_rule_versions(act)
+
+
+@app.command("lift")
+def lift_rules(
+    number: Annotated[int, typer.Argument(help="Of the tightening, as `rules show` has it.")],
+    reason: Reason,
+    until_at: Annotated[datetime | None, typer.Option("--until", help="UTC; left out, it ends now.")] = None,
+) -> None:
+    """Enter a version in which a tightening ends."""
+
+    async def act(versions: RuleVersions) -> None:
+        end = _utc(until_at) or versions.clock()
+        entered = await versions.lift(number, end, reason)
+        out.print(f"version {entered.version}: tightening {number} ends at {_moment(end)}")
+
+    _with_rule_versions(act)
+
+
+def _with_rule_versions(act: Any) -> None:
+    async def work(database: Any) -> None:
+        from geodispatch.clock import utc_now
+        from geodispatch.rule_versions import RuleVersions
+
+        await act(RuleVersions(database, utc_now))
+
+    with_database(work)
+
+
+def _limit(text: str) -> tuple[str, str | list[str]]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InvalidInput.at(name, "write NAME=VALUE, such as area_max_m2=500000")
+    return name, value.split(",") if name == "offences_refused" else value
+
+
+def _value(value: Any) -> str:
+    return ",".join(sorted(value)) or "none" if isinstance(value, list) else str(value)
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    return at and at.replace(tzinfo=UTC)
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
