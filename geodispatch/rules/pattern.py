@@ -116,6 +116,7 @@ class PatternSet:
             elif first.isupper():
                 patterns = (*patterns, *self._starting["A"])
             for pattern in patterns:
-                if not pattern.needs or not pattern.needs.isdisjoint(words):
-                    if (found := pattern.regex.match(text, start)) is not None:
-                        yield from pattern.judge(text, found)
+                if pattern.needs and pattern.needs.isdisjoint(words):
+                    continue
+                if (found := pattern.regex.match(text, start)) is not None:
+                    yield from pattern.judge(text, found)
