@@ -29,6 +29,9 @@ _FAULTS = {
     "agency_day_quota": Fault("day_quota", "a number of owners, at least one"),
     "agency_slug_form": Fault("slug", "up to 64 lower case letters and digits, in words joined by hyphens"),
     "agency_name_length": Fault("name", "1 to 200 characters"),
+    "jurisdiction_slug_form": Fault("slug", "up to 64 lower case letters and digits, in words joined by hyphens"),
+    "jurisdiction_name_length": Fault("name", "1 to 200 characters"),
+    "rule_version_reason_length": Fault("reason", "3 to 500 characters"),
     "member_name_length": Fault("name", "1 to 200 characters"),
 }
 

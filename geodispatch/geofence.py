@@ -71,6 +71,11 @@ class Geofence:
         return int(self.rings.lon_e7.size)
 
     @property
+    def ring_count(self) -> int:
+        """How many rings there are, shells and holes."""
+        return int(self.rings.ring_start.size) - 1
+
+    @property
     def part_count(self) -> int:
         """How many polygons there are."""
         return len(shapely.get_parts(self.geometry))
@@ -78,7 +83,7 @@ class Geofence:
     @property
     def hole_count(self) -> int:
         """How many rings are holes."""
-        return int(self.rings.ring_start.size) - 1 - self.part_count
+        return self.ring_count - self.part_count
 
     @property
     def bounds_e7(self) -> tuple[int, int, int, int]:
@@ -114,10 +119,9 @@ class Geofence:
 
         Cost:   10 us for a fence of ten vertices: PROJ walks a small ring once for both.
         """
-        if self.rings.ring_start.size > 2 or not _is_measurable(self.geometry):
+        if self.ring_count > 1 or not _is_measurable(self.geometry):
             return self.area_m2, self.perimeter_m
-        lon, lat = shapely.get_coordinates(self.geometry)[:-1].T
-        area_m2, perimeter_m = _WGS84.polygon_area_perimeter(lon.copy(), lat.copy())
+        area_m2, perimeter_m = _WGS84.polygon_area_perimeter(self.rings.lon_e7 / 1e7, self.rings.lat_e7 / 1e7)
         return abs(float(area_m2)), float(perimeter_m)
 
     def to_geojson(self) -> dict[str, Any]:

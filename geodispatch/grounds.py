@@ -21,7 +21,7 @@ from geodispatch.lookup import Lookup
 from geodispatch.rules.draft import Ground
 from geodispatch.rules.jurisdiction import Jurisdiction, Territory
 from geodispatch.rules.limits import RuleDocument
-from geodispatch.rules.overlap import EarlierFence
+from geodispatch.rules.overlap import EarlierFence, EarlierFences
 from geodispatch_db import grounds, jurisdictions, rule_versions
 from geodispatch_db.grounds import Mark
 
@@ -91,11 +91,11 @@ class Grounds:
         since = self._clock() - timedelta(days=rules.document.overlap_days_max)
         if kept is not None and kept.mark.rule_version == mark.rule_version:
             # A longer look back needs another version of the rules; otherwise there are only newer ones to be read.
-            earlier = [fence for fence in kept.ground.earlier if fence.opened_at > since]
+            earlier = [fence for fence in kept.ground.earlier.fences if fence.opened_at > since]
             read_to = kept.mark.newest_request_id
         else:
             earlier, read_to = [], 0
-        rows = await grounds.earlier_fences(connection, agency_id, read_to, since)
+        earlier += [_earlier(row) for row in await grounds.earlier_fences(connection, agency_id, read_to, since)]
         if kept is not None and kept.mark.jurisdiction_change_count == mark.jurisdiction_change_count:
             territory = kept.ground.territory
         else:
@@ -107,10 +107,10 @@ class Grounds:
             document=rules.document,
             named=rules.named,
             territory=territory,
-            earlier=earlier + [_earlier(row) for row in rows],
+            earlier=EarlierFences(earlier),
         )
         # Rows may have been read that are newer than the mark, and would then be read again.
-        newest = max((fence.request_id for fence in ground.earlier), default=0)
+        newest = max((fence.request_id for fence in earlier), default=0)
         mark = replace(mark, newest_request_id=max(mark.newest_request_id, newest))
         self._kept[agency_id] = _Kept(mark, ground)
         if len(self._kept) > _AGENCIES_KEPT_COUNT:

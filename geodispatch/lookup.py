@@ -7,7 +7,7 @@ Under load, when queries cost most, many share one; alone, a question waits for 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -19,7 +19,7 @@ class Lookup(Generic[Key, Found]):
 
     def __init__(self, find: Callable[[list[Key]], Awaitable[Mapping[Key, Found]]]) -> None:
         self._find = find
-        self._waiting: dict[Key, asyncio.Future[Found | None]] = {}
+        self._waiting: dict[Key, list[asyncio.Future[Found | None]]] = {}
         self._asking: asyncio.Task[None] | None = None
 
     async def __call__(self, key: Key) -> Found | None:
@@ -27,12 +27,11 @@ class Lookup(Generic[Key, Found]):
 
         Errors: those of the function.
         """
-        answer = self._waiting.get(key)
-        if answer is None:
-            answer = self._waiting[key] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Found | None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, []).append(answer)
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask(), name="lookup")
-        return await asyncio.shield(answer)  # others may wait for it, too
+        return await answer
 
     async def _ask(self) -> None:
         try:
@@ -41,15 +40,21 @@ class Lookup(Generic[Key, Found]):
                 try:
                     found = await self._find(list(asked))
                 except Exception as error:
-                    for answer in asked.values():
+                    for answer in _open(asked):
                         answer.set_exception(error)
-                        answer.exception()  # whoever asked may have gone meanwhile
+                        answer.exception()  # whoever asked may go before it is told
                 except asyncio.CancelledError:
-                    for answer in asked.values():
+                    for answer in _open(asked):
                         answer.cancel()
                     raise
                 else:
-                    for key, answer in asked.items():
-                        answer.set_result(found.get(key))
+                    for key, answers in asked.items():
+                        for answer in _open({key: answers}):
+                            answer.set_result(found.get(key))
         finally:
             self._asking = None
+
+
+def _open(asked: Mapping[Key, list[asyncio.Future[Found | None]]]) -> Iterator[asyncio.Future[Found | None]]:
+    """Yield what is still waited for: a caller may have been cancelled."""
+    return (answer for answers in asked.values() for answer in answers if not answer.done())

@@ -18,7 +18,6 @@ from typing import Annotated, NamedTuple, Self
 import h3.api.basic_int as h3
 import numpy as np
 import numpy.typing as npt
-import shapely
 from pydantic import BaseModel, Field, StringConstraints
 
 from geodispatch.errors import Breach
@@ -179,7 +178,7 @@ def disk_around(fence: Geofence, resolution: int) -> Disk:
 
     Cost: 5 us where the disk was asked for before, else 5 us a cell.
     """
-    west, south, east, north = (bound / 1e7 for bound in fence.bounds_e7)
+    west, south, east, north = fence.geometry.bounds
     lon, lat = (west + east) / 2, (south + north) / 2
     # From the middle to a corner of the box, in degrees of latitude, by the parallel where it is widest.
     widest = math.cos(math.radians(min(abs(south), abs(north)) if south * north > 0 else 0.0))
@@ -226,14 +225,7 @@ def covered_shares(fence: Geofence, disk: Disk) -> npt.NDArray[np.float64]:
     Cost: 20 us for a request's fence.
     """
     share = np.empty(len(disk.cells))
-    rings = [
-        np.asarray(ring.coords)[:-1]
-        for part in shapely.get_parts(shapely.orient_polygons(fence.geometry))
-        for ring in (part.exterior, *part.interiors)
-    ]
-    ring_start = np.cumsum([0, *map(len, rings)])
-    lon, lat = np.concatenate(rings).T
-    cover_cells(lon.copy(), lat.copy(), ring_start, disk.corner_lon, disk.corner_lat, disk.corner_start, share)
+    cover_cells(fence.rings, disk.corner_lon, disk.corner_lat, disk.corner_start, share)
     return share
 
 

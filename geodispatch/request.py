@@ -73,9 +73,9 @@ class Offence(StrEnum):
 
 
 def _check_line(text: str) -> str:
-    for character in text:
-        if not character.isprintable():
-            raise ValueError(f"contains the control character U+{ord(character):04X}")
+    if not text.isprintable():
+        character = next(character for character in text if not character.isprintable())
+        raise ValueError(f"contains the control character U+{ord(character):04X}")
     return text
 
 

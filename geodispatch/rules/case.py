@@ -10,7 +10,7 @@ from geodispatch.rules.rule import Rule
 
 _POINTER = "/case_number"
 _PLACEHOLDER = re.compile(
-    r"[0x ]*|n\W*a|none|no (case|number)|tb[ad]|unknown|pending|later|test|not applicable", re.IGNORECASE
+    r"[0x ]*|n\W*a|none|no (case|number)|tb[ad]|unknown|pending|test|not applicable", re.IGNORECASE
 )
 _SIGNS = re.compile(r"[\W_]+")
 

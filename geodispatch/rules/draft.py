@@ -14,7 +14,7 @@ from geodispatch.rules.fence import DrawnFence, check_fence
 from geodispatch.rules.jurisdiction import Jurisdiction, Territory, check_territory
 from geodispatch.rules.limits import Limits, RuleDocument, Scope
 from geodispatch.rules.offence import check_offence
-from geodispatch.rules.overlap import EarlierFence, check_overlap
+from geodispatch.rules.overlap import EarlierFences, check_overlap
 from geodispatch.rules.text import check_text
 from geodispatch.rules.window import check_window
 from geodispatch.zone import zone_at, zone_named
@@ -48,7 +48,7 @@ class Ground:
     document: RuleDocument
     named: Sequence[Jurisdiction]
     territory: Territory
-    earlier: Sequence[EarlierFence]
+    earlier: EarlierFences
 
 
 def check_draft(draft: Draft, ground: Ground, case_request_count: int, now: datetime) -> tuple[Breach, ...]:
@@ -84,8 +84,9 @@ def limits_for(draft: Draft, ground: Ground, now: datetime) -> Limits:
 
 def _zone(draft: Draft, ground: Ground) -> tzinfo:
     """Return the zone of the fence, else of the jurisdiction, which may lie in several."""
-    place = ground.territory.place
-    if draft.fence is not None:
-        west, south, _, _ = draft.fence.geofence.bounds_e7
-        place = west / 1e7, south / 1e7
+    if draft.fence is None:
+        place = ground.territory.place
+    else:
+        rings = draft.fence.geofence.rings
+        place = rings.lon_e7[0] / 1e7, rings.lat_e7[0] / 1e7
     return UTC if place is None else zone_named(zone_at(*place), "UTC")

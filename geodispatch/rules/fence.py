@@ -80,7 +80,7 @@ def check_fence(fence: DrawnFence, limits: Limits) -> tuple[Breach, ...]:
     geofence, breaches = fence.geofence, []
     if geofence.vertex_count > limits.vertices_max:
         breaches.append(_too_many_vertices(geofence.vertex_count, limits.vertices_max))
-    if geofence.hole_count or geofence.part_count > 1:
+    if geofence.ring_count > 1:
         what = "holes" if geofence.hole_count else "several parts"
         breaches.append(
             Breach(

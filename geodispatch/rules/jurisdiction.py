@@ -50,7 +50,7 @@ class Territory:
         shapely.prepare(area)
         return area
 
-    @property
+    @cached_property
     def place(self) -> tuple[float, float] | None:
         """A longitude and latitude inside; None without jurisdictions."""
         if not self.jurisdictions:

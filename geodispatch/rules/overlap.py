@@ -14,7 +14,7 @@ much is measured.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -42,19 +42,27 @@ class EarlierFence:
     geometry: Any
 
 
-def check_overlap(
-    fence: Geofence, earlier: Sequence[EarlierFence], now: datetime, limits: Limits
-) -> tuple[Breach, ...]:
+class EarlierFences:
+    """All of them, with a tree over them: most are nowhere near, and need not be looked at."""
+
+    def __init__(self, fences: Sequence[EarlierFence] = ()) -> None:
+        self.fences = fences
+        self._tree = shapely.STRtree([fence.geometry for fence in fences])
+
+    def meeting(self, geometry: Any, since: datetime) -> list[EarlierFence]:
+        """Return those that have a point in common with a geometry and were opened later than `since`."""
+        rows = sorted(self._tree.query(geometry, predicate="intersects").tolist())
+        return [self.fences[row] for row in rows if self.fences[row].opened_at > since]
+
+
+def check_overlap(fence: Geofence, earlier: EarlierFences, now: datetime, limits: Limits) -> tuple[Breach, ...]:
     """Return a breach for each earlier fence that a fence comes too close to, and one for what no other fence has.
 
     Edges:  the same place drawn with other vertices is identical; a fence exactly `overlap_days` old counts no more.
-    Cost:   some 10 us an earlier fence that meets this one's box, 50 us where they cross.
+    Cost:   5 us, and 50 us for each earlier fence that this one crosses.
     """
     since = now - timedelta(days=limits.overlap_days)
-    recent = [other for other in earlier if other.opened_at > since]
-    if not recent:
-        return ()
-    near = _meeting(fence.geometry, recent)
+    near = earlier.meeting(fence.geometry, since)
     different = [other for other in near if not shapely.equals(fence.geometry, other.geometry)]
     breaches = [
         _breach(f"request {other.request_id}", what, area_m2, limits)
@@ -62,14 +70,8 @@ def check_overlap(
         for what, area_m2 in _too_small_parts(fence.geometry, other.geometry, limits.overlap_min_m2)
     ]
     if not breaches and len(different) == len(near):
-        breaches += _leftovers(fence.geometry, different, recent, limits)
+        breaches += _leftovers(fence.geometry, different, earlier, since, limits)
     return tuple(breaches)
-
-
-def _meeting(geometry: Any, fences: Iterable[EarlierFence]) -> list[EarlierFence]:
-    fences = list(fences)
-    meets = shapely.intersects(geometry, [other.geometry for other in fences])
-    return [other for other, meets_it in zip(fences, meets, strict=True) if meets_it]
 
 
 def _too_small_parts(fence: Any, other: Any, least_m2: float) -> Iterator[tuple[str, float]]:
@@ -88,7 +90,7 @@ def _too_small_parts(fence: Any, other: Any, least_m2: float) -> Iterator[tuple[
 
 
 def _leftovers(
-    fence: Any, others: Sequence[EarlierFence], recent: Sequence[EarlierFence], limits: Limits
+    fence: Any, others: Sequence[EarlierFence], earlier: EarlierFences, since: datetime, limits: Limits
 ) -> Iterator[Breach]:
     """Yield what the fence, or one that it meets, has alone among all, where that is something, but too little."""
     if len(others) > 1:
@@ -96,7 +98,7 @@ def _leftovers(
         if _NOISE_M2 < area_m2 < limits.overlap_min_m2:
             yield _breach("no other request", "has, and this one has,", area_m2, limits)
     for other in others:
-        rivals = [rival.geometry for rival in _meeting(other.geometry, recent)]
+        rivals = [rival.geometry for rival in earlier.meeting(other.geometry, since)]
         rivals = [rival for rival in rivals if not shapely.equals(rival, other.geometry)]
         if not rivals:
             continue  # it meets this one only, which was looked at

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodispatch_kernels.compile import compiled, inlined
+from geodispatch_kernels.rings import Rings
 
 _GROWTH = 64  # a cut by one line makes a ring longer by half at most, and a cell has ten corners at most: 1.5 ** 10
 
@@ -44,28 +45,25 @@ def _twice_area(x: NDArray[np.float64], y: NDArray[np.float64], start: int, stop
 
 @compiled
 def cover_cells(
-    ring_lon: NDArray[np.float64],
-    ring_lat: NDArray[np.float64],
-    ring_start: NDArray[np.int64],
+    rings: Rings,
     corner_lon: NDArray[np.float64],
     corner_lat: NDArray[np.float64],
     corner_start: NDArray[np.int64],
     share: NDArray[np.float64],
 ) -> None:
-    """Write the share of each cell that the rings cover, in the plane of longitude and latitude.
+    """Write the share of each cell that valid polygons cover, in the plane of longitude and latitude.
 
-    ring_lon, ring_lat      (v,)    f8  degrees; shells counter-clockwise, holes clockwise, first vertex not repeated
-    ring_start              (r+1,)  i8
     corner_lon, corner_lat  (w,)    f8  degrees; each cell convex and counter-clockwise, first corner not repeated
     corner_start            (c+1,)  i8
     share                   (c,)    f8  written
 
     Edges:  a concave ring may leave a cell and come back: the cut joins its pieces along the cell's border, by edges
             that enclose nothing.
-    Wants:  neither rings nor cells cross the antimeridian.
+    Wants:  neither polygons nor cells cross the antimeridian.
     Cost:   O(c v); 20 us for 100 cells and a fence of ten vertices.
     Source: Sutherland and Hodgman 1974.
     """
+    ring_lon, ring_lat, ring_start = rings.lon_e7 / 1e7, rings.lat_e7 / 1e7, rings.ring_start
     longest = 0
     for ring in range(ring_start.size - 1):
         longest = max(longest, int(ring_start[ring + 1] - ring_start[ring]))
@@ -78,8 +76,10 @@ def cover_cells(
         lon, lat = corner_lon[first:last], corner_lat[first:last]
         if (lon.max() <= west) | (lon.min() >= east) | (lat.max() <= south) | (lat.min() >= north):
             continue
-        covered = 0.0
+        covered, part = 0.0, 0
         for ring in range(ring_start.size - 1):
+            while rings.part_start[part + 1] <= ring:
+                part += 1
             start = int(ring_start[ring])
             count = int(ring_start[ring + 1]) - start
             for row in range(count):
@@ -93,5 +93,6 @@ def cover_cells(
                     )  # fmt: skip
                     x, next_x = next_x, x
                     y, next_y = next_y, y
-            covered += _twice_area(x, y, 0, count)
+            twice_area = abs(_twice_area(x, y, 0, count))
+            covered += twice_area if ring == rings.part_start[part] else -twice_area
         share[cell] = covered / _twice_area(corner_lon, corner_lat, first, last)

@@ -17,9 +17,10 @@ from typing import Any
 
 import aiohttp
 import pytest
+import shapely
 
 from geodispatch.clock import utc_now
-from tests.services import Town, street_cameras, submission
+from tests.services import SOUTH, WEST, Town, street_cameras, submission
 
 AT_ONCE = {"GEODISPATCH_QUIET_HOURS": "none", "GEODISPATCH_RANDOM_DELAY_S": "0"}
 MAIL = {
@@ -65,6 +66,7 @@ async def test_from_onboarding_to_an_answer(environment: dict[str, str], tmp_pat
     refused = await run(environment, "agency", "add", "ice", "Immigration", "--kind", "immigration")
     assert refused[0] == 2
     assert "immigration" in refused[2]
+    await give_jurisdiction(environment, tmp_path)
     agency_key = (await run(environment, "agency", "member", "pd", "Det. A. Rossi"))[1].strip()
     assert re.fullmatch(r"gd_agency_\S{43}", agency_key)
 
@@ -102,6 +104,41 @@ async def test_from_onboarding_to_an_answer(environment: dict[str, str], tmp_pat
     # `empty_folder` fails the test if a server is left behind.
     assert [process.returncode for process in (serving, sending)] == [0, 0], errors
     assert all("Traceback" not in text for text in errors), errors
+
+
+async def give_jurisdiction(environment: dict[str, str], folder: Path) -> None:
+    """Let the agency `pd` ask around the street."""
+    boundary = folder / "springfield.geojson"
+    around = shapely.box(WEST - 0.5, SOUTH - 0.5, WEST + 0.5, SOUTH + 0.5)
+    boundary.write_text(json.dumps({"type": "Feature", "properties": {}, "geometry": shapely.geometry.mapping(around)}))
+    added = await run(environment, "jurisdiction", "add", "springfield", "Springfield", str(boundary))
+    assert added[:2] == (0, "added springfield\n"), added
+    again = await run(environment, "jurisdiction", "add", "springfield", "Springfield", str(boundary))
+    assert (again[0], "there is already a jurisdiction 'springfield'" in again[2]) == (1, True)
+    assert (await run(environment, "jurisdiction", "assign", "pd", "springfield"))[0] == 0
+    assert re.search(r"springfield .* pd ", (await run(environment, "jurisdiction", "list"))[1])
+
+
+async def test_rules_become_stricter_and_every_version_is_kept(environment: dict[str, str]) -> None:
+    code, out, _ = await run(environment, "rules", "show")
+    assert (code, "version 1" in out, "vertices_max = 100" in out) == (0, True, True)
+    stricter = ("rules", "tighten", "vertices_max=40", "offences_refused=theft,arson", "--reason", "council 26-14")
+    code, out, err = await run(environment, *stricter, "--from", "2999-01-01")
+    assert (code, out) == (0, "version 2: tightening 1 holds from 2999-01-01 00:00 UTC\n"), err
+    for arguments, reason in (
+        (("vertices_max=101",), "/limits/vertices_max: 101 would loosen the rules; the limit is 100"),
+        (("vertices_max",), "write NAME=VALUE"),
+        (("speed_max=9",), "/limits/speed_max: Extra inputs are not permitted"),
+        (("vertices_max=9", "--agency", "nobody"), "there is no agency 'nobody'"),
+        (("vertices_max=9", "--from", "2020-01-01"), "rules do not reach back"),
+    ):
+        code, _, err = await run(environment, "rules", "tighten", *arguments, "--reason", "no matter")
+        assert (code, reason in err) == (1, True), err
+    assert (await run(environment, "rules", "lift", "1", "--reason", "taken back"))[0] == 0
+    code, _, err = await run(environment, "rules", "lift", "1", "--reason", "once more")
+    assert (code, "ended at" in err) == (1, True)
+    code, out, _ = await run(environment, "rules", "list")
+    assert all(words in out for words in ("The defaults.", "council 26-14", "taken back"))
 
 
 def recent_submission() -> dict[str, Any]:

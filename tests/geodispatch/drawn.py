@@ -12,7 +12,7 @@ from geodispatch.rules.draft import Ground
 from geodispatch.rules.fence import DrawnFence
 from geodispatch.rules.jurisdiction import Jurisdiction, Territory
 from geodispatch.rules.limits import Limits, RuleDocument
-from geodispatch.rules.overlap import EarlierFence
+from geodispatch.rules.overlap import EarlierFence, EarlierFences
 
 LON, LAT = -89.65, 39.8
 M_PER_DEGREE_LON, M_PER_DEGREE_LAT = 85_642.6, 111_030.8  # here, on WGS 84
@@ -50,4 +50,6 @@ def area_around(radius_m: float, slug: str = "springfield") -> Jurisdiction:
 def ground(*fences: EarlierFence, document: RuleDocument | None = None, named: tuple[Jurisdiction, ...] = ()) -> Ground:
     """Return what the rules know of an agency that may ask within ten kilometres."""
     territory = Territory((area_around(10_000),))
-    return Ground("springfield-pd", 1, document or RuleDocument(limits=Limits()), named, territory, fences)
+    return Ground(
+        "springfield-pd", 1, document or RuleDocument(limits=Limits()), named, territory, EarlierFences(fences)
+    )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from geodispatch.geofence import Geofence, geodesic_area_m2
 from geodispatch.rules.limits import Limits
-from geodispatch.rules.overlap import check_overlap
+from geodispatch.rules.overlap import EarlierFences, check_overlap
 from geodispatch.rules.rule import Rule
 from tests.geodispatch.drawn import NOW, box, earlier
 
@@ -25,9 +25,8 @@ A = box(0, 0, SIDE_M, SIDE_M)
 def broken(fence: Geofence, *others: Geofence, days: float = 1, limits: Limits = LIMITS) -> int:
     """Count the breaches of a fence after others, all drawn so many days ago."""
     opened_at = NOW - timedelta(days=days)
-    breaches = check_overlap(
-        fence, [earlier(number, other, opened_at) for number, other in enumerate(others, 1)], NOW, limits
-    )
+    fences = EarlierFences([earlier(number, other, opened_at) for number, other in enumerate(others, 1)])
+    breaches = check_overlap(fence, fences, NOW, limits)
     assert all(breach.rule == Rule.OVERLAP_TOO_CLOSE and breach.pointer == "/fence" for breach in breaches)
     return len(breaches)
 
@@ -122,7 +121,7 @@ def test_two_that_tile_it_wholly_leave_nothing() -> None:
 
 
 def test_each_fence_that_is_too_close_is_named() -> None:
-    fences = [earlier(4, box(3, 0, SIDE_M, SIDE_M)), earlier(9, box(0, 3, SIDE_M, SIDE_M))]
+    fences = EarlierFences([earlier(4, box(3, 0, SIDE_M, SIDE_M)), earlier(9, box(0, 3, SIDE_M, SIDE_M))])
     details = [breach.detail for breach in check_overlap(A, fences, NOW, LIMITS)]
     assert [any(f"request {number} " in detail for detail in details) for number in (4, 9)] == [True, True]
     assert all("the least is 0.025 sq mi" in detail for detail in details)
