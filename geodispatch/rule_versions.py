@@ -57,8 +57,8 @@ class RuleVersions:
             await _check_names(connection, tightening)
             return await self._enter(connection, lambda rules, now: rules.with_tightening(tightening, now), reason)
 
-    async def lift(self, number: int, until_at: datetime, reason: str) -> RuleVersion:
-        """Enter a version in which a tightening, by its number from 1, ends at an instant.
+    async def lift(self, number: int, until_at: datetime | None, reason: str) -> RuleVersion:
+        """Enter a version in which a tightening, by its number from 1, ends, now or at an instant.
 
         Errors: InvalidInput for a number that there is not, one that has ended, or an instant in the past; Unavailable.
         """

@@ -38,7 +38,7 @@ def show_rules() -> None:
                 tightening.jurisdiction or "all",
                 ", ".join(f"{name} = {_value(value)}" for name, value in limits.items()),
                 _moment(tightening.from_at),
-                _moment(tightening.until_at) if tightening.until_at else "",
+                _moment(tightening.until_at),
             )
         out.print(table if newest.document.tightenings else "no tightenings")
 
@@ -81,7 +81,7 @@ def tighten_rules(
             "offence": offence,
             "agency": agency,
             "jurisdiction": jurisdiction,
-            "from_at": _utc(from_at) or versions.clock(),
+            "from_at": _utc(from_at),
             "until_at": _utc(until_at),
         }
         try:
@@ -90,8 +90,8 @@ def tighten_rules(
             first = error.errors(include_url=False)[0]
             raise InvalidInput.at("".join(f"/{step}" for step in first["loc"]), first["msg"]) from error
         entered = await versions.tighten(tightening, reason)
-        number = len(entered.document.tightenings)
-        out.print(f"version {entered.version}: tightening {number} holds from {_moment(tightening.from_at)}")
+        *others, new = entered.document.tightenings
+        out.print(f"version {entered.version}: tightening {len(others) + 1} holds from {_moment(new.from_at)}")
 
     _with_rule_versions(act)
 
@@ -105,9 +105,9 @@ def lift_rules(
     """Enter a version in which a tightening ends."""
 
     async def act(versions: RuleVersions) -> None:
-        end = _utc(until_at) or versions.clock()
-        entered = await versions.lift(number, end, reason)
-        out.print(f"version {entered.version}: tightening {number} ends at {_moment(end)}")
+        entered = await versions.lift(number, _utc(until_at), reason)
+        ended = entered.document.tightenings[number - 1]
+        out.print(f"version {entered.version}: tightening {number} ends at {_moment(ended.until_at)}")
 
     _with_rule_versions(act)
 
@@ -137,5 +137,5 @@ def _utc(at: datetime | None) -> datetime | None:
     return at and at.replace(tzinfo=UTC)
 
 
-def _moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"
+def _moment(at: datetime | None) -> str:
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M} UTC"

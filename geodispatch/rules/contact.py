@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from geodispatch.errors import Breach
 from geodispatch.rules.rule import Rule
@@ -28,8 +29,7 @@ _UNITS = frozenset(
 
 def check_contact_name(name: str) -> tuple[Breach, ...]:
     """Return the rule that a contact's name breaks: beside a rank, a name must be there, and no unit's."""
-    words = [word.lower().replace("\u2019", "'").removesuffix("'s") for word in _WORD.findall(name)]
-    if any(len(word) >= 2 and word not in _RANKS for word in words) and _UNITS.isdisjoint(words):
+    if not _names_nobody(name):
         return ()
     return (
         Breach(
@@ -41,3 +41,9 @@ def check_contact_name(name: str) -> tuple[Breach, ...]:
             remedy='give rank and name, such as "Det. A. Rossi"',
         ),
     )
+
+
+@lru_cache(maxsize=1024)  # somebody who draws sends the same name again and again
+def _names_nobody(name: str) -> bool:
+    words = [word.lower().replace("\u2019", "'").removesuffix("'s") for word in _WORD.findall(name)]
+    return not any(len(word) >= 2 and word not in _RANKS for word in words) or not _UNITS.isdisjoint(words)

@@ -38,17 +38,17 @@ class Jurisdiction:
 
 @dataclass(frozen=True, eq=False)
 class Territory:
-    """All jurisdictions of an agency, as one area."""
+    """All jurisdictions of an agency, as one prepared area: a fence may lie across a border between two of them."""
 
     jurisdictions: tuple[Jurisdiction, ...]
+    area: Any
 
-    @cached_property
-    def area(self) -> Any:
-        """The union of all, prepared: a fence may lie across a border between two of them."""
-        boundaries = [jurisdiction.boundary for jurisdiction in self.jurisdictions]
-        area = boundaries[0] if len(boundaries) == 1 else shapely.union_all(boundaries)
+    @classmethod
+    def joined(cls, jurisdictions: tuple[Jurisdiction, ...]) -> Territory:
+        """Join jurisdictions, of which there may be none."""
+        area = shapely.union_all([jurisdiction.boundary for jurisdiction in jurisdictions])
         shapely.prepare(area)
-        return area
+        return cls(jurisdictions, area)
 
     @cached_property
     def place(self) -> tuple[float, float] | None:

@@ -86,7 +86,7 @@ class Tightening(BaseModel):
     jurisdiction: Annotated[str, StringConstraints(min_length=1)] | None = Field(
         None, description="slug of a jurisdiction: binds every fence that touches it, whoever draws it"
     )
-    from_at: Moment
+    from_at: Moment | None = Field(None, description="left out: from the moment on at which it is entered")
     until_at: Moment | None = None
 
     @model_validator(mode="after")
@@ -97,7 +97,7 @@ class Tightening(BaseModel):
 
     def holds_at(self, now: datetime) -> bool:
         """True if it is in force."""
-        return self.from_at <= now and (self.until_at is None or now < self.until_at)
+        return (self.from_at is None or self.from_at <= now) and (self.until_at is None or now < self.until_at)
 
 
 @dataclass(frozen=True)
@@ -149,16 +149,18 @@ class RuleDocument(BaseModel):
         Errors: InvalidInput for one that would loosen a limit or begin in the past.
         """
         faults = [*_loosenings(self.limits, tightening.limits)]
-        if tightening.from_at < now:
+        from_at = tightening.from_at or now
+        if from_at < now:
             faults.append(Fault("/from_at", "rules do not reach back: now or later"))
-        if tightening.until_at is not None and tightening.until_at <= tightening.from_at:
+        if tightening.until_at is not None and tightening.until_at <= from_at:
             faults.append(Fault("/until_at", "must be after from_at"))
         if faults:
             raise InvalidInput(tuple(faults))
-        return self.model_copy(update={"tightenings": (*self.tightenings, tightening)})
+        entered = tightening.model_copy(update={"from_at": from_at})
+        return self.model_copy(update={"tightenings": (*self.tightenings, entered)})
 
-    def with_end(self, number: int, until_at: datetime, now: datetime) -> RuleDocument:
-        """Return the document of the next version, in which a tightening (the first is 1) ends.
+    def with_end(self, number: int, until_at: datetime | None, now: datetime) -> RuleDocument:
+        """Return the document of the next version, in which a tightening (the first is 1) ends, now or at an instant.
 
         Errors: InvalidInput for a number that there is not, an end in the past, or one that has ended.
         """
@@ -167,10 +169,10 @@ class RuleDocument(BaseModel):
         ended = self.tightenings[number - 1]
         if ended.until_at is not None and ended.until_at <= now:
             raise InvalidInput.at("/number", f"ended at {ended.until_at:%Y-%m-%d %H:%M} UTC already")
-        if until_at < now:
+        if until_at is not None and until_at < now:
             raise InvalidInput.at("/until_at", "rules do not reach back: now or later")
         changed = list(self.tightenings)
-        changed[number - 1] = ended.model_copy(update={"until_at": until_at})
+        changed[number - 1] = ended.model_copy(update={"until_at": until_at or now})
         return self.model_copy(update={"tightenings": tuple(changed)})
 
 

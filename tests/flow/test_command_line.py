@@ -134,6 +134,9 @@ async def test_rules_become_stricter_and_every_version_is_kept(environment: dict
     ):
         code, _, err = await run(environment, "rules", "tighten", *arguments, "--reason", "no matter")
         assert (code, reason in err) == (1, True), err
+    assert (
+        "tightening 2 holds" in (await run(environment, "rules", "tighten", "vertices_max=9", "--reason", "at once"))[1]
+    )
     assert (await run(environment, "rules", "lift", "1", "--reason", "taken back"))[0] == 0
     code, _, err = await run(environment, "rules", "lift", "1", "--reason", "once more")
     assert (code, "ended at" in err) == (1, True)

@@ -49,7 +49,7 @@ def area_around(radius_m: float, slug: str = "springfield") -> Jurisdiction:
 
 def ground(*fences: EarlierFence, document: RuleDocument | None = None, named: tuple[Jurisdiction, ...] = ()) -> Ground:
     """Return what the rules know of an agency that may ask within ten kilometres."""
-    territory = Territory((area_around(10_000),))
+    territory = Territory.joined((area_around(10_000),))
     return Ground(
         "springfield-pd", 1, document or RuleDocument(limits=Limits()), named, territory, EarlierFences(fences)
     )

@@ -136,7 +136,7 @@ def test_a_fence_of_very_many_vertices_is_not_measured() -> None:
 def test_a_fence_on_the_boundary_is_inside_and_one_a_step_over_it_is_not() -> None:
     step = 1e-7  # of the grid, 1 cm
     around = Geofence.parse(shapely.box(LON, LAT, LON + 0.02, LAT + 0.02))
-    territory = Territory((Jurisdiction.of("springfield", "Springfield", around),))
+    territory = Territory.joined((Jurisdiction.of("springfield", "Springfield", around),))
     for east, broken in ((0.02 - step, []), (0.02, []), (0.02 + step, [Rule.OUTSIDE_JURISDICTION])):
         fence = Geofence.parse(shapely.box(LON, LAT, LON + east, LAT + 0.01))
         assert names(check_territory(fence, territory)) == broken
@@ -146,8 +146,8 @@ def test_a_fence_may_lie_across_the_border_of_two_of_the_agencys_jurisdictions()
     west = Jurisdiction.of("west", "West", Geofence.parse(shapely.box(LON - 1, LAT - 1, LON, LAT + 1)))
     east = Jurisdiction.of("east", "East", Geofence.parse(shapely.box(LON, LAT - 1, LON + 1, LAT + 1)))
     fence = box(-300, 0, 600, 600)
-    assert check_territory(fence, Territory((west, east))) == ()
-    (breach,) = check_territory(fence, Territory((west,)))
+    assert check_territory(fence, Territory.joined((west, east))) == ()
+    (breach,) = check_territory(fence, Territory.joined((west,)))
     assert breach.rule == Rule.OUTSIDE_JURISDICTION
     assert breach.seen == f"{180_000 / M2_PER_SQUARE_MILE:.3f} sq mi outside"
     assert "West" in breach.remedy
@@ -155,7 +155,7 @@ def test_a_fence_may_lie_across_the_border_of_two_of_the_agencys_jurisdictions()
 
 def test_without_a_jurisdiction_nothing_is_inside() -> None:
     for fence in (None, box(0, 0, 600, 600)):
-        assert names(check_territory(fence, Territory(()))) == [Rule.JURISDICTION_MISSING]
+        assert names(check_territory(fence, Territory.joined(()))) == [Rule.JURISDICTION_MISSING]
 
 
 # ---- time
