@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import dedent
-from typing import NamedTuple, Self
+from typing import Self, TypeAlias
 
 from geodispatch.errors import Span
 from geodispatch.rules.rule import Rule
@@ -40,11 +40,8 @@ class Finding:
     remedy: str
 
 
-class Token(NamedTuple):
-    """A word of a text in lower case, and where it starts."""
-
-    word: str
-    start: int
+Token: TypeAlias = tuple[str, int]
+"""A word of a text in lower case, and where it starts. A plain tuple: a text has hundreds."""
 
 
 @dataclass(frozen=True)
@@ -99,15 +96,14 @@ class PatternSet:
 
     def find(self, text: str, tokens: Sequence[Token]) -> Iterator[Finding]:
         """Yield what is wrong in a text of these words."""
-        words = {token.word for token in tokens}
+        words = {word for word, _ in tokens}
         for pattern in self._anywhere:
             if all(sign not in text for sign in pattern.needs):
                 continue
             for match in pattern.regex.finditer(text):
                 yield from pattern.judge(text, match)
-        for token in tokens:
-            start = token.start
-            patterns = self._starting.get(token.word, ())
+        for word, start in tokens:
+            patterns = self._starting.get(word, ())
             first = text[start]
             if first.isdigit():
                 patterns = (*patterns, *self._starting["0"])

@@ -96,7 +96,7 @@ _HEIGHT = spell(r"\b\d'\s?\d{1,2}")
 
 def find_race_only(text: str, tokens: Sequence[Token]) -> Iterator[Finding]:
     """Yield mentions of race or origin without two kinds of particulars in the same sentence or beside it."""
-    matches = (_MENTION.match(text, token.start) for token in tokens if token.word in _STARTS)
+    matches = [_MENTION.match(text, start) for word, start in tokens if word in _STARTS]
     mentions = [match for match in matches if match is not None]
     if not mentions:
         return
@@ -104,7 +104,7 @@ def find_race_only(text: str, tokens: Sequence[Token]) -> Iterator[Finding]:
     for match in mentions:
         number = next(number for number, (_, stop) in enumerate(sentences) if match.start() < stop)
         start, stop = sentences[max(number - 1, 0)][0], sentences[min(number + 1, len(sentences) - 1)][1]
-        words = {token.word for token in tokens if start <= token.start < stop}
+        words = {word for word, at in tokens if start <= at < stop}
         count = sum(1 for kind in _PARTICULARS if not kind.isdisjoint(words))
         if count + (_HEIGHT.search(text, start, stop) is not None) < _PARTICULARS_MIN:
             yield Finding(Rule.TEXT_RACE_ONLY, Span(*match.span()), _REMEDY)

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from geodispatch.errors import Breach, Span
 from geodispatch.rules import personal_data, pressure, victim
-from geodispatch.rules.pattern import Finding, PatternSet, Token
+from geodispatch.rules.pattern import Finding, PatternSet
 from geodispatch.rules.race import find_race_only
 from geodispatch.rules.rule import Rule
 
@@ -45,7 +45,7 @@ def check_text(text: str) -> tuple[Breach, ...]:
 @lru_cache(maxsize=1024)
 def find(text: str) -> tuple[Finding, ...]:
     """Return the findings themselves."""
-    tokens = [Token(match[0].lower(), match.start()) for match in _WORD.finditer(text)]
+    tokens = [(match[0].lower(), match.start()) for match in _WORD.finditer(text)]
     found = [*_PATTERNS.find(text, tokens), *find_race_only(text, tokens)]
     found.sort(key=lambda finding: (finding.span.start, -finding.span.stop))
     return tuple(_outermost(found))
