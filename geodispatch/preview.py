@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Annotated, NamedTuple, Self
 
@@ -110,6 +110,7 @@ class Histogram:
     owner_count: list[int]
 
 
+@cache  # looking for a package goes through folders
 def can_draw() -> bool:
     """True if OpenDP is installed."""
     return importlib.util.find_spec("opendp") is not None
