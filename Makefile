@@ -1,6 +1,7 @@
 # make demo   set everything up and serve it on http://127.0.0.1:8080   (PORT=, CAMERAS=, ARGS=--once)
 # make test   set everything up and run all tests                       (ARGS=… goes to pytest)
 # make soak   kill senders and the database under 100,000 prompts, 50 times
+# make soak-queue   ten million changes of state through the queue; whatever grew fails it
 # make bench-report   compare with all other spatial indexes, write bench/README.md's tables and plot (ARGS=--help)
 
 PYTHON  ?= python3
@@ -14,7 +15,7 @@ BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: demo test soak lint types bench bench-peers bench-dispatch bench-report bench-large lock openapi clean
+.PHONY: demo test soak soak-queue lint types bench bench-peers bench-dispatch bench-report bench-large lock openapi clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.run
@@ -26,6 +27,10 @@ test: $(VENV)/.dev
 # The crash test at full size: 100,000 prompts, 4 senders, 50 kills; some minutes. SEED= plays another one.
 soak: $(VENV)/.dev
 	GEODISPATCH_SOAK=1 $(BIN)/python -m pytest -s tests/flow/test_crash.py $(ARGS)
+
+# Claims, tries, settling, expiry and pruning until ten million prompts changed their state; some minutes.
+soak-queue: $(VENV)/.dev
+	GEODISPATCH_SOAK=1 $(BIN)/python -m pytest -s tests/flow/test_swelling.py -k ten_million $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -45,9 +50,9 @@ bench-peers: $(BENCH_VENV)/.peers
 bench-large: $(VENV)/.dev
 	$(BIN)/python -m bench.large_build $(ARGS)
 
-# Prompts through the queue, beside PostgreSQL's own limits and two job queues.
+# Prompts through the queue, beside PostgreSQL's own limits and two job queues; writes bench/dispatch.md's tables.
 bench-dispatch: $(BENCH_VENV)/.peers
-	$(BENCH_VENV)/bin/python -m pytest bench/bench_dispatch.py --benchmark-only --benchmark-columns=min,median,rounds $(ARGS)
+	$(BENCH_VENV)/bin/python -m bench.dispatch.report $(ARGS)
 
 bench-report: $(BENCH_VENV)/.peers
 	$(BENCH_VENV)/bin/python -m bench.report $(ARGS)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import shapely
 
-_DISTRIBUTIONS = ("numba", "numpy", "shapely", "geopandas", "duckdb", "sedonadb", "chdb", "h3")
+SPATIAL = ("numba", "numpy", "shapely", "geopandas", "duckdb", "sedonadb", "chdb", "h3")
 
 
 def describe_machine() -> dict[str, str]:
@@ -23,10 +24,10 @@ def describe_machine() -> dict[str, str]:
     }
 
 
-def describe_software() -> dict[str, str]:
-    """Return the versions of what took part."""
+def describe_software(distributions: Iterable[str] = SPATIAL) -> dict[str, str]:
+    """Return the versions of what took part, of those that are installed."""
     versions = {"Python": platform.python_version(), "GEOS": ".".join(map(str, shapely.geos_version))}
-    for name in _DISTRIBUTIONS:
+    for name in distributions:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

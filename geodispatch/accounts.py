@@ -1,4 +1,4 @@
-"""Who calls, and what their key opens."""
+"""Who calls, and what their key is."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 
-from geodispatch.errors import NotAllowed
-
-_KEY_BYTES = 32
+_TOKEN_BYTES = 32
 
 
 class AgencyKind(StrEnum):
@@ -24,12 +22,19 @@ class AgencyKind(StrEnum):
 
 
 class Role(StrEnum):
-    """What a member of an agency may do; each may do what those before it may."""
+    """What a member of an agency is there for; `geodispatch/authority.py` has what each may do."""
 
     VIEWER = "viewer"
     REQUESTER = "requester"
     SUPERVISOR = "supervisor"
     ADMIN = "admin"
+
+
+class StaffRole(StrEnum):
+    """What somebody who belongs to no agency is there for."""
+
+    OPERATOR = "operator"
+    MODERATOR = "moderator"
 
 
 class Holder(StrEnum):
@@ -40,18 +45,24 @@ class Holder(StrEnum):
     OPERATOR = "operator"
 
 
+class Scope(StrEnum):
+    """What an agency's key is for; it never opens more than its member's role does."""
+
+    READ = "read"
+    PREVIEW = "preview"
+    REQUEST = "request"
+
+
 @dataclass(frozen=True)
 class AgencyCaller:
-    """A member of an agency."""
+    """A member of an agency: by a session, or by one of the agency's keys, for which the member answers."""
 
     agency_id: int
     member_id: int
     role: Role
-
-    def require_requester(self) -> None:
-        """Refuse those who may only look."""
-        if self.role is Role.VIEWER:
-            raise NotAllowed("a member who may make requests")
+    account_id: int | None = None
+    scopes: frozenset[Scope] | None = None
+    """Of the key; None for a person who has signed in."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +76,36 @@ class OwnerCaller:
 class OperatorCaller:
     """Who runs this deployment, or the app that feeds it."""
 
+    account_id: int | None = None
 
-Caller = AgencyCaller | OwnerCaller | OperatorCaller
+
+@dataclass(frozen=True)
+class ModeratorCaller:
+    """Who reviews what agencies ask."""
+
+    account_id: int
+
+
+@dataclass(frozen=True)
+class EnteringCaller:
+    """Somebody who knows an account's password, and whose second factor is still to come."""
+
+    account_id: int
+
+
+Caller = AgencyCaller | OwnerCaller | OperatorCaller | ModeratorCaller | EnteringCaller
 
 
 def new_key(holder: Holder) -> str:
     """Draw a key of 256 random bits that tells whose kind it is."""
-    return f"gd_{holder}_{secrets.token_urlsafe(_KEY_BYTES)}"
+    return f"gd_{holder}_{new_token()}"
+
+
+def new_token() -> str:
+    """Draw 256 random bits, as text."""
+    return secrets.token_urlsafe(_TOKEN_BYTES)
 
 
 def hash_key(key: str) -> bytes:
-    """Hash a key as it is kept. Plain SHA-256 will do: 256 random bits cannot be searched."""
+    """Hash a key or a token as it is kept. Plain SHA-256 will do: 256 random bits cannot be searched."""
     return hashlib.sha256(key.encode(errors="surrogateescape")).digest()  # a header can hold any bytes

@@ -11,7 +11,7 @@ a write only when something failed or recovered.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from math import ceil
@@ -63,13 +63,27 @@ def judge(deliveries: Sequence[Delivery], batch_count: int) -> Verdict:
     return Verdict(is_alive, failure_count, down[-1].failure if down else None, max(waits, default=None))
 
 
-def after(breaker: Breaker | None, endpoint: Endpoint, verdict: Verdict, now: datetime) -> Breaker | None:
-    """Return how the endpoint is after these tries; None: it works."""
+def after(
+    breaker: Breaker | None, endpoint: Endpoint, verdict: Verdict, now: datetime, *, began_at: datetime
+) -> Breaker | None:
+    """Return how the endpoint is after these tries, the last of which began at a moment; None: it works.
+
+    Edges: tries that failed at once, or that began before it was opened, by any sender, have failed for the same
+           reason: they open it as one does, or else one short stall under many tries would close it off for long.
+    """
     if verdict.is_alive and verdict.retry_after_s is None:
         return None
+    if breaker is not None and breaker.opened_at is not None and began_at < breaker.opened_at:
+        assert breaker.open_until is not None
+        until = max(breaker.open_until, now + timedelta(seconds=verdict.retry_after_s or 0.0))
+        return replace(breaker, open_until=until)
     failure_count = 1 if verdict.is_alive else verdict.failure_count
     if breaker is not None and not verdict.is_alive:
         failure_count += breaker.failure_count
+    if breaker is None or breaker.opened_at is None:
+        failure_count = min(
+            failure_count, FAILURES_TO_OPEN
+        )  # however many failed at once: it is opened for the first time
     open_s = verdict.retry_after_s
     if failure_count >= FAILURES_TO_OPEN:
         backoff_s = min(_OPEN_S * 2.0 ** (failure_count - FAILURES_TO_OPEN), _OPEN_MAX_S)

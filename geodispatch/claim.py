@@ -50,6 +50,10 @@ class Claim:
         return self.plan.is_empty and not self.diverted_count
 
 
+class _QuotaPassed(Exception):
+    """Others have used up what a claim counted on."""
+
+
 @dataclass(frozen=True)
 class Claims:
     """Claims prompts of one channel at a time; what it gives was claimed until `now + lease`."""
@@ -92,33 +96,50 @@ class Claims:
                 limit = await shared.take_tokens(connection, channel, limit, rate=rate.per_s, burst=rate.burst, now=now)
             if not limit:
                 return Claim()
-        admission = Admission()
+        while True:
+            try:
+                plan, admission = await self._claim_due(channel, limit, courier, now)
+                break
+            except _QuotaPassed:
+                pass  # by a claim that has committed since: what it left is read now
+        for delay, count in plan.delay_reasons.items():
+            PROMPTS_DELAYED.labels(channel, delay).inc(count)
+        for reason, count in Counter(plan.suppress.values()).items():
+            PROMPTS_SUPPRESSED.labels(channel, reason).inc(count)
+        return Claim(plan, admission.parcels, len(admission.diverted))
+
+    async def _claim_due(
+        self, channel: str, limit: int, courier: Courier | None, now: datetime
+    ) -> tuple[Plan, Admission]:
+        """Claim in one transaction.
+
+        Errors: Unavailable; _QuotaPassed if others have used up meanwhile what this counted on.
+        """
+        plan, admission = Plan(), Admission()
+        rate = self.rates.get(channel)
         try:
             async with self.database.transaction() as connection:
                 locked = await prompts.lock_due(connection, channel, now, limit)
-                plan = await self.decide(connection, locked, now) if locked is not None else Plan()
-                if courier is not None and locked is not None and plan.send:
-                    admission = await courier.admit(connection, plan.send, channel, now)
-                    plan.send[:] = admission.send
-                    plan.delay.update(admission.held)
-                    plan.delay_reasons.update(admission.held_for)
-                    if admission.diverted:
-                        await prompts.divert(connection, locked, admission.diverted)
-                    if admission.dead:
-                        await dead_letters.add(connection, admission.dead, now)
                 if locked is not None:
+                    plan = await self.decide(connection, locked, now)
+                    if courier is not None and plan.send:
+                        admission = await courier.admit(connection, plan.send, channel, now)
+                        plan.send[:] = admission.send
+                        plan.delay.update(admission.held)
+                        plan.delay_reasons.update(admission.held_for)
+                        if admission.diverted:
+                            await prompts.divert(connection, locked, admission.diverted)
+                        if admission.dead:
+                            await dead_letters.add(connection, admission.dead, now)
                     await self._mark(connection, locked, plan, now)
+                    await self._count(connection, plan.send, now)
                 if rate is not None and (left_count := limit - len(plan.send)):
                     await shared.give_back_tokens(connection, channel, left_count)
         except BaseException:
             if courier is not None:
                 courier.drop(admission.parcels)
             raise
-        for delay, count in plan.delay_reasons.items():
-            PROMPTS_DELAYED.labels(channel, delay).inc(count)
-        for reason, count in Counter(plan.suppress.values()).items():
-            PROMPTS_SUPPRESSED.labels(channel, reason).inc(count)
-        return Claim(plan, admission.parcels, len(admission.diverted))
+        return plan, admission
 
     async def decide(self, connection: asyncpg.Connection, locked: LockedPrompts, now: datetime) -> Plan:
         """Read what decides over locked prompts, and decide.
@@ -128,7 +149,7 @@ class Claims:
         open_ids = await prompts.hold_open_requests(connection, locked.request_ids, now)
         due = await prompts.read_due(connection, locked)
         limits = _limits(due)
-        asked = await shared.hold_counts(connection, limits, now - paces.QUOTA_WINDOW) if limits else {}
+        asked = await shared.read_counts(connection, limits, now - paces.QUOTA_WINDOW) if limits else {}
         return self._plan(due, now, open_ids, _quotas(limits, asked, now))
 
     def _plan(
@@ -176,13 +197,27 @@ class Claims:
             await prompts.mark_sending(
                 connection, locked, plan.send, now, now + self.lease, keep_count=self.pace.keep_count
             )
-            first = (p.agency_id for p in plan.send if p.attempt_count == 0 and p.agency_day_quota is not None)
-            if asked := Counter(first):
-                await shared.count_asked(connection, asked, paces.hour_of(now))
         if plan.suppress:
             await prompts.suppress(connection, locked, plan.suppress)
         if plan.delay:
             await prompts.delay(connection, locked, plan.delay)
+
+    async def _count(self, connection: asyncpg.Connection, sent: list[DuePrompt], now: datetime) -> None:
+        """Count who is asked for the first time for an agency that has a quota.
+
+        An agency's count is held from here until the transaction ends, so that no two claims use up the same rest. Held
+        from the start, it would have the senders of a large request wait for one another.
+
+        Errors: _QuotaPassed.
+        """
+        first = [prompt for prompt in sent if prompt.attempt_count == 0 and prompt.agency_day_quota is not None]
+        if not first:
+            return
+        limits, asking = _limits(first), Counter(prompt.agency_id for prompt in first)
+        asked = await shared.hold_counts(connection, limits, now - paces.QUOTA_WINDOW)
+        if any(asking[id_] > quota.left_count for id_, quota in _quotas(limits, asked, now).items()):
+            raise _QuotaPassed
+        await shared.count_asked(connection, asking, paces.hour_of(now))
 
 
 def _limits(due: list[DuePrompt]) -> dict[int, int]:

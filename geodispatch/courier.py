@@ -55,6 +55,7 @@ class Result(NamedTuple):
 
     parcel: Parcel
     delivery: Delivery
+    began_at: datetime
 
 
 @dataclass
@@ -115,47 +116,42 @@ class Courier:
         Wants: what is admitted takes a place in its lane: it goes to `deliver`, or to `drop` if it comes to nothing.
         Cost:  two queries; another where an endpoint failed lately, and another where a channel tells what is asked.
         """
-        owner_ids = sorted({prompt.owner_id for prompt in due})
-        address_of = await addresses.read(connection, owner_ids)
-        for owner_id in owner_ids:
-            if owner_id not in address_of:
-                address_of[owner_id] = Address(owner_id)
-        chosen = {
-            prompt.position: choose(
-                address_of[prompt.owner_id],
-                queue,
-                self.channels,
-                is_given_up=not is_replay and prompt.attempt_count >= self._try_count,
-            )
-            for prompt in due
-        }
-        known = await breakers.read(connection, {endpoint for endpoint in chosen.values() if endpoint != INBOX})
+        address_of = await addresses.read(connection, [prompt.owner_id for prompt in due])
+        unreached = Address()
+        chosen: dict[tuple[Address, bool], Endpoint] = {}
+        ways: list[tuple[DuePrompt, Address, Endpoint]] = []
+        for prompt in due:
+            address = address_of.get(prompt.owner_id, unreached)
+            case = address, not is_replay and prompt.attempt_count >= self._try_count
+            if case not in chosen:
+                chosen[case] = choose(address, queue, self.channels, is_given_up=case[1])
+            ways.append((prompt, address, chosen[case]))
+        known = await breakers.read(connection, set(chosen.values()) - {INBOX})
         probes = await self._take_probes(connection, known, now)
-        telling = [prompt.request_id for prompt in due if self.channels[chosen[prompt.position][0]].tells_request]
+        telling = [prompt.request_id for prompt, _, endpoint in ways if self.channels[endpoint[0]].tells_request]
         asked = await self._read_requests(connection, telling)
         # From here on nothing fails: a place that was taken is never lost.
         self._failing |= known.keys()
         admission = Admission()
-        for prompt in due:
-            endpoint, state = chosen[prompt.position], known.get(chosen[prompt.position])
-            may_probe = probes.get(endpoint, 0) > 0
-            if is_down_for_good(state, now) and not may_probe and not is_replay:
-                assert state is not None
+        for prompt, address, endpoint in ways:
+            state = known.get(endpoint)
+            may_probe = state is not None and probes.get(endpoint, 0) > 0
+            if state is not None and is_down_for_good(state, now) and not may_probe and not is_replay:
                 admission.dead.append(DeadLetter(prompt.id, *endpoint, state.last_failure))
                 admission.diverted[prompt.position] = ChannelName.INBOX
             elif endpoint[0] not in (queue, ChannelName.CALLBACK):
                 admission.diverted[prompt.position] = endpoint[0]
-            elif (until := hold_until(state, is_probe=may_probe, now=now)) is not None:
+            elif state is not None and (until := hold_until(state, is_probe=may_probe, now=now)) is not None:
                 admission.held[prompt.position] = until
                 admission.held_for[Delay.ENDPOINT_DOWN] += 1
             elif (until := self._lanes.enter(endpoint, now)) is not None:
                 admission.held[prompt.position] = until
                 admission.held_for[Delay.ENDPOINT_BUSY] += 1
             else:
-                probes[endpoint] = probes.get(endpoint, 0) - 1
+                if may_probe:
+                    probes[endpoint] -= 1
                 admission.send.append(prompt)
-                request = asked.get(prompt.request_id)
-                message = _message(prompt, address_of[prompt.owner_id], request)
+                message = _message(prompt, address, asked.get(prompt.request_id))
                 admission.parcels.append(Parcel(prompt.id, prompt.attempt_count + 1, queue, endpoint, message))
         return admission
 
@@ -254,11 +250,12 @@ class Courier:
         channel = self.channels[endpoint[0]]
         if self._clock() + timedelta(seconds=channel.batch_timeout_s + _SETTLING_S) > lease_until:
             return []
-        started = monotonic()
+        began_at, started = self._clock(), monotonic()
         deliveries = await _deliver(channel, [parcel.message for parcel in batch])
-        self._lanes.note_speed(endpoint, (monotonic() - started) / len(batch))
+        if any(delivery.failure is None for delivery in deliveries):  # how long a failure took tells no speed
+            self._lanes.note_speed(endpoint, (monotonic() - started) / len(batch))
         _count(channel, deliveries)
-        return [Result(parcel, delivery) for parcel, delivery in zip(batch, deliveries, strict=True)]
+        return [Result(parcel, delivery, began_at) for parcel, delivery in zip(batch, deliveries, strict=True)]
 
     # ---- in the settling's transaction
 
@@ -276,7 +273,14 @@ class Courier:
         }
         if told:
             before = await breakers.lock(connection, told)
-            after = {e: breaking.after(before.get(e), e, verdict, now) for e, verdict in told.items()}
+            began_at: dict[Endpoint, datetime] = {}
+            for result in results:
+                began_at[result.parcel.endpoint] = max(
+                    result.began_at, began_at.get(result.parcel.endpoint, result.began_at)
+                )
+            after = {
+                e: breaking.after(before.get(e), e, verdict, now, began_at=began_at[e]) for e, verdict in told.items()
+            }
             await breakers.put(connection, [b for b in after.values() if b is not None])
             await breakers.remove(connection, [endpoint for endpoint, b in after.items() if b is None])
             for endpoint, b in after.items():
@@ -343,5 +347,5 @@ def _count(channel: Channel, deliveries: Sequence[Delivery]) -> None:
     DELIVERIES.labels(channel.name, "delivered").inc(len(deliveries) - failed_count)
     if channel.name != ChannelName.INBOX:  # where nothing is carried there is nothing to time
         duration = DELIVERY_DURATION.labels(channel.name)
-        for delivery in deliveries:
-            duration.observe(delivery.duration_s)
+        for duration_s in {delivery.duration_s for delivery in deliveries}:  # what went together is one try
+            duration.observe(duration_s)

@@ -33,6 +33,8 @@ _FAULTS = {
     "jurisdiction_name_length": Fault("name", "1 to 200 characters"),
     "rule_version_reason_length": Fault("reason", "3 to 500 characters"),
     "member_name_length": Fault("name", "1 to 200 characters"),
+    "access_key_name_length": Fault("name", "up to 200 characters"),
+    "invitation_name_length": Fault("name", "1 to 200 characters"),
 }
 
 

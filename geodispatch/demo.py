@@ -23,6 +23,7 @@ from rich.table import Table
 from geodispatch.accounts import AgencyKind, Role
 from geodispatch.clock import utc_now
 from geodispatch.database import Database, open_database
+from geodispatch.demo_account import DemoAccount, demo_account
 from geodispatch.demo_towns import M_PER_DEGREE, City, Towns, make_towns, owner_name
 from geodispatch.errors import DemoFailed, InvalidSettings
 from geodispatch.jurisdictions import Jurisdictions
@@ -44,6 +45,7 @@ _FENCE_AREA_M2 = 0.35 * M2_PER_SQUARE_MILE
 _TOWN_COUNT = 200  # `--once` visits the largest in turn, for an owner who was asked today is not asked again,
 _NEXT_FENCE_M = 1200.0  # and then their next quarters to the east
 _OWNERS_SHOWN_COUNT = 3
+_CODES_SHOWN_COUNT = 5
 
 
 @dataclass(frozen=True)
@@ -127,10 +129,13 @@ async def _serve(console: Console, service: Service, towns: Towns, keys: Keys, p
         for owner in _owners_inside(towns, _fence_around(city))[:_OWNERS_SHOWN_COUNT]
     ]
 
-    def show(url: str) -> None:
+    def show(url: str, account: DemoAccount) -> None:
         console.print(f"\n[bold]{url}[/bold]            what it is, and all public requests")
-        console.print(f"{url}/agency      draw a fence; try the middle of {city.name}")
-        console.print(f"  agency key    {keys.agency}")
+        console.print(f"{url}/sign-in     sign in and draw a fence; try the middle of {city.name}")
+        console.print(f"  email         {account.email}")
+        console.print(f"  password      {account.password}")
+        console.print(f"  code          any of these, once each: {'  '.join(account.codes[:_CODES_SHOWN_COUNT])}")
+        console.print(f"  agency key    {keys.agency} (for programs)")
         for token in tokens:
             console.print(f"{url}/owner#token={token}")
         console.print(f"  operator key  {keys.operator}")
@@ -138,7 +143,8 @@ async def _serve(console: Console, service: Service, towns: Towns, keys: Keys, p
 
     sender = asyncio.create_task(run_sender(service.database, service.settings, utc_now))
     try:
-        await serve(service, service.settings.host, port, show)
+        async with demo_account(service, _AGENCY) as account:
+            await serve(service, service.settings.host, port, lambda url: show(url, account))
     finally:
         sender.cancel()
         await asyncio.gather(sender, return_exceptions=True)

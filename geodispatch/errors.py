@@ -186,11 +186,132 @@ class RulesBroken(GeodispatchError):
 
 
 @dataclass
+class AgencyRefused(GeodispatchError):
+    """An agency of a kind that may not join, whatever it calls itself."""
+
+    faults: tuple[Fault, ...]
+
+    @classmethod
+    def at(cls, pointer: str, detail: str) -> Self:
+        """Make one of a single fault."""
+        return cls((Fault(pointer, detail),))
+
+    def __str__(self) -> str:
+        return "; ".join(f"{fault.pointer}: {fault.detail}" for fault in self.faults)
+
+
+@dataclass
+class SignInRefused(GeodispatchError):
+    """The address or the password is wrong; it is not told which."""
+
+    def __str__(self) -> str:
+        return "the address or the password is wrong"
+
+
+@dataclass
+class TooManyFailures(GeodispatchError):
+    """So many tries failed that no further one is looked at for a while, right or wrong."""
+
+    retry_after_s: int
+
+    def __str__(self) -> str:
+        return f"too many tries failed; try again in {self.retry_after_s} s"
+
+
+@dataclass
+class AccountDisabled(GeodispatchError):
+    """The password is right, and the account is closed: by an admin, or because nobody used it for half a year."""
+
+    def __str__(self) -> str:
+        return "this account is disabled; an admin of your agency, or the operator, can enable it again"
+
+
+@dataclass
+class CodeRefused(GeodispatchError):
+    """A code of the second factor that is wrong, or was used before."""
+
+    faults: tuple[Fault, ...] = (Fault("/code", "this code is wrong, or was used already; wait for the next one"),)
+
+    def __str__(self) -> str:
+        return self.faults[0].detail
+
+
+@dataclass
+class SecondFactorNeeded(GeodispatchError):
+    """The password was right, and the second factor is still to come."""
+
+    def __str__(self) -> str:
+        return "give the second factor first"
+
+
+@dataclass
+class SecondFactorSet(GeodispatchError):
+    """There is a second factor already, and it is not replaced by whoever knows the password alone."""
+
+    def __str__(self) -> str:
+        return "this account has a second factor already; an admin's new invitation sets it anew"
+
+
+@dataclass
+class SessionOver(GeodispatchError):
+    """The session has ended, or never was."""
+
+    def __str__(self) -> str:
+        return "the session has ended: sign in again"
+
+
+@dataclass
+class ForeignPage(GeodispatchError):
+    """A change that a browser was made to ask for by a page that is not ours."""
+
+    def __str__(self) -> str:
+        return "a change by a signed-in browser needs the header X-CSRF-Token with the session's csrf_token"
+
+
+@dataclass
+class InvitationOver(GeodispatchError):
+    """An invitation that was accepted, taken back, has lapsed, or never was."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"this invitation {self.reason}; ask for a new one"
+
+
+@dataclass
+class AccountExists(GeodispatchError):
+    """Somebody signs in by this address already."""
+
+    email: str
+
+    def __str__(self) -> str:
+        return f"there is already an account of {self.email}"
+
+
+@dataclass
+class LastAdmin(GeodispatchError):
+    """The change would leave an agency without an admin, or all of it without an operator."""
+
+    def __str__(self) -> str:
+        return "an agency keeps at least one admin, and the staff an operator; let there be another one first"
+
+
+@dataclass
+class ProviderRefused(GeodispatchError):
+    """The identity provider did not say who signs in, or names somebody without an account here."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the sign-in provider: {self.reason}"
+
+
+@dataclass
 class UnknownKey(GeodispatchError):
     """No key was given, or nobody holds the one that was."""
 
     def __str__(self) -> str:
-        return "a valid key is needed: Authorization: Bearer gd_…"
+        return "sign in, or give a valid key: Authorization: Bearer gd_…"
 
 
 @dataclass
@@ -200,7 +321,7 @@ class NotAllowed(GeodispatchError):
     needed: str
 
     def __str__(self) -> str:
-        return f"this needs the key of {self.needed}"
+        return f"this is for {self.needed}"
 
 
 @dataclass

@@ -26,7 +26,7 @@ class Lanes:
 
     def __init__(self, channels: Mapping[str, Channel], lease: timedelta) -> None:
         self._channels = channels
-        self._lease_s = lease.total_seconds()
+        self._capacity = {name: _capacity(channel, lease) for name, channel in channels.items()}
         self._under_way: Counter[Endpoint] = Counter()
         self._places: dict[Endpoint, asyncio.Semaphore] = {}
         self._message_s: dict[Endpoint, float] = {}
@@ -34,15 +34,11 @@ class Lanes:
 
     def capacity(self, channel: str) -> int:
         """How many messages of one endpoint may be under way: what fits into a lease, however slow it is."""
-        carrier = self._channels[channel]
-        batches = _BATCHES_MAX
-        if carrier.batch_timeout_s > 0:
-            batches = min(batches, max(1, int(self._lease_s / carrier.batch_timeout_s) - 1))
-        return batches * carrier.batch_count * carrier.concurrency
+        return self._capacity[channel]
 
     def enter(self, endpoint: Endpoint, now: datetime) -> datetime | None:
         """Take a place and return None, or return when to come again."""
-        if self._under_way[endpoint] < self.capacity(endpoint[0]):
+        if self._under_way[endpoint] < self._capacity[endpoint[0]]:
             self._under_way[endpoint] += 1
             return None
         each = timedelta(
@@ -70,3 +66,10 @@ class Lanes:
             self._message_s.clear()
         before = self._message_s.get(endpoint, message_s)
         self._message_s[endpoint] = before + _NEWEST_WEIGHT * (message_s - before)
+
+
+def _capacity(channel: Channel, lease: timedelta) -> int:
+    batches = _BATCHES_MAX
+    if channel.batch_timeout_s > 0:
+        batches = min(batches, max(1, int(lease.total_seconds() / channel.batch_timeout_s) - 1))
+    return batches * channel.batch_count * channel.concurrency

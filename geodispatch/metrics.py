@@ -17,7 +17,7 @@ PROMPTS_QUEUED = Counter("geodispatch_prompts_queued_total", "Prompts queued by 
 DELIVERIES = Counter("geodispatch_deliveries_total", "Delivery tries by how they ended.", ["channel", "outcome"])
 DELIVERY_DURATION = Histogram(
     "geodispatch_delivery_duration_seconds",
-    "Time of a delivery try; those that went out together have the same.",
+    "Time of a delivery try; those that went out together and took the same count once.",
     ["channel"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )

@@ -195,7 +195,7 @@ class Owners:
 
 
 async def _check_channel(connection: asyncpg.Connection, owner_id: int, channel: ChannelName) -> None:
-    address = (await addresses.read(connection, [owner_id])).get(owner_id) or addresses.Address(owner_id)
+    address = (await addresses.read(connection, [owner_id])).get(owner_id) or addresses.Address()
     missing = {
         ChannelName.CALLBACK: "it cannot be chosen",
         ChannelName.WEBHOOK: "no app is registered that takes your prompts" if address.webhook_id is None else None,

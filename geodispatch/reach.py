@@ -66,12 +66,9 @@ class Reach:
             allowed=settings.allowed_networks,
         )
 
-    def application_server_key(self) -> str:
-        """Return the key with which a browser subscribes, base64url.
-
-        Errors: NotFound where web push is not set up.
-        """
-        return application_server_key(self._signer())
+    def application_server_key(self) -> str | None:
+        """Return the key with which a browser subscribes, base64url; None where web push is not set up."""
+        return None if self.signer is None else application_server_key(self.signer)
 
     async def add_browser(self, caller: OwnerCaller, browser: BrowserInput) -> None:
         """Notify the owner in this browser, too; one that another owner used before is this owner's now.

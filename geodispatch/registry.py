@@ -16,11 +16,13 @@ import asyncpg
 from email_validator import EmailNotValidError, validate_email
 from pydantic import BaseModel, Field
 
-from geodispatch.accounts import AgencyKind, Holder, Role, hash_key, new_key
+from geodispatch.accounts import Caller, Holder, Role, Scope, hash_key, new_key
+from geodispatch.agency_kind import read_kind
+from geodispatch.audit import COMMAND_LINE, Event, Origin, actor_of, note
 from geodispatch.cameras import CameraReport, Entry, take_cameras
 from geodispatch.channels.webhook import new_secret
 from geodispatch.database import Database
-from geodispatch.errors import AgencyExists, InvalidInput, InvalidSettings, NotFound, UnknownKey
+from geodispatch.errors import AgencyExists, AgencyRefused, InvalidInput, InvalidSettings, NotFound, UnknownKey
 from geodispatch.metrics import BREAKERS, DEAD_LETTERS
 from geodispatch.preview import can_draw, draw_histogram
 from geodispatch.prompt import ChannelName
@@ -61,15 +63,26 @@ class Registry:
     database: Database
     clock: Callable[[], datetime]
 
-    async def add_agency(self, slug: str, name: str, kind: AgencyKind) -> int:
+    async def add_agency(
+        self, slug: str, name: str, kind: str, caller: Caller | None = None, origin: Origin = COMMAND_LINE
+    ) -> int:
         """Add an agency and return its id.
 
-        Errors: AgencyExists; InvalidInput for a slug or a name that cannot be one.
+        Errors: AgencyRefused for federal, immigration and private police, by whatever name; AgencyExists; InvalidInput
+                for a slug, a name or a kind that cannot be one.
         """
-        async with self.database.connection() as connection:
-            agency_id = await accounts.add_agency(connection, slug, name, kind)
-        if agency_id is None:
-            raise AgencyExists(slug)
+        actor, now = actor_of(caller), self.clock()
+        try:
+            checked = read_kind(kind, name)
+        except AgencyRefused:
+            async with self.database.connection() as connection:
+                await note(connection, now, Event.AGENCY_REFUSED, actor, origin, f"{slug}: {name} ({kind})")
+            raise
+        async with self.database.transaction() as connection:
+            agency_id = await accounts.add_agency(connection, slug, name, checked)
+            if agency_id is None:
+                raise AgencyExists(slug)
+            await note(connection, now, Event.AGENCY_ADDED, actor, origin, slug)
         return agency_id
 
     async def has_agency(self, slug: str) -> bool:
@@ -97,17 +110,27 @@ class Registry:
             if agency_id is None:
                 raise NotFound("agency", slug)
             member_id = await accounts.add_member(connection, agency_id, name, role)
-            await accounts.add_key(connection, hash_key(key), Holder.AGENCY, member_id=member_id)
+            key_id = await accounts.add_key(
+                connection,
+                hash_key(key),
+                Holder.AGENCY,
+                member_id=member_id,
+                scopes=[Scope.READ, Scope.PREVIEW] + ([] if role is Role.VIEWER else [Scope.REQUEST]),
+            )
+            await self._note_key(connection, Event.KEY_MADE, f"key {key_id} of member {member_id} of {slug}")
         return key
 
     async def add_operator(self) -> str:
         """Return a new operator's key, which is shown once."""
         key = new_key(Holder.OPERATOR)
-        async with self.database.connection() as connection:
-            await accounts.add_key(connection, hash_key(key), Holder.OPERATOR)
+        async with self.database.transaction() as connection:
+            key_id = await accounts.add_key(connection, hash_key(key), Holder.OPERATOR)
+            await self._note_key(connection, Event.KEY_MADE, f"key {key_id} of the operator")
         return key
 
-    async def add_owner_token(self, external_id: str) -> str:
+    async def add_owner_token(
+        self, external_id: str, caller: Caller | None = None, origin: Origin = COMMAND_LINE
+    ) -> str:
         """Return a new token of an owner, which is shown once.
 
         Errors: NotFound.
@@ -117,7 +140,9 @@ class Registry:
             owner_id = await owners.find(connection, external_id)
             if owner_id is None:
                 raise NotFound("owner", external_id)
-            await accounts.add_key(connection, hash_key(token), Holder.OWNER, owner_id=owner_id)
+            key_id = await accounts.add_key(connection, hash_key(token), Holder.OWNER, owner_id=owner_id)
+            # Not whose: the audit is no list of owners.
+            await self._note_key(connection, Event.KEY_MADE, f"key {key_id} of an owner", caller, origin)
         return token
 
     async def revoke(self, key: str) -> None:
@@ -125,9 +150,21 @@ class Registry:
 
         Errors: UnknownKey.
         """
-        async with self.database.connection() as connection:
-            if not await accounts.revoke_key(connection, hash_key(key)):
+        async with self.database.transaction() as connection:
+            key_id = await accounts.revoke_key(connection, hash_key(key))
+            if key_id is None:
                 raise UnknownKey
+            await self._note_key(connection, Event.KEY_ENDED, f"key {key_id}")
+
+    async def _note_key(
+        self,
+        connection: asyncpg.Connection,
+        event: Event,
+        what: str,
+        caller: Caller | None = None,
+        origin: Origin = COMMAND_LINE,
+    ) -> None:
+        await note(connection, self.clock(), event, actor_of(caller), origin, what)
 
     async def add_webhook(self, url: str) -> tuple[int, str]:
         """Register an app's endpoint; return its id and the secret that signs what it gets.

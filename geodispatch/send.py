@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -113,6 +114,12 @@ async def _check_secrets(database: Database, channels: Sequence[Channel]) -> Non
             raise InvalidSettings(f"webhook {webhook['id']}", reason)
 
 
+def _keep_what_is_there() -> None:
+    """Let the garbage collector pass over all that was imported: it stays, and a batch has it looked at many times."""
+    gc.collect()
+    gc.freeze()
+
+
 async def run_sender(
     database: Database,
     settings: Settings,
@@ -130,6 +137,7 @@ async def run_sender(
         async with open_channels(settings, clock, callback) as channels:
             await _check_secrets(database, channels)
             claims, courier = await open_claims(database, settings, clock, channels, None)
+            _keep_what_is_there()
             started()
             async with asyncio.TaskGroup() as group:
                 group.create_task(_sender(database, settings, clock, claims, courier).run(notice, settings.send_poll_s))

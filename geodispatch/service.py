@@ -22,7 +22,8 @@ from uuid import UUID
 
 import numpy as np
 
-from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, OwnerCaller, Role, hash_key
+from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, OwnerCaller, Role, Scope, hash_key
+from geodispatch.authority import Action, allows, require
 from geodispatch.camera_feed import CameraFeed
 from geodispatch.clock import utc_now
 from geodispatch.closing import Closings
@@ -45,9 +46,12 @@ from geodispatch.inbox_feed import InboxFeed
 from geodispatch.index import CameraIndex
 from geodispatch.jurisdictions import Jurisdictions
 from geodispatch.lookup import Lookup
+from geodispatch.members import Members
 from geodispatch.metrics import MATCH_DURATION, PROMPTS_QUEUED
+from geodispatch.oidc import Provider
 from geodispatch.owner import Owners, answer_of_row
 from geodispatch.pace import Pace
+from geodispatch.password import Passwords
 from geodispatch.preview import Preview, PreviewInput, Violation
 from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
 from geodispatch.queue_level import measure_queue
@@ -57,7 +61,10 @@ from geodispatch.request import CloseReason, Request, Submission, request_of_row
 from geodispatch.rule_versions import RuleVersions
 from geodispatch.rules.draft import Draft, check_draft
 from geodispatch.rules.fence import DrawnFence, read_fence
+from geodispatch.session import Limits
 from geodispatch.settings import Settings
+from geodispatch.sign_in import SignIn
+from geodispatch.staff import Staff
 from geodispatch_db import accounts, addresses, cameras, inboxes, owners, prompts, requests
 from geodispatch_db.notice import Notice
 
@@ -70,7 +77,7 @@ class Service:
     """What agencies, owners and the public can do. `open_service` gives one.
 
     `registry`, `jurisdictions` and `rule_versions` have what the operator can do, `owners` what owners wish and were
-    asked.
+    asked; `sign_in`, `members` and `staff` know who is who.
     """
 
     settings: Settings
@@ -88,6 +95,10 @@ class Service:
     keys: Lookup[bytes, accounts.KeyHolder]
     grounds: Grounds
     estimates: Estimates
+    sign_in: SignIn
+    members: Members
+    staff: Staff
+    provider: Provider | None
 
     @property
     def index(self) -> CameraIndex:
@@ -105,9 +116,9 @@ class Service:
             raise UnknownKey
         match await self.keys(hash_key(key)):
             case accounts.KeyHolder(
-                holder=Holder.AGENCY, agency_id=int(agency_id), member_id=int(member_id), role=str(role)
+                holder=Holder.AGENCY, agency_id=int(agency_id), member_id=int(member_id), role=str(role), scopes=scopes
             ):
-                return AgencyCaller(agency_id, member_id, Role(role))
+                return AgencyCaller(agency_id, member_id, Role(role), scopes=frozenset(map(Scope, scopes)))
             case accounts.KeyHolder(holder=Holder.OWNER, owner_id=int(owner_id)):
                 return OwnerCaller(owner_id)
             case accounts.KeyHolder(holder=Holder.OPERATOR):
@@ -121,8 +132,9 @@ class Service:
 
         What is not there yet is not judged. The band depends on the fence alone, so it is told whatever else is wrong.
 
-        Errors: InvalidInput with where in the fence.
+        Errors: NotAllowed; InvalidInput with where in the fence.
         """
+        require(caller, Action.PREVIEW, caller.agency_id)
         draft = draft_of(given)
         ground, mark = await self.grounds.for_preview(caller.agency_id, given.case_number)
         breaches = check_draft(draft, ground, mark.case_request_count, self.clock())
@@ -147,7 +159,7 @@ class Service:
 
         Errors: NotAllowed, InvalidInput, RulesBroken, IdempotencyKeyReused.
         """
-        caller.require_requester()
+        require(caller, Action.SUBMIT_REQUEST, caller.agency_id)
         if not (0 < len(idempotency_key) <= _IDEMPOTENCY_KEY_MAX and idempotency_key.isprintable()):
             raise InvalidInput.at("Idempotency-Key", f"1 to {_IDEMPOTENCY_KEY_MAX} printable characters")
         draft = draft_of(submission)
@@ -203,11 +215,7 @@ class Service:
 
         Errors: NotFound.
         """
-        async with self.database.connection() as connection:
-            row = await requests.find(connection, request_id)
-        if row is None or row["agency_id"] != caller.agency_id:
-            raise NotFound("request", str(request_id))
-        return request_of_row(row)
+        return await self._find_request(caller, Action.READ_REQUEST, request_id)
 
     async def list_public_requests(self, *, before: int | None, limit: int) -> list[Request]:
         """Return all agencies' requests, newest first."""
@@ -220,15 +228,15 @@ class Service:
 
         Errors: NotFound, NotAllowed, RequestNotOpen.
         """
-        caller.require_requester()
-        await self.find_request(caller, request_id)
+        require(caller, Action.CLOSE_REQUEST, caller.agency_id)
+        await self._find_request(caller, Action.CLOSE_REQUEST, request_id)
         async with self.database.transaction() as connection:
             if not await requests.close(connection, request_id, caller.agency_id, self.clock(), reason):
                 raise RequestNotOpen(request_id)
         # From here on nothing of it is sent. What its prompts say follows; a large request's is left to the senders.
         with contextlib.suppress(Unavailable):
             await self.closings.settle_next(request_id)
-        return await self.find_request(caller, request_id)
+        return await self._find_request(caller, Action.CLOSE_REQUEST, request_id)
 
     async def measure_queue(self) -> None:
         """Set the gauges of what is in line.
@@ -294,6 +302,14 @@ class Service:
             await addresses.opt_out(connection, owner_id, self.clock())
             await prompts.take_back(connection, owner_id)
 
+    async def _find_request(self, caller: AgencyCaller, action: Action, request_id: int) -> Request:
+        async with self.database.connection() as connection:
+            row = await requests.find(connection, request_id)
+        # Another agency's is not found rather than forbidden: a number that is taken is nobody's business.
+        if row is None or not allows(caller, action, row["agency_id"]):
+            raise NotFound("request", str(request_id))
+        return request_of_row(row)
+
 
 def draft_of(given: Submission | PreviewInput) -> Draft:
     """Return what the rules look at of a request, whole or being written.
@@ -324,6 +340,10 @@ async def open_service(
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
         reach = Reach.of_settings(database, clock, settings)
+        provider = Provider.of_settings(settings, clock)
+        passwords = Passwords()
+        stack.callback(passwords.close)
+        limits = Limits(timedelta(seconds=settings.session_idle_s), timedelta(seconds=settings.session_max_s))
         feed = await CameraFeed.load(database)
         notice = Notice(database.dsn, cameras.CHANNEL)
         stack.push_async_callback(notice.close)
@@ -350,6 +370,10 @@ async def open_service(
             Lookup(partial(_find_key_holders, database)),
             Grounds(database, clock),
             Estimates(database),
+            SignIn(database, clock, passwords, limits),
+            Members(database, clock),
+            Staff(database, clock),
+            provider,
         )
 
 

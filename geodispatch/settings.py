@@ -89,6 +89,18 @@ class Settings(BaseSettings):
     public_url: str | None = Field(None, description="https:// address of `serve`, for links in mails")
     link_secret: SecretStr | None = Field(None, description="signs those links; 32 characters or more")
 
+    proxy_networks: Annotated[
+        tuple[IPvAnyNetwork, ...],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(description="networks of proxies before `serve`, whose X-Forwarded-For is believed"),
+    ] = ()
+    session_idle_s: Annotated[float, Field(ge=60, description="a session unused for so long ends")] = 1800
+    session_max_s: Annotated[float, Field(ge=60, description="and any session after so long")] = 12 * 3600
+    oidc_issuer: str | None = Field(None, description="https:// address of an OpenID Connect provider to sign in by")
+    oidc_client_id: str | None = None
+    oidc_client_secret: SecretStr | None = None
+
     mail_host: str | None = None
     mail_port: Annotated[int, Field(ge=1, le=65535)] = 587
     mail_tls: Literal["starttls", "tls", "none"] = "starttls"

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import io
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,8 +21,10 @@ import pytest_asyncio
 import shapely
 
 from geodispatch.accounts import AgencyKind, Role
+from geodispatch.audit import COMMAND_LINE
 from geodispatch.cameras import CameraInput, Place
 from geodispatch.clock import utc_now
+from geodispatch.demo_account import DemoAccount, demo_account
 from geodispatch.send import open_sender, run_sender
 from geodispatch.service import Service, open_service
 from geodispatch.settings import Settings
@@ -74,6 +76,12 @@ def submission(**changes: Any) -> dict[str, Any]:
         },
         "fence": street_fence(),
     } | changes
+
+
+def recent_window() -> dict[str, str]:
+    """Return a time window of the hour before last, on the real clock."""
+    now = utc_now()
+    return {"start": f"{now - timedelta(hours=2):%FT%TZ}", "end": f"{now - timedelta(hours=1):%FT%TZ}"}
 
 
 @dataclass(frozen=True)
@@ -132,6 +140,12 @@ class Town:
             self.owner_tokens[owner] = await self.service.registry.add_owner_token(owner)
         return self.owner_tokens[owner]
 
+    async def invite(self, email: str) -> str:
+        """Invite an admin, from the command line, and return the page that accepts it."""
+        members = self.service.members
+        sent = await members.invite(None, "springfield-pd", email, "Mx. Invited", Role.ADMIN, COMMAND_LINE)
+        return f"{self.url}/invitation#token={sent.token}"
+
     async def inbox(self, owner: str) -> list[Any]:
         """Return what an owner sees."""
         reply = await self.call("GET", "prompts", await self.token(owner))
@@ -157,7 +171,7 @@ def street_cameras() -> list[tuple[Place, CameraInput]]:
 async def running_town(database: str, clock: Callable[[], datetime], **settings: Any) -> AsyncIterator[Town]:
     """Fill a database with the town and serve it."""
     async with contextlib.AsyncExitStack() as stack:
-        settings = {"allowed_networks": "127.0.0.0/8"} | settings  # where the tests' receivers are
+        settings = {"allowed_networks": "127.0.0.0/8", "port": 0} | settings  # where the tests' receivers are
         service = await stack.enter_async_context(
             open_service(Settings(database_url=database, pool_size=8, **(AT_ONCE | settings)), clock=clock)
         )
@@ -170,7 +184,7 @@ async def running_town(database: str, clock: Callable[[], datetime], **settings:
         await registry.put_cameras(street_cameras())
         await service.feed.catch_up()
         address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        server = asyncio.create_task(serve(service, "127.0.0.1", 0, address.set_result))
+        server = asyncio.create_task(serve(service, "127.0.0.1", service.settings.port, address.set_result))
         stack.push_async_callback(cancelled, server)
         http = await stack.enter_async_context(aiohttp.ClientSession())
         yield Town(service, clock, await address, http, agency_key, await registry.add_operator())
@@ -196,6 +210,9 @@ class LiveServer:
 
     url: str
     agency_key: str
+    account: DemoAccount
+    invite: Callable[[str], Awaitable[str]]
+    """Returns the page of an invitation to an address."""
     owner_token: str
     lon: float
     lat: float
@@ -208,8 +225,10 @@ async def live_server(database: str) -> AsyncIterator[LiveServer]:
         sender = asyncio.create_task(run_sender(town.service.database, town.service.settings, utc_now))
         try:
             middle = OWNER_COUNT // 2
-            yield LiveServer(
-                town.url, town.agency_key, await town.token(f"owner-{middle}"), WEST + (middle - 1) * STEP, SOUTH
-            )
+            owner_token = await town.token(f"owner-{middle}")
+            async with demo_account(town.service, "springfield-pd") as account:
+                yield LiveServer(
+                    town.url, town.agency_key, account, town.invite, owner_token, WEST + (middle - 1) * STEP, SOUTH
+                )
         finally:
             await cancelled(sender)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import asyncpg
 
@@ -21,6 +22,7 @@ class KeyHolder:
     member_id: int | None
     owner_id: int | None
     role: str | None
+    scopes: list[str]
 
 
 async def add_agency(connection: asyncpg.Connection, slug: str, name: str, kind: str) -> int | None:
@@ -45,6 +47,25 @@ async def add_member(connection: asyncpg.Connection, agency_id: int, name: str, 
     return int(await connection.fetchval(_SQL["insert_member"], agency_id, name, role))
 
 
+async def list_members(connection: asyncpg.Connection, agency_id: int) -> list[asyncpg.Record]:
+    """Return an agency's members, with the accounts of those who sign in."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["members_of_agency"], agency_id)
+    return rows
+
+
+async def lock_members(connection: asyncpg.Connection, agency_id: int) -> list[asyncpg.Record]:
+    """Return an agency's members and hold them as they are."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["lock_members"], agency_id)
+    return rows
+
+
+async def change_member(
+    connection: asyncpg.Connection, member_id: int, role: str, disabled_at: datetime | None
+) -> None:
+    """Give a member another role, or disable or enable one."""
+    await connection.execute(_SQL["change_member"], member_id, role, disabled_at)
+
+
 async def add_key(
     connection: asyncpg.Connection,
     key_sha256: bytes,
@@ -52,20 +73,41 @@ async def add_key(
     *,
     member_id: int | None = None,
     owner_id: int | None = None,
-) -> None:
-    """Keep the hash of a new key."""
-    await connection.execute(_SQL["insert_access_key"], key_sha256, holder, member_id, owner_id)
+    name: str = "",
+    scopes: Sequence[str] = (),
+) -> int:
+    """Keep the hash of a new key and return its number."""
+    return int(
+        await connection.fetchval(
+            _SQL["insert_access_key"], key_sha256, holder, member_id, owner_id, name, list(scopes)
+        )
+    )
 
 
-async def revoke_key(connection: asyncpg.Connection, key_sha256: bytes) -> bool:
-    """End a key; False if it was not valid."""
-    return await connection.fetchval(_SQL["revoke_access_key"], key_sha256) is not None
+async def revoke_key(connection: asyncpg.Connection, key_sha256: bytes) -> int | None:
+    """End a key and return its number; None if it was not valid."""
+    revoked: int | None = await connection.fetchval(_SQL["revoke_access_key"], key_sha256)
+    return revoked
+
+
+async def list_keys(connection: asyncpg.Connection, agency_id: int) -> list[asyncpg.Record]:
+    """Return an agency's keys that open something, newest first."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["keys_of_agency"], agency_id)
+    return rows
+
+
+async def revoke_key_of(connection: asyncpg.Connection, agency_id: int, key_id: int) -> str | None:
+    """End one of an agency's keys and return its name; None if there is none that is valid."""
+    revoked: str | None = await connection.fetchval(_SQL["revoke_key_of_agency"], agency_id, key_id)
+    return revoked
 
 
 async def find_key_holders(connection: asyncpg.Connection, key_sha256: Collection[bytes]) -> dict[bytes, KeyHolder]:
-    """Return whose keys these are, without those that are unknown or revoked."""
+    """Return whose keys these are, without those that are unknown or revoked, or whose member was disabled."""
     rows = await connection.fetch(_SQL["key_holders"], key_sha256)
     return {
-        row["hash"]: KeyHolder(row["holder"], row["agency_id"], row["member_id"], row["owner_id"], row["role"])
+        row["hash"]: KeyHolder(
+            row["holder"], row["agency_id"], row["member_id"], row["owner_id"], row["role"], row["scopes"]
+        )
         for row in rows
     }

@@ -26,9 +26,8 @@ class Subscription:
 
 
 class Address(NamedTuple):
-    """The ways to one owner that are in use. A tuple, because a thousand are made for each claim."""
+    """The ways to an owner that are in use; owners with nothing of their own have one in common."""
 
-    owner_id: int
     language: str | None = None
     webhook_id: int | None = None
     webhook_url: str | None = None
@@ -40,13 +39,12 @@ class Address(NamedTuple):
 
 async def read(connection: asyncpg.Connection, owner_id: Sequence[int]) -> dict[int, Address]:
     """Return the addresses of those owners who have any, by owner."""
-    rows = await connection.fetch(_SQL["addresses_of_owners"], owner_id)
-    return {row["owner_id"]: _address(row) for row in rows}
-
-
-def _address(row: asyncpg.Record) -> Address:
-    *columns, subscriptions = row
-    return Address._make((*columns, tuple(Subscription(**subscription) for subscription in subscriptions or ())))
+    found: dict[int, Address] = {}
+    for owner_ids, *columns, subscriptions in await connection.fetch(_SQL["addresses_of_owners"], owner_id):
+        browsers = tuple(Subscription(**subscription) for subscription in subscriptions or ())
+        address = Address._make((*columns, browsers))
+        found |= dict.fromkeys(owner_ids, address)
+    return found
 
 
 async def put_mail_address(connection: asyncpg.Connection, owner_id: int, address: str, key: UUID) -> None:

@@ -85,9 +85,10 @@ async def copy_rows(connection: asyncpg.Connection, table: str, parts: Sequence[
     async def chunks() -> AsyncIterator[bytes]:
         yield _HEADER
         for part in parts:
-            wire = memoryview(wire_of(part))
-            for start in range(0, len(wire), _CHUNK_BYTES):
-                yield bytes(wire[start : start + _CHUNK_BYTES])
+            # Little by little: while the server takes one chunk in, the next is written here.
+            step = max(1, _CHUNK_BYTES // _wire_dtype(part.dtype).itemsize)
+            for start in range(0, part.size, step):
+                yield wire_of(part[start : start + step])
         yield _TRAILER
 
     await connection.copy_to_table(table, source=chunks(), columns=parts[0].dtype.names, format="binary")

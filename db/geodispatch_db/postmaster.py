@@ -36,6 +36,8 @@ IMMEDIATE = FAST_THEN_IMMEDIATE[1:]
 PROBE_TIMEOUT_S = 5.0
 
 _POLL_S = 0.02
+_EXEC_POLL_S = 0.001
+_EXEC_TIMEOUT_S = 5.0
 _LOG_TAIL_BYTES = 4000
 
 
@@ -158,11 +160,21 @@ def log_tail(log: Path) -> str:
 
 
 def _arguments(pid: int) -> list[bytes]:
-    """Return the process's arguments; a zombie, or nobody, has a single empty one."""
+    """Return the process's arguments; a zombie, or nobody, has a single empty one.
+
+    Blocking, while the process is in the middle of an execve(): some milliseconds on a busy machine.
+    """
+    process = Path(f"/proc/{pid}")
+    deadline = time.monotonic() + _EXEC_TIMEOUT_S  # a program may do without arguments, but it is no postgres
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        while not (arguments := (process / "cmdline").read_bytes()):
+            is_executing = (process / "statm").read_text().split()[0] != "0"
+            if not is_executing or time.monotonic() > deadline:
+                break
+            time.sleep(_EXEC_POLL_S)
     except (FileNotFoundError, ProcessLookupError):
         return [b""]
+    return arguments.split(b"\0")
 
 
 def _lines(file: Path) -> list[str]:

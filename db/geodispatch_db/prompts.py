@@ -47,12 +47,9 @@ class DuePrompt(NamedTuple):
     request_id: int
     owner_id: int
     key: UUID
-    channel: str
     attempt_count: int
     due_at: datetime
     owner_external_id: str
-    webhook_url: str | None
-    webhook_secret: str | None
     agency_id: int
     agency_day_quota: int | None
     offence: str
@@ -147,7 +144,7 @@ async def peek_due(connection: asyncpg.Connection, channel: str, now: datetime, 
 async def read_due(connection: asyncpg.Connection, locked: LockedPrompts) -> list[DuePrompt]:
     """Read what decides over locked prompts, in no promised order."""
     rows = await connection.fetch(_SQL["due_prompts"], locked.places, locked.owner_places)
-    return [DuePrompt(*row) for row in rows]
+    return list(map(DuePrompt._make, rows))
 
 
 async def mark_sending(
@@ -219,11 +216,13 @@ async def still_claimed(connection: asyncpg.Connection, claims: Sequence[tuple[P
 async def mark_delivered(
     connection: asyncpg.Connection, attempts: Sequence[Attempt], channel: str, now: datetime
 ) -> None:
-    """Settle claims that reached their owners, and write down the tries.
+    """Settle claims that reached their owners, each once, and write down the tries.
 
     A claim that has lapsed and was taken over is left alone; the try counts all the same.
     """
-    await connection.execute(_SQL["mark_delivered"], *_tries(attempts), channel, now)
+    tries = _tries(attempts)
+    if await connection.execute(_SQL["mark_delivered"], *tries, now) != f"UPDATE {len(attempts)}":
+        await connection.execute(_SQL["insert_lost_attempts"], *tries, channel, now)
 
 
 async def requeue(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from geodispatch.accounts import AgencyKind, Role
-from geodispatch.cli.run import out, with_registry
+from geodispatch.cli.run import out, show_invitation, with_members, with_registry
 
 app = typer.Typer(no_args_is_help=True, help="Agencies and their members.")
 
@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=True, help="Agencies and their members.")
 def add_agency(
     slug: Annotated[str, typer.Argument(help="Its name in addresses: lower case, digits, hyphens.")],
     name: str,
-    kind: Annotated[AgencyKind, typer.Option()],
+    kind: Annotated[str, typer.Option(help=", ".join(AgencyKind))],
 ) -> None:
     """Add an agency."""
 
@@ -35,6 +35,18 @@ def add_member(slug: str, name: str, role: Annotated[Role, typer.Option()] = Rol
         out.print(await registry.add_member(slug, name, role))
 
     with_registry(act)
+
+
+@app.command("invite")
+def invite(slug: str, email: str, name: str, role: Annotated[Role, typer.Option()] = Role.ADMIN) -> None:
+    """Invite somebody into an agency and print the page that accepts it, once; it lapses after 90 days."""
+
+    async def act(members: Any) -> None:
+        from geodispatch.audit import COMMAND_LINE
+
+        show_invitation(await members.invite(None, slug, email, name, role, COMMAND_LINE))
+
+    with_members(act)
 
 
 @app.command("quota")

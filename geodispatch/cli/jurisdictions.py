@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from geodispatch.cli.run import out, with_database
+from geodispatch.cli.run import out, with_jurisdictions
 from geodispatch.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def add_jurisdiction(
         await jurisdictions.add(slug, name, text)
         out.print(f"added {slug}")
 
-    _with_jurisdictions(act)
+    with_jurisdictions(act)
 
 
 @app.command("assign")
@@ -44,7 +44,7 @@ def assign_jurisdiction(agency: str, slug: str) -> None:
         await jurisdictions.assign(agency, slug)
         out.print(f"{agency} may ask in {slug}")
 
-    _with_jurisdictions(act)
+    with_jurisdictions(act)
 
 
 @app.command("end")
@@ -55,7 +55,7 @@ def end_jurisdiction(agency: str, slug: str) -> None:
         await jurisdictions.end(agency, slug)
         out.print(f"{agency} may no longer ask in {slug}")
 
-    _with_jurisdictions(act)
+    with_jurisdictions(act)
 
 
 @app.command("list")
@@ -69,14 +69,4 @@ def list_jurisdictions() -> None:
             table.add_row(item.slug, item.name, ", ".join(item.agencies))
         out.print(table if items else "none")
 
-    _with_jurisdictions(act)
-
-
-def _with_jurisdictions(act: Any) -> None:
-    async def work(database: Any) -> None:
-        from geodispatch.clock import utc_now
-        from geodispatch.jurisdictions import Jurisdictions
-
-        await act(Jurisdictions(database, utc_now))
-
-    with_database(work)
+    with_jurisdictions(act)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from geodispatch.cli.run import out, with_database
+from geodispatch.cli.run import out, with_rule_versions
 from geodispatch.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def show_rules() -> None:
             )
         out.print(table if newest.document.tightenings else "no tightenings")
 
-    _with_rule_versions(act)
+    with_rule_versions(act)
 
 
 @app.command("list")
@@ -56,7 +56,7 @@ def list_rules() -> None:
             table.add_row(str(version.version), _moment(version.entered_at), version.reason, str(count))
         out.print(table)
 
-    _with_rule_versions(act)
+    with_rule_versions(act)
 
 
 @app.command("tighten")
@@ -93,7 +93,7 @@ def tighten_rules(
         *others, new = entered.document.tightenings
         out.print(f"version {entered.version}: tightening {len(others) + 1} holds from {_moment(new.from_at)}")
 
-    _with_rule_versions(act)
+    with_rule_versions(act)
 
 
 @app.command("lift")
@@ -109,17 +109,7 @@ def lift_rules(
         ended = entered.document.tightenings[number - 1]
         out.print(f"version {entered.version}: tightening {number} ends at {_moment(ended.until_at)}")
 
-    _with_rule_versions(act)
-
-
-def _with_rule_versions(act: Any) -> None:
-    async def work(database: Any) -> None:
-        from geodispatch.clock import utc_now
-        from geodispatch.rule_versions import RuleVersions
-
-        await act(RuleVersions(database, utc_now))
-
-    with_database(work)
+    with_rule_versions(act)
 
 
 def _limit(text: str) -> tuple[str, str | list[str]]:

@@ -43,23 +43,55 @@ def run(work: Coroutine[Any, Any, None], *, until_stopped: bool = False) -> None
 
 def with_registry(act: Callable[[Any], Awaitable[None]]) -> None:
     """Run what acts through the registry of the database that the settings name."""
+    from geodispatch.registry import Registry
 
-    async def work(database: Any) -> None:
-        from geodispatch.clock import utc_now
-        from geodispatch.registry import Registry
-
-        await act(Registry(database, utc_now))
-
-    with_database(work)
+    _with(Registry, act)
 
 
-def with_database(act: Callable[[Any], Awaitable[None]]) -> None:
-    """Run what acts on the database that the settings name."""
+def with_members(act: Callable[[Any], Awaitable[None]]) -> None:
+    """The same through the members, as whoever sits at the machine."""
+    from geodispatch.members import Members
+
+    _with(Members, act)
+
+
+def with_staff(act: Callable[[Any], Awaitable[None]]) -> None:
+    """The same through the staff."""
+    from geodispatch.staff import Staff
+
+    _with(Staff, act)
+
+
+def with_jurisdictions(act: Callable[[Any], Awaitable[None]]) -> None:
+    """The same through the jurisdictions."""
+    from geodispatch.jurisdictions import Jurisdictions
+
+    _with(Jurisdictions, act)
+
+
+def with_rule_versions(act: Callable[[Any], Awaitable[None]]) -> None:
+    """The same through the versions of the rules."""
+    from geodispatch.rule_versions import RuleVersions
+
+    _with(RuleVersions, act)
+
+
+def show_invitation(invitation: Any) -> None:
+    """Print an invitation's page, on the public address where there is one."""
+    from geodispatch.settings import Settings
+
+    settings = Settings.read()
+    base = settings.public_url or f"http://{settings.host}:{settings.port}"
+    out.print(f"{base}/invitation#token={invitation.token}")
+
+
+def _with(make: Callable[[Any, Any], Any], act: Callable[[Any], Awaitable[None]]) -> None:
+    from geodispatch.clock import utc_now
     from geodispatch.database import open_database
     from geodispatch.settings import Settings
 
     async def work() -> None:
         async with open_database(Settings.read()) as database:
-            await act(database)
+            await act(make(database, utc_now))
 
     run(work())

@@ -11,16 +11,18 @@ import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from geodispatch.accounts import OperatorCaller
+from geodispatch.authority import Action
 from geodispatch.errors import GeodispatchError, InvalidSettings, NotFound, Unavailable
 from geodispatch.metrics import HTTP_DURATION
 from geodispatch.service import Service
 from geodispatch.web import openapi
 from geodispatch.web.api import ROUTES
-from geodispatch.web.call import PREFIX, SERVICE, authenticate
+from geodispatch.web.call import PREFIX, SERVICE
 from geodispatch.web.errors import KINDS, http_problem, problem_response, unexpected_problem
 from geodispatch.web.pages import add_pages
+from geodispatch.web.provider import add_provider
 from geodispatch.web.unsubscribe import add_unsubscribe
+from geodispatch.web.visitor import admit
 
 log = structlog.get_logger()
 
@@ -38,6 +40,7 @@ def create_app(service: Service) -> web.Application:
     app.router.add_get("/readyz", _readyz)
     app.router.add_get("/metrics", _metrics)
     add_unsubscribe(app)
+    add_provider(app)
     add_pages(app)
     return app
 
@@ -111,7 +114,7 @@ async def _readyz(request: web.Request) -> web.Response:
 async def _metrics(request: web.Request) -> web.Response:
     # Not for everybody: a counter read before and after a request would tell how many owners it reached.
     service = request.app[SERVICE]
-    await authenticate(service, request, OperatorCaller)
+    await admit(service, request, Action.READ_COUNTERS)
     with suppress(Unavailable):  # what this process counted is told all the same
         await service.measure_queue()
         await service.registry.measure_channels()

@@ -13,10 +13,13 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from geodispatch.accounts import AgencyCaller, Caller, OperatorCaller, OwnerCaller
-from geodispatch.errors import BodyTooLarge, GeodispatchError, InvalidInput, NotAllowed, NotFound, UnsupportedMediaType
+from geodispatch.audit import Origin
+from geodispatch.authority import Action
+from geodispatch.errors import BodyTooLarge, GeodispatchError, InvalidInput, NotFound, UnsupportedMediaType
 from geodispatch.service import Service
+from geodispatch.web.cookies import Cookie, set_cookie
 from geodispatch.web.errors import invalid_input
+from geodispatch.web.visitor import admit
 
 SERVICE = web.AppKey("service", Service)
 
@@ -30,12 +33,6 @@ BODY_ERRORS = (InvalidInput, UnsupportedMediaType, BodyTooLarge)
 INT64 = {"type": "integer", "format": "int64"}
 """The schema of an id that is a number."""
 
-CALLER_NAMES: dict[type[Caller], str] = {
-    AgencyCaller: "an agency",
-    OwnerCaller: "an owner",
-    OperatorCaller: "the operator",
-}
-
 
 @dataclass(frozen=True)
 class Call:
@@ -43,6 +40,10 @@ class Call:
 
     service: Service
     caller: Any
+    session: Any
+    """By which the caller is signed in; None for a key."""
+    origin: Origin
+    request: web.Request
     query: Any
     path: dict[str, str]
     headers: dict[str, str]
@@ -67,6 +68,8 @@ class Reply:
     location: str | None = None
     stream: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
     """Answers by itself, over as long as it likes."""
+    cookies: Mapping[Cookie, str | None] = field(default_factory=dict)
+    """What the browser is to keep; None for what it is to forget."""
 
 
 Handler = Callable[[Call], Awaitable[Reply]]
@@ -79,7 +82,8 @@ class Route:
     method: str
     path: str
     handler: Handler
-    caller: type[Caller] | None = None
+    action: Action
+    """What it does, in the table of who may do what."""
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     ndjson: type[BaseModel] | None = None
@@ -97,9 +101,13 @@ class Route:
         Errors: leaves of GeodispatchError.
         """
         service = request.app[SERVICE]
+        visitor = await admit(service, request, self.action)
         call = Call(
             service=service,
-            caller=self.caller and await authenticate(service, request, self.caller),
+            caller=visitor.caller,
+            session=visitor.session,
+            origin=visitor.origin,
+            request=request,
             query=self.query and _read_query(request, self.query),
             path={name: _read_name(value) for name, value in request.match_info.items()},
             headers={name: _read_header(request, name) for name in self.header_names},
@@ -112,8 +120,13 @@ class Route:
         if reply.location is not None:
             headers["Location"] = reply.location
         if reply.body is None:
-            return web.Response(status=self.status, headers=headers)
-        return web.Response(status=self.status, text=reply.body.model_dump_json(), content_type=JSON, headers=headers)
+            response = web.Response(status=self.status, headers=headers)
+        else:
+            text = reply.body.model_dump_json()
+            response = web.Response(status=self.status, text=text, content_type=JSON, headers=headers)
+        for cookie, value in reply.cookies.items():
+            set_cookie(request, service.settings, response, cookie, value)
+        return response
 
     async def _read_body(self, service: Service, request: web.Request) -> Any:
         if self.body is not None:
@@ -125,18 +138,6 @@ class Route:
         if self.ndjson is not None:
             return await _read(request, NDJSON, service.settings.cameras_body_limit_bytes)
         return None
-
-
-async def authenticate(service: Service, request: web.Request, wanted: type[Caller]) -> Caller:
-    """Return who calls.
-
-    Errors: UnknownKey, NotAllowed.
-    """
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    caller = await service.authenticate(key.strip() if scheme.lower() == "bearer" else None)
-    if not isinstance(caller, wanted):
-        raise NotAllowed(CALLER_NAMES[wanted])
-    return caller
 
 
 async def _read(request: web.Request, media_type: str, limit_bytes: int) -> bytes:

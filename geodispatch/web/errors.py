@@ -25,6 +25,19 @@ STATUS: dict[type[GeodispatchError], int] = {
     errors.InvalidTopology: 422,
     errors.InvalidInput: 422,
     errors.RulesBroken: 422,
+    errors.AgencyRefused: 422,
+    errors.SignInRefused: 401,
+    errors.TooManyFailures: 429,
+    errors.AccountDisabled: 403,
+    errors.CodeRefused: 422,
+    errors.SecondFactorNeeded: 403,
+    errors.SecondFactorSet: 409,
+    errors.SessionOver: 401,
+    errors.ForeignPage: 403,
+    errors.InvitationOver: 410,
+    errors.AccountExists: 409,
+    errors.LastAdmin: 409,
+    errors.ProviderRefused: 403,
     errors.UnknownKey: 401,
     errors.NotAllowed: 403,
     errors.NotFound: 404,
@@ -120,9 +133,9 @@ def problem_response(error: GeodispatchError) -> web.Response:
     kind = kind_of(type(error))
     faults: tuple[Fault, ...] = getattr(error, "faults", ())
     headers = {}
-    if isinstance(error, errors.Unavailable):
+    if isinstance(error, errors.Unavailable | errors.TooManyFailures):
         headers["Retry-After"] = str(error.retry_after_s)
-    if isinstance(error, errors.UnknownKey):
+    if kind.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     response = _respond(
         Problem(

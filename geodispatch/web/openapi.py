@@ -10,13 +10,27 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from geodispatch.accounts import AgencyCaller, OperatorCaller, OwnerCaller
-from geodispatch.errors import GeodispatchError, NotAllowed, Unavailable, UnknownKey
+from geodispatch.authority import ALLOWED, Part, is_in_scope, is_open, is_personal
+from geodispatch.errors import (
+    ForeignPage,
+    GeodispatchError,
+    NotAllowed,
+    SecondFactorNeeded,
+    SessionOver,
+    Unavailable,
+    UnknownKey,
+)
 from geodispatch.web.api import ROUTES
 from geodispatch.web.call import JSON, NDJSON, PREFIX, Route
+from geodispatch.web.cookies import Cookie
 from geodispatch.web.errors import PROBLEM_JSON, STATUS, Problem, kind_of
+from geodispatch.web.visitor import CSRF_HEADER
 
-_SCHEMES = {AgencyCaller: "agencyKey", OwnerCaller: "ownerToken", OperatorCaller: "operatorKey"}
+_SCHEMES = {
+    "agencyKey": {Part.VIEWER, Part.REQUESTER, Part.SUPERVISOR, Part.ADMIN},
+    "ownerToken": {Part.OWNER},
+    "operatorKey": {Part.OPERATOR},
+}
 
 _HEADERS: dict[int, dict[str, Any]] = {
     401: {"headers": {"WWW-Authenticate": {"schema": {"type": "string", "const": "Bearer"}}}},
@@ -44,6 +58,15 @@ def document() -> dict[str, Any]:
             "securitySchemes": {
                 name: {"type": "http", "scheme": "bearer", "description": f"gd_{name[: -len(kind)].lower()}_…"}
                 for name, kind in (("agencyKey", "Key"), ("ownerToken", "Token"), ("operatorKey", "Key"))
+            }
+            | {
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": Cookie.SESSION,
+                    "description": "set by `POST session`; over https its name begins with __Host-; "
+                    f"a change needs {CSRF_HEADER} too",
+                }
             },
         },
     }
@@ -81,8 +104,8 @@ def _operation(route: Route, schema_of: _Schemas) -> dict[str, Any]:
         "parameters": _parameters(route, schema_of),
         "responses": _responses(route, schema_of),
     }
-    if route.caller is not None:
-        operation["security"] = [{_SCHEMES[route.caller]: []}]
+    if not is_open(route.action):
+        operation["security"] = _security(route)
     if route.body is not None:
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": schema_of.taken(route.body)}}}
     if route.ndjson is not None:
@@ -93,6 +116,15 @@ def _operation(route: Route, schema_of: _Schemas) -> dict[str, Any]:
             "content": {NDJSON: line},
         }
     return operation
+
+
+def _security(route: Route) -> list[dict[str, list[str]]]:
+    """Return by what a caller may be known: the keys of those who may, where the action takes a key, and a session."""
+    parts = set(ALLOWED[route.action])
+    keys = [] if is_personal(route.action) else [name for name, holders in _SCHEMES.items() if holders & parts]
+    if "agencyKey" in keys and not is_in_scope(route.action):
+        keys.remove("agencyKey")
+    return [{name: []} for name in [*keys, *([] if parts == {Part.OWNER} else ["session"])]]
 
 
 def _parameters(route: Route, schema_of: _Schemas) -> list[dict[str, Any]]:
@@ -121,8 +153,10 @@ def _responses(route: Route, schema_of: _Schemas) -> dict[str, Any]:
     if route.status == 201 and "{" not in route.path:
         success["headers"] = {"Location": {"schema": {"type": "string"}}}
     errors: list[type[GeodispatchError]] = [*route.errors, Unavailable]
-    if route.caller is not None:
+    if not is_open(route.action):
         errors += [UnknownKey, NotAllowed]
+        if {"session": []} in _security(route):
+            errors += [SessionOver, SecondFactorNeeded, *([] if route.method == "GET" else [ForeignPage])]
     titles: dict[int, list[str]] = {}
     for error in dict.fromkeys(errors):
         titles.setdefault(STATUS[error], []).append(kind_of(error).title)

@@ -23,7 +23,14 @@ PAGES: Final = Path(__file__).parent / "pages"
 STATIC: Final = Path(__file__).parent / "static"
 VENDOR: Final = STATIC / "vendor"
 
-PAGE_PATHS: Final = {"/": "index.html", "/agency": "agency.html", "/owner": "owner.html"}
+PAGE_PATHS: Final = {
+    "/": "index.html",
+    "/agency": "agency.html",
+    "/owner": "owner.html",
+    "/sign-in": "sign_in.html",
+    "/invitation": "invitation.html",
+    "/members": "members.html",
+}
 
 # Files of other kinds are not served. The standard library's table differs between Python releases and knows no
 # text/javascript for .mjs before 3.12; with `nosniff`, a module of a wrong type does not run.

@@ -28,6 +28,7 @@ from geodispatch_db.errors import (
     UnsafeFolder,
 )
 from geodispatch_db.file_lock import FileLock
+from geodispatch_db.postmaster import Postmaster
 from geodispatch_db.server_folder import ServerFolder, default_folder
 from tests.databases import THROWAWAY
 from tests.db.processes import live_processes_in, postmaster_pid, process_running, wait_until_empty
@@ -310,6 +311,19 @@ async def test_a_server_in_the_middle_of_its_end_is_waited_for(folder: Path) -> 
     finally:
         await connection.close()
     assert await waiting == 1
+
+
+def test_a_server_is_alive_all_the_while_that_its_shell_becomes_it(empty_folder: Path) -> None:
+    """In the middle of an execve() a process has no command line; a start then took its server for dead."""
+    starter = ["/bin/sh", "-c", '"$@" & echo $!; wait', "sh", "/bin/sh", "-c", ":", "sh", "-D", empty_folder]
+    for _ in range(100):
+        with subprocess.Popen(starter, stdout=subprocess.PIPE, text=True) as shell:
+            assert shell.stdout is not None
+            server = Postmaster(int(shell.stdout.readline()), empty_folder)
+            seen = [server.is_alive()]
+            while seen[-1] or shell.poll() is None:
+                seen.append(server.is_alive())
+            assert seen == sorted(seen, reverse=True), "it rose from the dead"
 
 
 @pytest.mark.parametrize("victim", ["starter", "initdb"])

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 import geodispatch_db
+from geodispatch_db import prompts
 from geodispatch_db.queries import load
 from tests.db.test_prompts import NOW, fill
 
@@ -35,3 +36,47 @@ async def test_the_claim_reads_the_queue_by_its_index(connection: asyncpg.Connec
     await connection.execute("analyze prompt")
     plan = await connection.fetch("explain " + load("prompts")["lock_due_prompts"], "inbox", NOW, 100)
     assert any("prompt_queue" in row[0] for row in plan), [row[0] for row in plan]
+
+
+@pytest.mark.parametrize("name", ["close_next_prompts", "prune_next_prompts"])
+async def test_a_request_that_statistics_have_not_heard_of_is_worked_off_by_whole_keys(
+    connection: asyncpg.Connection, name: str
+) -> None:
+    """PostgreSQL takes it for one prompt; going through all of them for each of 10,000 would last half a minute."""
+    await fill(connection, request_count=1, owner_count=3000)
+    await connection.execute("analyze prompt")
+    await connection.execute(
+        "insert into prompt (request_id, owner_id, key, due_at) "
+        "select 2, owner_id, gen_random_uuid(), due_at from prompt"
+    )
+    plan = [row[0] for row in await connection.fetch("explain " + load("prompts")[name], 2, 0, 1000)]
+    assert any("(request_id = next.request_id) AND (owner_id = next.owner_id)" in line for line in plan), plan
+
+
+async def test_a_claim_goes_by_places_though_statistics_of_requests_lag_behind(connection: asyncpg.Connection) -> None:
+    """A merge of prompts and requests looks as if it ended at once: all prompts are of newer requests than are known.
+
+    It does where the shares of the requests, as statistics round them, add up to a little less than one.
+    """
+    await fill(connection, request_count=29, owner_count=0)
+    await connection.execute(
+        """set local default_statistics_target = 1000; -- so that all is counted, and nothing left to chance
+           analyze request;
+           insert into request overriding system value
+           select (jsonb_populate_record(r, jsonb_build_object('id', n, 'idempotency_key', n::text))).*
+           from request r, generate_series(30, 32) n where r.id = 1;
+           insert into owner (id, external_id) overriding system value
+           select n, 'o' || n from generate_series(1, 40000) n;
+           insert into camera (id, external_id, owner_id, lon_e7, lat_e7) overriding system value
+           select id, external_id, id, 0, 0 from owner;
+           insert into prompt (request_id, owner_id, camera_id, key, due_at)
+           select n, id, id, gen_random_uuid(), '2026-07-01' from owner, generate_series(30, 32) n
+           where n < 32 or id <= 12000 order by random();
+           analyze agency, owner, camera, prompt"""
+    )
+    held = await prompts.lock_due(connection, "inbox", NOW, 1000)
+    assert held is not None
+    query = "explain " + load("prompts")["due_prompts"]
+    plan = "\n".join(row[0] for row in await connection.fetch(query, held.places, held.owner_places))
+    assert "Tid Scan on prompt" in plan, plan
+    assert "prompt_pkey" not in plan, plan

@@ -63,10 +63,13 @@ async def test_from_onboarding_to_an_answer(environment: dict[str, str], tmp_pat
     assert added[0] == 0, added
     again = await run(environment, "agency", "add", "pd", "Another", "--kind", "municipal_police")
     assert (again[0], again[2].strip()) == (1, "error: there is already an agency 'pd'")
-    refused = await run(environment, "agency", "add", "ice", "Immigration", "--kind", "immigration")
-    assert refused[0] == 2
-    assert "immigration" in refused[2]
+    refused = await run(environment, "agency", "add", "ice", "Immigration", "--kind", "deportation force")
+    assert (refused[0], refused[2].strip()) == (1, "error: /kind: immigration enforcement may not ask owners here")
     await give_jurisdiction(environment, tmp_path)
+    link = (await run(environment, "agency", "invite", "pd", "chief@pd.example", "Chief B"))[1]
+    assert re.search(r"/invitation#token=\S{43}$", link.strip())
+    link = (await run(environment, "operator", "invite", "m@city.example", "M. Moderator", "--role", "moderator"))[1]
+    assert re.search(r"/invitation#token=\S{43}$", link.strip())
     agency_key = (await run(environment, "agency", "member", "pd", "Det. A. Rossi"))[1].strip()
     assert re.fullmatch(r"gd_agency_\S{43}", agency_key)
 

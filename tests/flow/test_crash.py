@@ -13,10 +13,8 @@ import random
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -24,7 +22,7 @@ from time import monotonic, time
 from typing import IO, Any, NamedTuple
 
 import numpy as np
-from aiohttp import web
+import pytest
 
 from geodispatch.channels.webhook import new_secret
 from geodispatch.clock import utc_now
@@ -35,6 +33,7 @@ from geodispatch_db.embedded import embedded_postgres
 from geodispatch_db.migrate import migrate
 from geodispatch_db.pool import open_connection
 from tests.databases import THROWAWAY
+from tests.moody_app import MoodyApp, Yes, open_moody_app
 
 IS_SOAK = bool(os.environ.get("GEODISPATCH_SOAK"))
 SEED = int(os.environ.get("GEODISPATCH_SOAK_SEED", "20260705"))
@@ -43,12 +42,12 @@ TWICE_COUNT = OWNER_COUNT // 2  # so many are inside both requests' fences
 OUT_EVERY = 50  # every fiftieth has opted out
 SENDER_COUNT = 4
 KILL_COUNT = 50 if IS_SOAK else 6
+KILL_EVERY_S = 8.0 if IS_SOAK else 2.0  # at the longest, so that kills fall all along the sending
 TIMEOUT_S = 1800 if IS_SOAK else 180
 
 SENDER_TIMEOUT_S = 4.0  # far above what an answer takes on a loaded machine, so that only those time out that are to
 HANG_S = 5.0
 LATE_S = 2.0  # what the receiver begins to answer so late after its sending, to the second, it answers with an error
-SETTLING_S = 4.0  # nothing that a sender was told takes longer to be written down
 LEASE_S = 20.0
 DURABLE = {name: value for name, value in THROWAWAY.items() if name == "shared_buffers"}
 
@@ -67,115 +66,40 @@ SENDER = {
 }
 
 
-class Yes(NamedTuple):
-    """The receiver accepted a prompt: from when to when, and which process holds the other end; 0 if none does."""
-
-    start: float
-    end: float
-    pid: int
-
-
 class Kill(NamedTuple):
-    """A process was killed; of the database, `end` is when it was up again."""
+    """A process was killed, and had ended at `end`; the database, which has no process here, was up again by then."""
 
     start: float
     end: float
     pid: int | None
 
 
-@dataclass
-class Receiver:
-    """An app that is slow, breaks, hangs or hangs up; it notes what it has read, and to whom it said yes."""
-
-    choices: random.Random
-    sender_pids: Callable[[], Collection[int]]
-    url: str = ""
-    keys_of: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    accepted: defaultdict[str, list[Yes]] = field(default_factory=lambda: defaultdict(list))
-    moods: Counter[str] = field(default_factory=Counter)
-
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
-        start = time()
-        assert request.transport is not None
-        told = (await request.json())["data"]["prompts"]
-        for prompt in told:
-            self.keys_of[prompt["owner"]].add(prompt["prompt_id"])
-        mood = self.choices.random()
-        if mood < 0.06:
-            self.moods["error"] += 1
-            return web.Response(status=500)
-        if mood < 0.07:
-            self.moods["hang"] += 1
-            await asyncio.sleep(HANG_S)  # the sender has gone by then
-            return web.Response(status=204)
-        if mood < 0.13:
-            self.moods["hang up"] += 1
-            request.transport.abort()  # it has read it all, and says nothing
-            return web.Response(status=204)
-        if mood < 0.20:
-            self.moods["slow"] += 1
-            await asyncio.sleep(0.1)
-        pid = owner_of_port(request.transport.get_extra_info("peername")[1], self.sender_pids())
-        if time() - float(request.headers["webhook-timestamp"]) > LATE_S:
-            self.moods["late"] += 1
-            return web.Response(status=503)
-        response = web.Response(status=204)
-        await response.prepare(request)
-        await response.write_eof()
-        self.moods["yes"] += 1
-        for prompt in told:
-            self.accepted[prompt["prompt_id"]].append(Yes(start, time(), pid))
-        return response
-
-
-def owner_of_port(port: int, pids: Collection[int]) -> int:
-    """Return which of these processes has the connection from a local port, 0 if none of them has it any more."""
-    local = f":{port:04X}"
-    inode = 0
-    for line in Path("/proc/net/tcp").read_text().splitlines():
-        fields = line.split()
-        if fields[1].endswith(local):
-            inode = int(fields[9])
-    for pid in pids:
-        with suppress(OSError):
-            for link in Path(f"/proc/{pid}/fd").iterdir():
-                with suppress(OSError):
-                    if inode and link.readlink().name == f"socket:[{inode}]":
-                        return pid
-    return 0
-
-
 def excuse(first: Yes, then: Yes, kills: Sequence[Kill]) -> str | None:
-    """Say which crash fell between a yes and its settling, None if none did."""
-    for kill in kills:
-        is_between = first.start <= kill.end and kill.start <= min(then.start, first.end + SETTLING_S)
-        if is_between and kill.pid == first.pid:
-            return "sender"
-        # Some sender was killed after it had sent this, and was gone when the receiver looked who it was.
-        if first.pid == 0 and kill.pid is not None and first.start - LATE_S <= kill.start <= first.end:
-            return "sender"
-        if is_between and kill.pid is None:
-            return "database"
-    return None
+    """Say which crash fell between a yes and its settling, None if none did.
+
+    With its lease, a sender has settled or given up. Whether it had settled before the crash, the attempts tell.
+    """
+    crashes = {
+        kill.pid for kill in kills if first.start <= kill.end and kill.start <= min(then.start, first.start + LEASE_S)
+    }
+    if first.pid in crashes:
+        return "sender"
+    return "database" if None in crashes else None
 
 
-@asynccontextmanager
-async def receiving(choices: random.Random, sender_pids: Callable[[], Collection[int]]) -> AsyncIterator[Receiver]:
-    receiver = Receiver(choices, sender_pids)
+def excuses(times: Sequence[Yes], settled_count: int, kills: Sequence[Kill]) -> list[str]:
+    """Say which crash explains each further yes to a prompt, of which so many tries are written down as delivered.
 
-    async def handle(request: web.Request) -> web.StreamResponse:
-        return await receiver(request)
-
-    app = web.Application()
-    app.router.add_post("/hook", handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
-        yield receiver
-    finally:
-        await runner.cleanup()
+    What was lost with its sender is written nowhere: one that is was settled, and no crash had fallen in between.
+    """
+    reasons = []
+    for first, then in pairwise(times):
+        reason = excuse(first, then, kills)
+        about = [kill for kill in kills if first.start - LEASE_S < kill.end and kill.start < then.end]
+        assert reason is not None, f"no crash fell between {first}, then {then}; kills: {about}"
+        reasons.append(reason)
+    assert settled_count <= len(times) - reasons.count("sender"), f"{times} were settled {settled_count} times"
+    return reasons
 
 
 async def fill(dsn: str, url: str) -> None:
@@ -247,13 +171,13 @@ class Senders:
         """Return the processes that have not been seen to end."""
         return [p.pid for p in self._processes if p is not None and p.returncode is None]
 
-    def kill(self, number: int) -> int:
-        """Kill one of them; return its process."""
+    async def kill(self, number: int) -> int | None:
+        """Kill one of them, and return which process that was once it is gone; None if it is not running just now."""
         process = self._processes[number]
-        if process is None:
-            return 0
-        if process.returncode is None:
-            process.kill()
+        if process is None or process.returncode is not None:
+            return None
+        process.kill()
+        await process.wait()
         return process.pid
 
     async def _keep(self, number: int) -> None:
@@ -290,11 +214,11 @@ async def test_whatever_is_killed_everyone_is_asked_once(empty_folder: Path, tmp
         await migrate(dsn)
         with (tmp_path / "senders.log").open("wb") as log:
             senders = Senders(dsn, log)
-            async with receiving(random.Random(SEED + 1), senders.pids) as receiver:
-                await fill(dsn, receiver.url)
+            async with open_moody_app(random.Random(SEED + 1), senders.pids, hang_s=HANG_S, late_s=LATE_S) as app:
+                await fill(dsn, app.url)
                 async with senders:
                     while len(kills) < KILL_COUNT:
-                        await asyncio.sleep(choices.uniform(0.1, 2.0))
+                        await asyncio.sleep(choices.uniform(0.1, KILL_EVERY_S))
                         killed_at = time()
                         pid: int | None = None
                         if choices.random() < 0.25:
@@ -302,30 +226,51 @@ async def test_whatever_is_killed_everyone_is_asked_once(empty_folder: Path, tmp
                             os.kill(postmaster, signal.SIGKILL)
                             async with embedded_postgres(empty_folder, settings=DURABLE):  # brings it back
                                 pass
-                        else:
-                            pid = senders.kill(choices.randrange(SENDER_COUNT))
+                        elif (pid := await senders.kill(choices.randrange(SENDER_COUNT))) is None:
+                            continue
                         kills.append(Kill(killed_at, time(), pid))
                     left_count = (await ask(dsn, UNSETTLED))[0]["count"]
                     print(f"{left_count:,} left after {len(kills)} kills and {monotonic() - started:.0f} s")
                     await until_settled(dsn)
-                    await check_what_was_sent(dsn, receiver, kills)
+                    await check_what_was_sent(dsn, app, kills)
                     # The end of the requests is the end of their prompts.
                     await ask(dsn, CLOSE)
                     async with asyncio.timeout(TIMEOUT_S):
                         while (await ask(dsn, NOT_TERMINAL))[0]["count"]:
                             await asyncio.sleep(0.2)
-                print(f"{sum(map(len, receiver.accepted.values())):,} accepted after {monotonic() - started:.0f} s")
+                print(f"{sum(map(len, app.accepted.values())):,} accepted after {monotonic() - started:.0f} s")
 
 
-def test_a_second_yes_needs_a_crash_of_the_sender_that_had_the_first() -> None:
-    first, then = Yes(10.0, 10.1, 7), Yes(12.0, 12.1, 8)
-    assert excuse(first, then, []) is None
-    assert excuse(first, then, [Kill(11.0, 11.0, 8), Kill(9.0, 9.5, None), Kill(12.5, 12.5, 7)]) is None
-    assert excuse(first, Yes(40.0, 40.1, 8), [Kill(10.2 + SETTLING_S, 10.2 + SETTLING_S, 7)]) is None
-    assert excuse(Yes(10.0, 10.1, 0), then, [Kill(11.0, 11.0, 7)]) is None
-    assert excuse(Yes(10.0, 10.1, 0), then, [Kill(9.9, 9.9, 7)]) == "sender"
-    assert excuse(first, then, [Kill(11.0, 11.0, 7)]) == "sender"
-    assert excuse(first, then, [Kill(9.0, 10.05, None)]) == "database"
+FIRST, THEN = Yes(10.0, 10.1, 7), Yes(31.0, 31.1, 8)
+
+
+@pytest.mark.parametrize(
+    ("kill", "reason"),
+    [(Kill(11.0, 11.0, 7), "sender"), (Kill(11.0, 13.0, None), "database"), (Kill(9.0, 10.05, None), "database")],
+)
+def test_a_crash_in_between_explains_a_second_yes(kill: Kill, reason: str) -> None:
+    assert excuses([FIRST, THEN], 1, [kill]) == [reason]
+
+
+@pytest.mark.parametrize(
+    "kills",
+    [
+        [],
+        [Kill(11.0, 11.0, 8)],  # another sender
+        [Kill(9.9, 9.9, 7)],  # it was dead before: this cannot have been its try
+        [Kill(31.2, 31.2, 7)],  # it had sent again by then
+        [Kill(10.2 + LEASE_S, 10.2 + LEASE_S, 7)],  # it had to have settled or given up
+        [Kill(9.0, 9.5, None), Kill(31.5, 33.0, None)],
+    ],
+)
+def test_nothing_else_explains_a_second_yes(kills: list[Kill]) -> None:
+    with pytest.raises(AssertionError, match="no crash fell between"):
+        excuses([FIRST, THEN], 1, kills)
+
+
+def test_what_was_settled_was_not_lost() -> None:
+    with pytest.raises(AssertionError, match="settled 2 times"):
+        excuses([FIRST, THEN], 2, [Kill(11.0, 11.0, 7)])
 
 
 CLOSE = """with closed as (
@@ -340,7 +285,7 @@ async def until_settled(dsn: str) -> None:
             await asyncio.sleep(0.5)
 
 
-async def check_what_was_sent(dsn: str, receiver: Receiver, kills: Sequence[Kill]) -> None:
+async def check_what_was_sent(dsn: str, app: MoodyApp, kills: Sequence[Kill]) -> None:
     rows = await ask(
         dsn,
         "select request_id, owner_id, key::text, state::text, suppressed_for::text, channel::text, attempt_count "
@@ -349,6 +294,7 @@ async def check_what_was_sent(dsn: str, receiver: Receiver, kills: Sequence[Kill
     assert len(rows) == OWNER_COUNT + TWICE_COUNT  # every owner inside each fence has a prompt, and only one
     assert {row["state"] for row in rows} == {"delivered", "suppressed"}
     delivered = {row["owner_id"]: row for row in rows if row["state"] == "delivered"}
+    assert len(delivered) == sum(row["state"] == "delivered" for row in rows)  # one in a day, and no second one
     out = {owner for owner in range(1, OWNER_COUNT + 1) if owner % OUT_EVERY == 0}
     assert delivered.keys() == set(range(1, OWNER_COUNT + 1)) - out  # all who are entitled, once each
     reasons = {row["suppressed_for"] for row in rows if row["state"] == "suppressed" and row["owner_id"] not in out}
@@ -356,16 +302,19 @@ async def check_what_was_sent(dsn: str, receiver: Receiver, kills: Sequence[Kill
     assert {row["suppressed_for"] for row in rows if row["owner_id"] in out} == {"opted_out"}
     # Nobody heard of two prompts, and nobody who had opted out heard of any.
     for owner_id in range(1, OWNER_COUNT + 1):
-        keys = receiver.keys_of.get(f"owner-{owner_id}", set())
+        keys = app.keys_of.get(f"owner-{owner_id}", set())
         assert keys <= ({delivered[owner_id]["key"]} if owner_id in delivered else set()), owner_id
     for row in delivered.values():
         if row["channel"] == "webhook":
-            assert receiver.accepted[row["key"]], row  # what counts as delivered was accepted
-    # Nothing else excuses a second acceptance: no time-out, no late settling, no lease that ran out.
-    excuses: Counter[str] = Counter()
-    for key, times in receiver.accepted.items():
-        for first, then in pairwise(times):
-            why = excuse(first, then, kills)
-            assert why is not None, (key, times, kills)
-            excuses[why] += 1
-    print(f"moods {dict(receiver.moods)}; accepted again because of a crash of {dict(excuses)}")
+            assert app.accepted[row["key"]], row  # what counts as delivered was accepted
+    settled = await ask(
+        dsn,
+        "select key::text, count(*) from attempt join prompt using (request_id, owner_id) "
+        "where failure is null and attempt.channel = 'webhook' group by key",
+    )
+    settled_count = {row["key"]: row["count"] for row in settled}
+    reasons: Counter[str] = Counter()
+    for key, times in app.accepted.items():
+        reasons.update(excuses(times, settled_count.get(key, 0), kills))
+    killed = Counter("database" if kill.pid is None else "sender" for kill in kills)
+    print(f"tries {dict(app.tries)}; kills {dict(killed)}; accepted again because of a crash of {dict(reasons)}")

@@ -1,4 +1,6 @@
-"""A database that goes away in the middle: 503 with Retry-After, and each request exists wholly or not at all."""
+"""A database that goes away in the middle: 503 with Retry-After, each request exists wholly or not at all, and what was
+delivered meanwhile is not forgotten.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from aiohttp import web
+
+from geodispatch.send import open_sender
 from geodispatch_db.embedded import embedded_postgres
 from tests.databases import THROWAWAY
-from tests.services import OWNER_COUNT, Clock, Reply, Town, running_town, submission
+from tests.receivers import open_app
+from tests.services import OWNER_COUNT, Clock, Reply, Town, running_town, street_cameras, submission
 
 SEED = 20_260_701
 CRASH_COUNT = 5
@@ -66,6 +72,32 @@ async def test_each_request_exists_wholly_or_not_at_all(empty_folder: Path) -> N
             assert (await submit_as(town, key)).status == 201
         assert await town.count("request") == len(replies)
         assert await town.count("prompt") == len(replies) * OWNER_COUNT
+
+
+async def test_what_is_delivered_meanwhile_is_settled_when_it_is_back(empty_folder: Path) -> None:
+    """Left to the lease, it would be claimed again, and its receiver told twice."""
+    async with (
+        embedded_postgres(empty_folder, settings=DURABLE) as dsn,
+        running_town(dsn, Clock()) as town,
+        open_app() as app,
+    ):
+        webhook_id, _ = await town.service.registry.add_webhook(app.url)
+        await town.service.registry.put_cameras(street_cameras(), webhook_id=webhook_id)
+
+        async def accept_and_kill(_: web.Request) -> web.Response:
+            kill_postmaster(empty_folder)
+            return web.Response(status=204)
+
+        app.answer = accept_and_kill
+        await town.submit()
+        async with open_sender(town.service.database, town.service.settings, town.clock) as sender:
+            sending = asyncio.create_task(sender.send_once("webhook"))
+            await app.got_post.wait()
+            async with embedded_postgres(empty_folder, settings=DURABLE):
+                assert (await sending).delivered_count == OWNER_COUNT
+        assert len(app.posts) == 1
+        rows = await town.service.database.pool.fetch("select state, attempt_count, lease_until from prompt")
+        assert {tuple(row) for row in rows} == {("delivered", 1, None)}
 
 
 def check_unavailable(reply: Reply) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -141,6 +141,23 @@ async def test_an_agency_asks_no_more_owners_a_day_than_its_quota(town: Town) ->
         await town.service.registry.set_quota("nobody", 1)
     with pytest.raises(InvalidInput, match="at least one"):
         await town.service.registry.set_quota("springfield-pd", 0)
+
+
+async def test_senders_at_the_same_time_use_up_a_quota_once(town: Town) -> None:
+    await town.service.registry.set_quota("springfield-pd", 15)
+    await town.submit()
+    async with AsyncExitStack() as stack:
+        senders = [
+            await stack.enter_async_context(
+                open_sender(
+                    town.service.database, town.service.settings.model_copy(update={"send_batch_count": 10}), town.clock
+                )
+            )
+            for _ in range(4)
+        ]
+        for _ in range(6):
+            await asyncio.gather(*(sender.run_once() for sender in senders))
+    assert (await states(town)) == {"delivered": 15, "queued": OWNER_COUNT - 15}
 
 
 async def test_a_channels_rate_is_shared_by_all_senders(database: str) -> None:

@@ -26,8 +26,12 @@ BUSY = Delivery(0.1, "HTTP 429", is_endpoint_down=True, retry_after_s=120.0)
 
 def run(tries: list[Delivery], now: datetime = NOW, breaker: Breaker | None = None) -> Breaker | None:
     for delivery in tries:
-        breaker = after(breaker, ENDPOINT, judge([delivery], 1), now)
+        breaker = judged(breaker, [delivery], 1, now)
     return breaker
+
+
+def judged(breaker: Breaker | None, tries: list[Delivery], batch_count: int, now: datetime) -> Breaker | None:
+    return after(breaker, ENDPOINT, judge(tries, batch_count), now, began_at=now)
 
 
 def test_it_opens_after_a_few_failures_in_a_row_and_not_before() -> None:
@@ -43,8 +47,12 @@ def test_it_opens_after_a_few_failures_in_a_row_and_not_before() -> None:
 
 
 def test_what_went_together_failed_once() -> None:
-    assert after(None, ENDPOINT, judge([DOWN] * 100, 100), NOW) == run([DOWN])
-    assert after(None, ENDPOINT, judge([DOWN] * 301, 100), NOW) == run([DOWN] * 4)
+    assert judged(None, [DOWN] * 100, 100, NOW) == run([DOWN])
+    assert judged(None, [DOWN] * 301, 100, NOW) == run([DOWN] * 4)
+
+
+def test_however_many_failed_at_once_it_is_opened_as_by_the_last_one_that_it_takes() -> None:
+    assert judged(None, [DOWN] * 64, 1, NOW) == run([DOWN] * FAILURES_TO_OPEN)
 
 
 def test_one_try_that_got_through_closes_it() -> None:
@@ -68,13 +76,29 @@ def test_a_probe_that_fails_opens_it_for_longer_and_longer() -> None:
     assert is_down_for_good(breaker, now)
 
 
+def test_what_was_under_way_when_it_opened_fails_for_the_same_reason() -> None:
+    opened = run([DOWN] * FAILURES_TO_OPEN)
+    assert opened is not None
+    later = NOW + timedelta(seconds=4)
+    begun_before, begun_after = NOW - timedelta(seconds=1), NOW + timedelta(seconds=1)
+    for _ in range(60):
+        assert after(opened, ENDPOINT, judge([DOWN], 1), later, began_at=begun_before) == opened
+    asked = after(opened, ENDPOINT, judge([BUSY], 1), later, began_at=begun_before)
+    assert asked is not None
+    assert asked.open_until == later + timedelta(seconds=120)
+    longer = after(opened, ENDPOINT, judge([DOWN], 1), later, began_at=begun_after)
+    assert longer is not None
+    assert longer.failure_count == FAILURES_TO_OPEN + 1
+    assert after(opened, ENDPOINT, judge([UP], 1), later, began_at=begun_before) is None
+
+
 def test_patience_asked_for_is_given_at_once() -> None:
     breaker = run([BUSY])
     assert breaker is not None
     assert breaker.open_until == NOW + timedelta(seconds=120)
     assert hold_until(breaker, is_probe=False, now=NOW) == breaker.open_until
     # Even if others of the same batch got through.
-    mixed = after(None, ENDPOINT, judge([UP, BUSY, UP], 10), NOW)
+    mixed = judged(None, [UP, BUSY, UP], 10, NOW)
     assert mixed is not None
     assert mixed.open_until == NOW + timedelta(seconds=120)
     assert mixed.failure_count == 1
@@ -135,15 +159,15 @@ BROWSER = Subscription(1, "https://push.example/1", "", "")
 @pytest.mark.parametrize(
     ("address", "queue", "there_are", "name"),
     [
-        (Address(1, webhook_id=7), "webhook", ALL, "webhook"),
-        (Address(1, webhook_id=7, mail_address="a@b.example"), "mail", ALL, "mail"),
-        (Address(1, mail_address="a@b.example"), "webhook", ALL, "mail"),  # the webhook was disabled
-        (Address(1, subscriptions=(BROWSER,), mail_address="a@b.example"), "webhook", ALL, "push"),
-        (Address(1, mail_address="a@b.example"), "mail", ("webhook",), "inbox"),  # nobody sends mail
-        (Address(1), "webhook", ALL, "inbox"),
-        (Address(1, webhook_id=7), "inbox", ALL, "inbox"),  # its owner wished so
-        (Address(1), "inbox", (*ALL, "callback"), "callback"),
-        (Address(1, webhook_id=7), "webhook", (*ALL, "callback"), "webhook"),
+        (Address(webhook_id=7), "webhook", ALL, "webhook"),
+        (Address(webhook_id=7, mail_address="a@b.example"), "mail", ALL, "mail"),
+        (Address(mail_address="a@b.example"), "webhook", ALL, "mail"),  # the webhook was disabled
+        (Address(subscriptions=(BROWSER,), mail_address="a@b.example"), "webhook", ALL, "push"),
+        (Address(mail_address="a@b.example"), "mail", ("webhook",), "inbox"),  # nobody sends mail
+        (Address(), "webhook", ALL, "inbox"),
+        (Address(webhook_id=7), "inbox", ALL, "inbox"),  # its owner wished so
+        (Address(), "inbox", (*ALL, "callback"), "callback"),
+        (Address(webhook_id=7), "webhook", (*ALL, "callback"), "webhook"),
     ],
 )
 def test_the_queue_says_the_way_and_else_the_first_that_reaches_the_owner(

@@ -38,12 +38,9 @@ def due(request_id: int, owner_id: int, **columns: Any) -> DuePrompt:
     """Make a locked prompt of an owner with no wishes who was never asked, in a zone without night."""
     values = {
         "key": uuid4(),
-        "channel": "inbox",
         "attempt_count": 0,
         "due_at": NOW,
         "owner_external_id": f"owner-{owner_id}",
-        "webhook_url": None,
-        "webhook_secret": None,
         "agency_id": 1,
         "agency_day_quota": None,
         "offence": "theft",

@@ -15,6 +15,8 @@ ENUMS: dict[str, type[StrEnum]] = {
     "agency_kind": accounts.AgencyKind,
     "member_role": accounts.Role,
     "key_holder": accounts.Holder,
+    "key_scope": accounts.Scope,
+    "staff_role": accounts.StaffRole,
     "request_state": request.RequestState,
     "close_reason": request.CloseReason,
     "prompt_state": prompt.PromptState,

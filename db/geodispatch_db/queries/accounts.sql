@@ -18,19 +18,50 @@ select id from agency where id = $1 for no key update;
 -- $1 agency id, $2 name, $3 role
 insert into member (agency_id, name, role) values ($1, $2, $3) returning id;
 
+-- name: members_of_agency
+-- An agency's members, with the accounts of those who sign in.
+-- $1 agency id
+select m.id, m.name, m.role, m.disabled_at, a.email, a.last_seen_at
+from member m left join account a on a.member_id = m.id
+where m.agency_id = $1 order by m.id;
+
+-- name: lock_members
+-- Hold an agency's members as they are: which admins there are decides over a change.
+-- $1 agency id
+select id, role, disabled_at from member where agency_id = $1 order by id for update;
+
+-- name: change_member
+-- Give a member another role, or disable or enable one.
+-- $1 member id, $2 role, $3 disabled at, or null
+update member set role = $2, disabled_at = $3 where id = $1;
+
 -- name: insert_access_key
--- Keep the hash of a new key.
--- $1 SHA-256 of the key, $2 holder, $3 member id, $4 owner id
-insert into access_key (hash, holder, member_id, owner_id) values ($1, $2, $3, $4);
+-- Keep the hash of a new key and return its number.
+-- $1 SHA-256 of the key, $2 holder, $3 member id, $4 owner id, $5 name, $6 scopes
+insert into access_key (hash, holder, member_id, owner_id, name, scopes) values ($1, $2, $3, $4, $5, $6::text[]::key_scope[])
+returning id;
 
 -- name: revoke_access_key
--- End a key; a row where it was valid until now.
+-- End a key; its number where it was valid until now.
 -- $1 SHA-256 of the key
-update access_key set revoked_at = now() where hash = $1 and revoked_at is null returning holder;
+update access_key set revoked_at = now() where hash = $1 and revoked_at is null returning id;
+
+-- name: keys_of_agency
+-- An agency's keys that open something, newest first.
+-- $1 agency id
+select k.id, k.name, k.scopes::text[] as scopes, m.name as member_name, k.created_at
+from access_key k join member m on m.id = k.member_id
+where m.agency_id = $1 and k.revoked_at is null and m.disabled_at is null order by k.id desc;
+
+-- name: revoke_key_of_agency
+-- End one of an agency's keys; its name where it was valid until now.
+-- $1 agency id, $2 number of the key
+update access_key k set revoked_at = now() from member m
+where k.id = $2 and m.id = k.member_id and m.agency_id = $1 and k.revoked_at is null returning k.name;
 
 -- name: key_holders
--- Whose keys these are; those that are unknown or revoked have no row.
+-- Whose keys these are; those that are unknown or revoked, or whose member was disabled, have no row.
 -- $1 SHA-256 of the keys
-select k.hash, k.holder, k.member_id, k.owner_id, m.agency_id, m.role
+select k.hash, k.holder, k.member_id, k.owner_id, m.agency_id, m.role, k.scopes::text[] as scopes
 from access_key k left join member m on m.id = k.member_id
-where k.hash = any($1::bytea[]) and k.revoked_at is null;
+where k.hash = any($1::bytea[]) and k.revoked_at is null and m.disabled_at is null;

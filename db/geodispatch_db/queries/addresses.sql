@@ -1,16 +1,20 @@
 -- name: addresses_of_owners
--- Where these owners are reached beside the inbox; no row for one who is not.
+-- Where these owners are reached beside the inbox, one row for all who are reached alike: most have nothing but the app that
+-- they share with thousands. No row for one who is not reached.
 -- $1 owner ids
-select o.id as owner_id, o.language, w.id as webhook_id, w.url as webhook_url, w.secret as webhook_secret,
-       m.address as mail_address, m.key as mail_key, p.subscriptions
-from owner o
+select array_agg(o.id) as owner_ids, o.language, w.id as webhook_id, w.url as webhook_url, w.secret as webhook_secret,
+       m.address as mail_address, m.key as mail_key, o.subscriptions
+from (
+    select id, language, webhook_id, has_mail,
+           case when has_push then (
+               select jsonb_agg(jsonb_build_object('id', s.id, 'endpoint', s.endpoint, 'p256dh', s.p256dh, 'auth', s.auth)
+                                order by s.id)
+               from push_subscription s where s.owner_id = owner.id) end as subscriptions
+    from owner where id = any($1::bigint[])) o
 left join webhook w on w.id = o.webhook_id and w.disabled_at is null
 left join mail_address m on o.has_mail and m.owner_id = o.id and m.refused_at is null
-left join lateral (
-    select json_agg(json_build_object('id', s.id, 'endpoint', s.endpoint, 'p256dh', s.p256dh, 'auth', s.auth) order by s.id)
-        as subscriptions
-    from push_subscription s where o.has_push and s.owner_id = o.id) p on true
-where o.id = any($1::bigint[]) and (w.id is not null or m.owner_id is not null or p.subscriptions is not null);
+where w.id is not null or m.owner_id is not null or o.subscriptions is not null
+group by o.language, w.id, m.owner_id, o.subscriptions;
 
 -- name: upsert_mail_address
 -- Give an owner an address; the name in links stays, and an earlier refusal of another address is forgotten.

@@ -30,22 +30,28 @@ select count(*)::integer as prompt_count, array_agg(place)::text as places, arra
 from seen;
 
 -- name: due_prompts
--- What decides over locked prompts. A statement of its own, because it must see what others committed up to the lock.
+-- What decides over locked prompts. A statement of its own, because it must see what others committed up to the lock. They are
+-- fetched from their places before anything is joined to them: where statistics of requests lag behind, PostgreSQL takes a
+-- merge of all prompts with all requests for one that ends before it begins.
 -- $1 places, $2 owners' places
-select due.position::integer, p.request_id, p.owner_id, p.key, p.channel, p.attempt_count, p.due_at,
-       o.external_id as owner_external_id, w.url as webhook_url, w.secret as webhook_secret,
+with held as materialized (
+    select due.position, p.request_id, p.owner_id, p.key, p.attempt_count, p.due_at, p.camera_id, o.external_id, o.opted_out_at,
+           o.muted_agency_ids, o.muted_offences, o.quiet_start, o.quiet_end, o.week_max, o.asked_at, o.asked_for
+    from unnest($1::text::tid[], $2::text::tid[]) with ordinality as due (place, owner_place, position)
+    join prompt p on p.ctid = due.place
+    join owner o on o.ctid = due.owner_place
+)
+select h.position::integer, h.request_id, h.owner_id, h.key, h.attempt_count, h.due_at,
+       h.external_id as owner_external_id,
        r.agency_id, a.day_quota as agency_day_quota, r.offence,
-       o.opted_out_at is not null as is_opted_out,
-       r.agency_id = any (o.muted_agency_ids) or r.offence = any (o.muted_offences) as is_muted,
-       p.camera_id is null or coalesce(c.owner_id = p.owner_id and not c.is_muted, false) as has_camera,
-       c.zone, o.quiet_start, o.quiet_end, o.week_max, o.asked_at, o.asked_for
-from unnest($1::text::tid[], $2::text::tid[]) with ordinality as due (place, owner_place, position)
-join prompt p on p.ctid = due.place
-join owner o on o.ctid = due.owner_place
-join request r on r.id = p.request_id
+       h.opted_out_at is not null as is_opted_out,
+       r.agency_id = any (h.muted_agency_ids) or r.offence = any (h.muted_offences) as is_muted,
+       h.camera_id is null or coalesce(c.owner_id = h.owner_id and not c.is_muted, false) as has_camera,
+       c.zone, h.quiet_start, h.quiet_end, h.week_max, h.asked_at, h.asked_for
+from held h
+join request r on r.id = h.request_id
 join agency a on a.id = r.agency_id
-left join camera c on c.id = p.camera_id
-left join webhook w on w.id = o.webhook_id;
+left join camera c on c.id = h.camera_id;
 
 -- name: mark_sending
 -- Claim all locked prompts but some: from now on the lease runs, and their owners note the ask among their newest so many.
@@ -105,24 +111,23 @@ join prompt p on p.request_id = mine.request_id and p.owner_id = mine.owner_id
 where p.state = 'sending' and p.attempt_count = mine.number;
 
 -- name: mark_delivered
--- Settle what arrived, and write down tries that no longer count. Only while the lease is still ours: attempt_count counts
--- claims, so a later claim has another number.
+-- Settle what arrived. Only while the lease is still ours: attempt_count counts claims, so a later claim has another number.
+-- $1 request ids, $2 owner ids, $3 attempt numbers, $4 durations in seconds: one array a column; $5 now
+update prompt p set state = 'delivered', delivered_at = $5, due_at = null, lease_until = null, duration_s = done.duration_s
+from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::real[]) as done (request_id, owner_id, number, duration_s)
+where p.request_id = done.request_id and p.owner_id = done.owner_id
+  and p.state = 'sending' and p.attempt_count = done.number;
+
+-- name: insert_lost_attempts
+-- Write down those of some tries that arrived and settled nothing: neither just now, nor before, by a transaction whose end
+-- its sender did not hear of.
 -- $1 request ids, $2 owner ids, $3 attempt numbers, $4 durations in seconds: one array a column; $5 channel, $6 now
-with done as materialized (
-    select * from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::real[]) as done (request_id, owner_id, number, duration_s)
-), settled as (
-    update prompt p set state = 'delivered', delivered_at = $6, due_at = null, lease_until = null, duration_s = done.duration_s
-    from done
-    where p.request_id = done.request_id and p.owner_id = done.owner_id
-      and p.state = 'sending' and p.attempt_count = done.number
-    returning p.request_id, p.owner_id
-)
 insert into lost_attempt (request_id, owner_id, number, channel, duration_s, settled_at)
-select request_id, owner_id, number, $5, duration_s, $6 from done
-where not exists (select from settled s where s.request_id = done.request_id and s.owner_id = done.owner_id)
-  and not exists ( -- settled before, by a transaction whose end its sender did not hear of
-      select from prompt p where p.request_id = done.request_id and p.owner_id = done.owner_id
-                             and p.attempt_count = done.number and p.state = 'delivered')
+select request_id, owner_id, number, $5, duration_s, $6
+from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::real[]) as done (request_id, owner_id, number, duration_s)
+where not exists (
+    select from prompt p where p.request_id = done.request_id and p.owner_id = done.owner_id
+                           and p.attempt_count = done.number and p.state = 'delivered')
 on conflict do nothing;
 
 -- name: requeue
@@ -163,10 +168,12 @@ from unnest($1::bigint[], $2::bigint[]) as done (request_id, owner_id)
 where p.request_id = done.request_id and p.owner_id = done.owner_id and p.state in ('queued', 'delivered');
 
 -- name: close_next_prompts
--- The same for the next so many of a closed request, in the order of their owners: how many, and the last owner.
+-- The same for the next so many of a closed request, in the order of their owners: how many, and the last owner. They are
+-- found again by both columns of their key: by the request alone, of which statistics may not have heard yet, PostgreSQL
+-- takes it for one row, and goes through all of them for each.
 -- $1 request id, $2 after this owner, $3 how many
-with next as (
-    select owner_id from prompt
+with next as materialized (
+    select request_id, owner_id from prompt
     where request_id = $1 and owner_id > $2 and state in ('queued', 'delivered')
     order by owner_id limit $3
     for no key update
@@ -176,25 +183,26 @@ with next as (
         suppressed_for = case when p.state = 'delivered' then null else 'request_closed' end::suppression,
         due_at = null
     from next
-    where p.request_id = $1 and p.owner_id = next.owner_id and p.state in ('queued', 'delivered')
+    where p.request_id = next.request_id and p.owner_id = next.owner_id and p.state in ('queued', 'delivered')
     returning p.owner_id
 )
 select count(*) as prompt_count, coalesce(max(owner_id), $2) as last_owner_id from closed;
 
 -- name: prune_next_prompts
 -- Forget the next so many prompts of a closed request that nobody answered, and their tries: how many, and the last owner.
+-- Found by their whole keys, as above.
 -- $1 request id, $2 after this owner, $3 how many
-with next as (
-    select owner_id from prompt
+with next as materialized (
+    select request_id, owner_id from prompt
     where request_id = $1 and owner_id > $2 and state in ('expired', 'suppressed')
     order by owner_id limit $3
 ), pruned as (
-    delete from prompt p using next where p.request_id = $1 and p.owner_id = next.owner_id
-    returning p.owner_id
+    delete from prompt p using next where p.request_id = next.request_id and p.owner_id = next.owner_id
+    returning p.request_id, p.owner_id
 ), tries as (
-    delete from lost_attempt t using pruned where t.request_id = $1 and t.owner_id = pruned.owner_id
+    delete from lost_attempt t using pruned where t.request_id = pruned.request_id and t.owner_id = pruned.owner_id
 ), letters as (
-    delete from dead_letter d using pruned where d.request_id = $1 and d.owner_id = pruned.owner_id
+    delete from dead_letter d using pruned where d.request_id = pruned.request_id and d.owner_id = pruned.owner_id
 )
 select count(*) as prompt_count, coalesce(max(owner_id), $2) as last_owner_id from pruned;
 

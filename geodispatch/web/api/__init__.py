@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from geodispatch.web.api import cameras, deliveries, preferences, prompts, requests
+from geodispatch.web.api import cameras, deliveries, members, preferences, prompts, requests, sessions, staff
 from geodispatch.web.call import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -11,4 +11,7 @@ ROUTES: tuple[Route, ...] = (
     *preferences.ROUTES,
     *cameras.ROUTES,
     *deliveries.ROUTES,
+    *sessions.ROUTES,
+    *members.ROUTES,
+    *staff.ROUTES,
 )

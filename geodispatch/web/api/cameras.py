@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from geodispatch.accounts import OperatorCaller
+from geodispatch.authority import Action
 from geodispatch.cameras import CameraInput, CameraReport, read_ndjson
 from geodispatch.errors import NotFound
 from geodispatch.web.call import BODY_ERRORS, Call, Reply, Route
@@ -49,7 +49,9 @@ async def remove_camera(call: Call) -> Reply:
 
 async def add_owner_token(call: Call) -> Reply:
     """Make a token with which an owner reads and answers prompts."""
-    return Reply(TokenReply(token=await call.service.registry.add_owner_token(call.path["id"])))
+    return Reply(
+        TokenReply(token=await call.service.registry.add_owner_token(call.path["id"], call.caller, call.origin))
+    )
 
 
 async def put_mail_address(call: Call) -> Reply:
@@ -69,24 +71,30 @@ ROUTES: tuple[Route, ...] = (
         "PUT",
         "cameras",
         put_cameras,
-        OperatorCaller,
+        Action.FEED_CAMERAS,
         query=CamerasQuery,
         ndjson=CameraInput,
         reply=CameraReport,
         errors=(*BODY_ERRORS, NotFound),
     ),
-    Route("DELETE", "cameras/{id}", remove_camera, OperatorCaller, status=204, errors=(NotFound,)),
+    Route("DELETE", "cameras/{id}", remove_camera, Action.FEED_CAMERAS, status=204, errors=(NotFound,)),
     Route(
-        "POST", "owners/{id}/token", add_owner_token, OperatorCaller, reply=TokenReply, status=201, errors=(NotFound,)
+        "POST",
+        "owners/{id}/token",
+        add_owner_token,
+        Action.REACH_OWNERS,
+        reply=TokenReply,
+        status=201,
+        errors=(NotFound,),
     ),
     Route(
         "PUT",
         "owners/{id}/mail",
         put_mail_address,
-        OperatorCaller,
+        Action.REACH_OWNERS,
         body=MailAddressInput,
         status=204,
         errors=(*BODY_ERRORS, NotFound),
     ),
-    Route("DELETE", "owners/{id}/mail", remove_mail_address, OperatorCaller, status=204, errors=(NotFound,)),
+    Route("DELETE", "owners/{id}/mail", remove_mail_address, Action.REACH_OWNERS, status=204, errors=(NotFound,)),
 )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from geodispatch.accounts import OperatorCaller
+from geodispatch.authority import Action
 from geodispatch.errors import InvalidInput, NotFound
 from geodispatch.prompt import ChannelName
 from geodispatch.registry import DeadLetterItem, WebhookItem
@@ -80,12 +80,12 @@ async def replay_dead_letters(call: Call) -> Reply:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "webhooks", list_webhooks, OperatorCaller, reply=WebhookList),
+    Route("GET", "webhooks", list_webhooks, Action.MEND_CHANNELS, reply=WebhookList),
     Route(
         "POST",
         "webhooks/{id}/enable",
         enable_webhook,
-        OperatorCaller,
+        Action.MEND_CHANNELS,
         status=204,
         id_schema=INT64,
         errors=(NotFound,),
@@ -94,7 +94,7 @@ ROUTES: tuple[Route, ...] = (
         "GET",
         "dead-letters",
         list_dead_letters,
-        OperatorCaller,
+        Action.MEND_CHANNELS,
         query=DeadLetterQuery,
         reply=DeadLetterList,
         errors=(InvalidInput,),
@@ -103,7 +103,7 @@ ROUTES: tuple[Route, ...] = (
         "POST",
         "dead-letters/replay",
         replay_dead_letters,
-        OperatorCaller,
+        Action.MEND_CHANNELS,
         body=ReplayInput,
         reply=ReplayReply,
         errors=BODY_ERRORS,

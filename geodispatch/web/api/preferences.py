@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from geodispatch.accounts import OwnerCaller
+from geodispatch.authority import Action
 from geodispatch.errors import InvalidInput, NotFound
 from geodispatch.owner import Preferences, PreferencesInput
 from geodispatch.reach import BrowserInput
@@ -16,7 +16,7 @@ from geodispatch.web.call import BODY_ERRORS, Call, Reply, Route
 class PushKey(BaseModel):
     """The public half of the server's VAPID key."""
 
-    key: str = Field(description="`applicationServerKey`, base64url")
+    key: str | None = Field(description="`applicationServerKey`, base64url; null where web push is not set up")
 
 
 class BrowserQuery(BaseModel):
@@ -55,22 +55,22 @@ async def remove_browser(call: Call) -> Reply:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "preferences", read_preferences, OwnerCaller, reply=Preferences),
+    Route("GET", "preferences", read_preferences, Action.SET_PREFERENCES, reply=Preferences),
     Route(
         "PUT",
         "preferences",
         write_preferences,
-        OwnerCaller,
+        Action.SET_PREFERENCES,
         body=PreferencesInput,
         reply=Preferences,
         errors=BODY_ERRORS,
     ),
-    Route("GET", "push/key", push_key, reply=PushKey, errors=(NotFound,)),
+    Route("GET", "push/key", push_key, Action.READ_PUBLIC, reply=PushKey),
     Route(
         "POST",
         "push/subscriptions",
         add_browser,
-        OwnerCaller,
+        Action.SET_PREFERENCES,
         body=BrowserInput,
         status=204,
         errors=(*BODY_ERRORS, NotFound),
@@ -79,7 +79,7 @@ ROUTES: tuple[Route, ...] = (
         "DELETE",
         "push/subscriptions",
         remove_browser,
-        OwnerCaller,
+        Action.SET_PREFERENCES,
         query=BrowserQuery,
         status=204,
         errors=(InvalidInput, NotFound),

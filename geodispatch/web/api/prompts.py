@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from geodispatch.accounts import OwnerCaller
+from geodispatch.authority import Action
 from geodispatch.errors import AlreadyAnswered, AnswerWithdrawn, InvalidInput, NotFound, RequestNotOpen
 from geodispatch.owner import HistoryItem
 from geodispatch.prompt import AnswerInput, Choice, Prompt
@@ -77,13 +77,13 @@ def _prompt_key(call: Call) -> UUID:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "prompts", list_prompts, OwnerCaller, reply=PromptList),
-    Route("GET", "prompts/events", listen, OwnerCaller, stream_type=EVENT_STREAM),
+    Route("GET", "prompts", list_prompts, Action.ANSWER_PROMPTS, reply=PromptList),
+    Route("GET", "prompts/events", listen, Action.ANSWER_PROMPTS, stream_type=EVENT_STREAM),
     Route(
         "POST",
         "prompts/{id}/answer",
         answer,
-        OwnerCaller,
+        Action.ANSWER_PROMPTS,
         body=AnswerInput,
         reply=AnswerReply,
         id_schema={"type": "string", "format": "uuid"},
@@ -93,12 +93,18 @@ ROUTES: tuple[Route, ...] = (
         "DELETE",
         "prompts/{id}/answer",
         withdraw_answer,
-        OwnerCaller,
+        Action.ANSWER_PROMPTS,
         reply=AnswerReply,
         id_schema={"type": "string", "format": "uuid"},
         errors=(NotFound,),
     ),
     Route(
-        "GET", "prompts/history", list_history, OwnerCaller, query=PageQuery, reply=HistoryPage, errors=(InvalidInput,)
+        "GET",
+        "prompts/history",
+        list_history,
+        Action.ANSWER_PROMPTS,
+        query=PageQuery,
+        reply=HistoryPage,
+        errors=(InvalidInput,),
     ),
 )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from geodispatch.accounts import AgencyCaller
+from geodispatch.authority import Action
 from geodispatch.errors import IdempotencyKeyReused, InvalidInput, NotAllowed, NotFound, RequestNotOpen, RulesBroken
 from geodispatch.preview import Preview, PreviewInput
 from geodispatch.request import CloseReason, Offence, Request, Submission
@@ -77,29 +77,39 @@ async def list_offences(_: Call) -> Reply:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route("POST", "preview", preview, AgencyCaller, body=PreviewInput, reply=Preview, errors=BODY_ERRORS),
+    Route("POST", "preview", preview, Action.PREVIEW, body=PreviewInput, reply=Preview, errors=BODY_ERRORS),
     Route(
         "POST",
         "requests",
         submit,
-        AgencyCaller,
+        Action.SUBMIT_REQUEST,
         body=Submission,
         reply=Request,
         status=201,
         header_names=("Idempotency-Key",),
         errors=(*BODY_ERRORS, NotAllowed, RulesBroken, IdempotencyKeyReused),
     ),
-    Route("GET", "requests/{id}", find_request, AgencyCaller, reply=Request, id_schema=INT64, errors=(NotFound,)),
+    Route(
+        "GET", "requests/{id}", find_request, Action.READ_REQUEST, reply=Request, id_schema=INT64, errors=(NotFound,)
+    ),
     Route(
         "POST",
         "requests/{id}/close",
         close_request,
-        AgencyCaller,
+        Action.CLOSE_REQUEST,
         body=CloseInput,
         reply=Request,
         id_schema=INT64,
         errors=(*BODY_ERRORS, NotFound, NotAllowed, RequestNotOpen),
     ),
-    Route("GET", "public/requests", list_public_requests, query=PageQuery, reply=RequestPage, errors=(InvalidInput,)),
-    Route("GET", "offences", list_offences, reply=OffenceList),
+    Route(
+        "GET",
+        "public/requests",
+        list_public_requests,
+        Action.READ_PUBLIC,
+        query=PageQuery,
+        reply=RequestPage,
+        errors=(InvalidInput,),
+    ),
+    Route("GET", "offences", list_offences, Action.READ_PUBLIC, reply=OffenceList),
 )

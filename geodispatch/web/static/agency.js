@@ -1,13 +1,12 @@
-import { forgetCredential, keepCredential, readCredential } from "./credential.js";
 import { UnreadableFence, readFence, writeFence } from "./fence.js";
 import { clearErrors, placeErrors } from "./field_errors.js";
 import { attachPlaceSearch } from "./place_search.js";
 import { Preview } from "./preview.js";
 import { RequestForm } from "./request_form.js";
 import { PublicRequests, loadGazette } from "./requests.js";
+import { describeSession, loadSession, readSession, signOut } from "./session.js";
 
 const find = (selector) => document.querySelector(selector);
-const readKey = () => readCredential("agency");
 const root = find("main");
 const fenceText = find("#fence-text");
 const published = find("#published");
@@ -18,7 +17,7 @@ const canShowMap = document.createElement("canvas").getContext("webgl2") !== nul
 let fence = null;
 let fenceMap = null;
 
-const preview = new Preview(find("#preview"), readKey, (problem) => {
+const preview = new Preview(find("#preview"), (problem) => {
   showRefusal(problem, { at: "/fence", focus: false });
 });
 const requests = new PublicRequests({
@@ -31,7 +30,6 @@ const requests = new PublicRequests({
 const form = new RequestForm({
   form: find("#request-form"),
   root,
-  readKey,
   readFence: () => fence,
   onPublished: showPublished,
   onRefusal: showRefusal,
@@ -50,12 +48,15 @@ function placeFenceError(errors) {
   placeErrors(find("#fence"), errors, { focus: false });
 }
 
-/** Say why the server refused: at the key, at each field that it names, or else at the pointer `at`. */
-function showRefusal(problem, { at = "", focus = true } = {}) {
+/** Say why the server refused: at the session, at each field that it names, or else at the pointer `at`. */
+async function showRefusal(problem, { at = "", focus = true } = {}) {
   clearErrors(root);
-  const unknownKey = problem.status === 401 || problem.status === 403;
-  if (unknownKey) showKey(true);
-  const whole = [{ pointer: unknownKey ? "/key" : at, detail: problem.message }];
+  const isUnknown = problem.status === 401;
+  if (isUnknown) {
+    await loadSession();
+    showSession();
+  }
+  const whole = [{ pointer: isUnknown ? "/session" : at, detail: problem.message }];
   placeErrors(root, problem.errors.length > 0 ? problem.errors : whole, { focus });
 }
 
@@ -76,32 +77,18 @@ function showOnMap(request) {
   find("#map").scrollIntoView({ block: "center" });
 }
 
-/** Show the field for the key (`asking`), or only that one is in use. */
-function showKey(asking) {
-  find("#key-form").hidden = !asking;
-  find("#key-kept").hidden = asking;
-  find("#key-tail").textContent = `…${(readKey() ?? "").slice(-4)}`;
+/** Show who is signed in, or the way to the sign-in. */
+function showSession() {
+  const session = readSession();
+  find("#signed-out").hidden = session !== null;
+  find("#signed-in").hidden = session === null;
+  find("#who").textContent = session === null ? "" : `${describeSession(session)}. `;
+  preview.update(fence);
 }
 
-find("#key-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const key = find("#key").value.trim();
-  clearErrors(find("#key-form"));
-  if (key === "") {
-    placeErrors(find("#key-form"), [{ pointer: "/key", detail: "Enter the key that your agency was given." }]);
-    return;
-  }
-  keepCredential("agency", key);
-  find("#key").value = "";
-  showKey(false);
-  preview.update(fence);
-});
-
-find("#key-forget").addEventListener("click", () => {
-  forgetCredential("agency");
-  showKey(true);
-  find("#key").focus();
-  preview.update(fence);
+find("#sign-out").addEventListener("click", async () => {
+  await signOut();
+  showSession();
 });
 
 fenceText.addEventListener("input", () => {
@@ -165,7 +152,8 @@ function showWithoutMap() {
   find("#fence-details").open = true;
 }
 
-showKey(readKey() === null);
+await loadSession();
+showSession();
 const mapOpened = openMap().catch((error) => {
   console.warn(`The map is not available: ${error.message}`);
   showWithoutMap();

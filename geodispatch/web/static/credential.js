@@ -1,6 +1,6 @@
 // A key lives in sessionStorage: it goes with the tab, is never part of a URL, and other tabs don't see it.
 
-/** The kept key of this kind ("agency" or "owner"), or null. */
+/** The kept key of this kind ("owner" or "invitation"), or null. */
 export function readCredential(kind) {
   return sessionStorage.getItem(`geodispatch.${kind}`);
 }

@@ -2,13 +2,19 @@ import { call } from "./api.js";
 import { forgetCredential, keepCredential, readCredential, takeFragmentToken } from "./credential.js";
 import { descriptions, element } from "./element.js";
 import { followInbox } from "./inbox_stream.js";
+import { Notifications } from "./notifications.js";
+import { Past } from "./past.js";
 import { factsOfRequest, loadGazette, sketchRequest, titleRequest } from "./requests.js";
 import { formatMoment } from "./time_window.js";
+import { Wishes } from "./wishes.js";
 
 const find = (selector) => document.querySelector(selector);
 const status = find("#status");
 const list = find("#prompts");
-const dialog = find("#confirm");
+const readToken = () => readCredential("owner");
+const wishes = new Wishes({ form: find("#wishes"), readToken, explain });
+const past = new Past({ list: find("#past"), status: find("#past-status"), more: find("#past-more"), readToken });
+const notifications = new Notifications({ button: find("#device-switch"), status: find("#device-status"), readToken });
 
 /** What to tell an owner when the service says no. */
 function explain(problem) {
@@ -25,7 +31,7 @@ function explain(problem) {
 let following = new AbortController();
 
 async function load() {
-  const token = readCredential("owner");
+  const token = readToken();
   following.abort();
   find("#token-form").hidden = token !== null;
   find("#owner-part").hidden = token === null;
@@ -39,6 +45,8 @@ async function load() {
     list.replaceChildren(...prompts.map((prompt) => renderPrompt(prompt, gazette)));
     following = new AbortController();
     followInbox(token, () => renew(token, gazette), following.signal);
+    const agencies = Object.fromEntries(prompts.map(({ request: { agency } }) => [agency.slug, agency.name]));
+    await Promise.all([wishes.load(gazette, agencies), past.load(gazette), notifications.load()]);
   } catch (problem) {
     status.textContent = explain(problem);
     if (problem.status === 401 || problem.status === 403) {
@@ -51,7 +59,7 @@ async function load() {
 /** Show what came or changed since, and leave all else as it is: somebody may be reading it, or about to answer. */
 async function renew(token, gazette) {
   const { prompts } = await call("GET", "prompts", { key: token });
-  if (readCredential("owner") !== token) return;
+  if (readToken() !== token) return;
   status.textContent = prompts.length === 0 ? status.textContent : "";
   const cards = new Map([...list.children].map((card) => [card.dataset.prompt, card]));
   prompts.forEach((prompt, place) => {
@@ -102,10 +110,7 @@ function renderPrompt(prompt, gazette) {
 
 /** The buttons, or what became of the prompt. */
 function renderAnswer(prompt, card) {
-  if (prompt.answer !== null) {
-    const said = prompt.answer.choice === "share" ? "You agreed to share" : "You declined";
-    return element("p", { className: "answer" }, `${said} on ${formatMoment(prompt.answer.answered_at)}.`);
-  }
+  if (prompt.answer !== null) return renderGiven(prompt, card);
   if (prompt.state !== "delivered" || prompt.request.state !== "open") {
     return element("p", { className: "answer" }, "This request has ended. There is nothing to do.");
   }
@@ -117,7 +122,7 @@ function renderAnswer(prompt, card) {
     trouble.replaceChildren();
     try {
       const body = JSON.stringify({ choice });
-      const given = await call("POST", `prompts/${prompt.id}/answer`, { key: readCredential("owner"), body });
+      const given = await call("POST", `prompts/${prompt.id}/answer`, { key: readToken(), body });
       card.lastElementChild.replaceWith(renderAnswer({ ...prompt, answer: given }, card));
       card.focus();
     } catch (problem) {
@@ -128,7 +133,8 @@ function renderAnswer(prompt, card) {
     }
   };
   share.addEventListener("click", async () => {
-    if (await confirmShare(prompt.request)) await answer("share");
+    find("#confirm-who").textContent = `${prompt.request.agency.name}, case ${prompt.request.case_number}`;
+    if (await agrees(find("#confirm"))) await answer("share");
   });
   decline.addEventListener("click", () => answer("decline"));
   return element(
@@ -140,18 +146,42 @@ function renderAnswer(prompt, card) {
   );
 }
 
-/** Ask once more before sharing; true when the owner goes ahead. */
-function confirmShare(request) {
-  find("#confirm-who").textContent = `${request.agency.name}, case ${request.case_number}`;
+/** The answer that was given, and the way back. */
+function renderGiven(prompt, card) {
+  const { choice, answered_at: answeredAt, withdrawn_at: withdrawnAt } = prompt.answer;
+  const said = `${choice === "share" ? "You agreed to share" : "You declined"} on ${formatMoment(answeredAt)}`;
+  if (withdrawnAt !== null) {
+    return element("p", { className: "answer" }, `${said}, and withdrew it on ${formatMoment(withdrawnAt)}.`);
+  }
+  if (choice !== "share") return element("p", { className: "answer" }, `${said}.`);
+  const trouble = element("p", { className: "error", role: "alert" });
+  const button = element("button", { type: "button", className: "small" }, "Withdraw it");
+  button.addEventListener("click", async () => {
+    if (!(await agrees(find("#withdraw")))) return;
+    button.disabled = true;
+    try {
+      const given = await call("DELETE", `prompts/${prompt.id}/answer`, { key: readToken() });
+      card.lastElementChild.replaceWith(renderAnswer({ ...prompt, answer: given }, card));
+      card.focus();
+    } catch (problem) {
+      button.disabled = false;
+      trouble.textContent = explain(problem);
+    }
+  });
+  return element("div", { className: "answer" }, element("p", {}, `${said}. `, button), trouble);
+}
+
+/** Ask once more, in a dialog whose way on has a value; true when the owner goes ahead. */
+function agrees(dialog) {
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "share"), { once: true });
+    dialog.addEventListener("close", () => resolve(dialog.returnValue !== ""), { once: true });
   });
 }
 
-for (const button of dialog.querySelectorAll("button")) {
-  button.addEventListener("click", () => dialog.close(button.value));
+for (const button of document.querySelectorAll("dialog button")) {
+  button.addEventListener("click", () => button.closest("dialog").close(button.value));
 }
 find("#token-form").addEventListener("submit", (event) => {
   event.preventDefault();

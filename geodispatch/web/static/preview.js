@@ -1,6 +1,6 @@
-import { call } from "./api.js";
 import { descriptions, element } from "./element.js";
 import { formatArea } from "./fence.js";
+import { callSigned, readSession } from "./session.js";
 
 const DEBOUNCE_MS = 300; // a dragged corner moves many times a second; the server is asked when it rests
 
@@ -8,11 +8,10 @@ const DEBOUNCE_MS = 300; // a dragged corner moves many times a second; the serv
 export class Preview {
   /**
    * panel      a live region that shows the answer
-   * readKey    returns the agency's key or null
-   * onRefusal  called with the `Problem` when the server refuses the fence or the key
+   * onRefusal  called with the `Problem` when the server refuses the fence or the caller
    */
-  constructor(panel, readKey, onRefusal) {
-    Object.assign(this, { panel, readKey, onRefusal, timer: null, asking: null });
+  constructor(panel, onRefusal) {
+    Object.assign(this, { panel, onRefusal, timer: null, asking: null });
     this.update(null);
   }
 
@@ -22,7 +21,7 @@ export class Preview {
     this.asking?.abort();
     this.panel.removeAttribute("aria-busy");
     if (fence === null) this.say("Draw a fence to see its area and roughly how many owners it reaches.");
-    else if (this.readKey() === null) this.say("Enter your API key to see whether this fence is allowed.");
+    else if (readSession() === null) this.say("Sign in to see whether this fence is allowed.");
     else this.timer = setTimeout(() => this.ask(fence), DEBOUNCE_MS);
   }
 
@@ -32,7 +31,7 @@ export class Preview {
     this.panel.setAttribute("aria-busy", "true");
     try {
       const body = JSON.stringify({ fence });
-      const answer = await call("POST", "preview", { key: this.readKey(), body, signal });
+      const answer = await callSigned("POST", "preview", { body, signal });
       this.render(answer);
     } catch (problem) {
       if (problem.name === "AbortError") return;

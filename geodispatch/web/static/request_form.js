@@ -1,6 +1,6 @@
-import { call } from "./api.js";
 import { element } from "./element.js";
 import { clearErrors, placeErrors } from "./field_errors.js";
+import { callSigned, readSession } from "./session.js";
 import { describeZone, readLocalInput } from "./time_window.js";
 
 const TEXT_MAX_CHARS = 2000;
@@ -10,12 +10,11 @@ export class RequestForm {
   /**
    * form       the `<form>`, whose fields are named as in the API
    * root       the element that holds all places for errors, the form's and the fence's
-   * readKey    returns the agency's key or null
    * readFence  returns the fence on show or null
    * onPublished, onRefusal  called with the new request, or with the `Problem` that came instead
    */
-  constructor({ form, root, readKey, readFence, onPublished, onRefusal }) {
-    Object.assign(this, { form, root, readKey, readFence, onPublished, onRefusal, sent: null });
+  constructor({ form, root, readFence, onPublished, onRefusal }) {
+    Object.assign(this, { form, root, readFence, onPublished, onRefusal, sent: null });
     form.elements.window_start.addEventListener("input", () => this.nameZone());
     form.elements.text.addEventListener("input", () => this.count());
     this.nameZone();
@@ -62,7 +61,7 @@ export class RequestForm {
     let request;
     try {
       const headers = { "Idempotency-Key": this.sent.idempotencyKey };
-      request = await call("POST", "requests", { key: this.readKey(), body, headers });
+      request = await callSigned("POST", "requests", { body, headers });
     } catch (problem) {
       this.onRefusal(problem);
       return;
@@ -89,7 +88,7 @@ export class RequestForm {
   /** What a person forgot, as errors of the kind that the server sends. */
   findMissing() {
     const errors = [];
-    if (this.readKey() === null) errors.push({ pointer: "/key", detail: "Enter your API key first." });
+    if (readSession() === null) errors.push({ pointer: "/session", detail: "Sign in first." });
     if (this.readFence() === null) errors.push({ pointer: "/fence", detail: "Draw or paste a fence first." });
     for (const field of this.form.querySelectorAll("[data-pointer]")) {
       if (!field.validity.valid) errors.push({ pointer: field.dataset.pointer, detail: field.validationMessage });

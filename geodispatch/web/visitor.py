@@ -1,0 +1,82 @@
+"""Who calls, by a key or by a signed-in browser, and from where.
+
+A browser adds its cookie to whatever a page makes it send, so a change that comes with a cookie must also bring the
+session's csrf_token, which only pages of ours can read. A key is brought on purpose and needs none.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from aiohttp import hdrs, web
+
+from geodispatch.accounts import Caller
+from geodispatch.audit import Origin
+from geodispatch.authority import Action, is_open, require
+from geodispatch.errors import ForeignPage, UnknownKey
+from geodispatch.service import Service
+from geodispatch.session import Session
+from geodispatch.settings import Settings
+from geodispatch.web.cookies import Cookie, read_cookie
+
+CSRF_HEADER = "X-CSRF-Token"
+
+_SAFE = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who calls; without a session, by a key or unknown."""
+
+    caller: Caller | None
+    session: Session | None
+    origin: Origin
+
+
+async def admit(service: Service, request: web.Request, action: Action) -> Visitor:
+    """Return who calls, if the table of rights lets them; of what is open to everybody, nobody is asked who they are.
+
+    Errors: UnknownKey, SessionOver, ForeignPage, NotAllowed, SecondFactorNeeded.
+    """
+    origin = origin_of(request, service.settings)
+    if is_open(action):
+        return Visitor(None, None, origin)
+    caller, session = await _identify(service, request, origin)
+    if (
+        session is not None
+        and request.method not in _SAFE
+        and not session.is_ours(request.headers.get(CSRF_HEADER, ""))
+    ):
+        await service.sign_in.refuse_foreign_page(session, origin, f"{request.method} {request.path}")
+        raise ForeignPage
+    require(caller, action)
+    return Visitor(caller, session, origin)
+
+
+async def _identify(service: Service, request: web.Request, origin: Origin) -> tuple[Caller, Session | None]:
+    if hdrs.AUTHORIZATION in request.headers:
+        scheme, _, key = request.headers[hdrs.AUTHORIZATION].partition(" ")
+        return await service.authenticate(key.strip() if scheme.lower() == "bearer" else None), None
+    token = read_cookie(request, service.settings, Cookie.SESSION)
+    if token is None:
+        raise UnknownKey
+    session = await service.sign_in.find(token, origin)
+    return session.caller, session
+
+
+def origin_of(request: web.Request, settings: Settings) -> Origin:
+    """Return where a call comes from: the last address on its way that is no proxy of the operator's."""
+    hops = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]
+    address = _read_address(request.remote or "")
+    while address is not None and any(address in network for network in settings.proxy_networks) and hops:
+        address = _read_address(hops.pop()) or address
+    return Origin(None if address is None else str(address))
+
+
+def _read_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return (isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped) or address

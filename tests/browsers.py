@@ -1,0 +1,64 @@
+"""A real browser, and pages in it that notice what they must not do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from tests.services import LiveServer
+
+CHROMIUM = "/usr/bin/chromium"
+# As root there is no sandbox; without a graphics card WebGL is drawn in software, slowly, hence the patience.
+ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+SOFTWARE_WEBGL = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+NO_WEBGL = ["--disable-3d-apis"]
+PATIENCE_MS = 30_000
+
+needs_chromium = pytest.mark.skipif(not os.access(CHROMIUM, os.X_OK), reason=f"there is no {CHROMIUM}")
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+@asynccontextmanager
+async def open_browser(arguments: list[str]) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *arguments])
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+async def open_page(browser: Browser, url: str, **options: Any) -> tuple[Page, Callable[[], list[str]]]:
+    """Open a page, and return it with a function that returns what it must not do: fail, or reach elsewhere."""
+    faults: list[str] = []
+    origin = urlsplit(url).netloc
+    context = await browser.new_context(timezone_id="UTC", locale="en-GB", **options)
+    context.set_default_timeout(PATIENCE_MS)
+    page = await context.new_page()
+    page.on("pageerror", lambda error: faults.append(f"exception: {error}"))
+    page.on("console", lambda line: faults.append(f"console: {line.text}") if line.type == "error" else None)
+    page.on("request", lambda asked: faults.append(f"asked for {asked.url}") if _leaves(asked.url, origin) else None)
+    await page.goto(url)
+    return page, lambda: faults
+
+
+def _leaves(url: str, origin: str) -> bool:
+    return not url.startswith(("blob:", "data:")) and urlsplit(url).netloc != origin
+
+
+async def sign_in(page: Page, server: LiveServer) -> None:
+    """Sign in from the agency's page, which is where it ends."""
+    await page.get_by_role("link", name="Sign in to ask owners").click()
+    await page.get_by_label("Email").fill(server.account.email)
+    await page.get_by_label("Password").fill(server.account.password)
+    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_label("Code from your authenticator app").fill(server.account.codes[0])
+    await page.get_by_role("button", name="Continue").click()
+    await expect(page.get_by_text("Demo Admin, admin at Springfield Police")).to_be_visible()
