@@ -186,6 +186,14 @@ class RulesBroken(GeodispatchError):
 
 
 @dataclass
+class RequestsEnded(GeodispatchError):
+    """The programme takes no requests any more, from nobody; posts, which ask for nothing, are still possible."""
+
+    def __str__(self) -> str:
+        return "requests have ended here; no agency can ask owners for footage any more"
+
+
+@dataclass
 class AgencyRefused(GeodispatchError):
     """An agency of a kind that may not join, whatever it calls itself."""
 

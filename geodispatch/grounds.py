@@ -19,9 +19,11 @@ import shapely
 from geodispatch.database import Database
 from geodispatch.geofence import Geofence
 from geodispatch.lookup import Lookup
+from geodispatch.ordinances import read_ordinances
 from geodispatch.rules.draft import Ground
 from geodispatch.rules.jurisdiction import Jurisdiction, Territory
 from geodispatch.rules.limits import RuleDocument
+from geodispatch.rules.ordinance import Ordinance
 from geodispatch.rules.overlap import EarlierFence, EarlierFences
 from geodispatch_db import grounds, jurisdictions, rule_versions
 from geodispatch_db.grounds import Mark
@@ -44,6 +46,17 @@ class _RulesInForce:
     named: tuple[Jurisdiction, ...]
 
 
+@dataclass(frozen=True)
+class _Law:
+    version: int
+    ordinances: tuple[Ordinance, ...]
+
+    @property
+    def overlap_days_max(self) -> int:
+        """For how long an earlier fence may count by some ordinance."""
+        return max((each.limits.overlap_days or 0 for each in self.ordinances if each.limits is not None), default=0)
+
+
 class Grounds:
     """The grounds of all agencies that were checked lately."""
 
@@ -53,6 +66,7 @@ class Grounds:
         self._marks = Lookup(self._read_marks)
         self._kept: OrderedDict[int, _Kept] = OrderedDict()
         self._rules: _RulesInForce | None = None
+        self._law: _Law | None = None
 
     async def for_preview(self, agency_id: int, case_number: str | None) -> tuple[Ground, Mark]:
         """Return an agency's ground and mark by what is committed now.
@@ -88,10 +102,12 @@ class Grounds:
 
     async def _read(self, connection: asyncpg.Connection, agency_id: int, mark: Mark) -> Ground:
         rules = await self._read_rules(connection, mark.rule_version)
+        law = await self._read_law(connection, mark.ordinance_version)
         kept = self._kept.pop(agency_id, None)
-        since = self._clock() - timedelta(days=rules.document.overlap_days_max)
-        if kept is not None and kept.mark.rule_version == mark.rule_version:
-            # A longer look back needs another version of the rules; otherwise there are only newer ones to be read.
+        since = self._clock() - timedelta(days=max(rules.document.overlap_days_max, law.overlap_days_max))
+        if kept is not None and _versions(kept.mark) == _versions(mark):
+            # A longer look back needs another version of the rules or of an ordinance; otherwise there are only newer
+            # ones to be read.
             earlier = [fence for fence in kept.ground.earlier.fences if fence.opened_at > since]
             read_to = kept.mark.newest_request_id
         else:
@@ -110,6 +126,7 @@ class Grounds:
             named=rules.named,
             territory=territory,
             earlier=EarlierFences(earlier),
+            ordinances=law.ordinances,
         )
         # Rows may have been read that are newer than the mark, and would then be read again.
         newest = max((fence.request_id for fence in earlier), default=0)
@@ -129,13 +146,23 @@ class Grounds:
             rules = self._rules = _RulesInForce(version, document, await asyncio.to_thread(_jurisdictions, named))
         return rules
 
+    async def _read_law(self, connection: asyncpg.Connection, version: int) -> _Law:
+        law = self._law
+        if law is None or law.version != version:
+            law = self._law = _Law(version, await read_ordinances(connection, self._clock()))
+        return law
+
 
 def _same_ground(kept: Mark, mark: Mark) -> bool:
-    return (kept.rule_version, kept.newest_request_id, kept.jurisdiction_change_count) == (
-        mark.rule_version,
+    return (*_versions(kept), kept.newest_request_id, kept.jurisdiction_change_count) == (
+        *_versions(mark),
         mark.newest_request_id,
         mark.jurisdiction_change_count,
     )
+
+
+def _versions(mark: Mark) -> tuple[int, int]:
+    return mark.rule_version, mark.ordinance_version
 
 
 def _jurisdictions(rows: Iterable[Any]) -> tuple[Jurisdiction, ...]:

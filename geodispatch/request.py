@@ -47,6 +47,7 @@ class CloseReason(StrEnum):
     EXPIRED = "expired"
     WITHDRAWN = "withdrawn"
     ORDINANCE = "ordinance"
+    PROGRAMME_ENDED = "programme_ended"
 
 
 class Offence(StrEnum):

@@ -35,6 +35,7 @@ from geodispatch.errors import (
     InvalidInput,
     NotFound,
     RequestNotOpen,
+    RequestsEnded,
     RulesBroken,
     Unavailable,
     UnknownKey,
@@ -49,10 +50,12 @@ from geodispatch.lookup import Lookup
 from geodispatch.members import Members
 from geodispatch.metrics import MATCH_DURATION, PROMPTS_QUEUED
 from geodispatch.oidc import Provider
+from geodispatch.ordinances import Ordinances
 from geodispatch.owner import Owners, answer_of_row
 from geodispatch.pace import Pace
 from geodispatch.password import Passwords
 from geodispatch.preview import Preview, PreviewInput, Violation
+from geodispatch.programme import Programme
 from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
 from geodispatch.queue_level import measure_queue
 from geodispatch.reach import Reach
@@ -61,6 +64,7 @@ from geodispatch.request import CloseReason, Request, Submission, request_of_row
 from geodispatch.rule_versions import RuleVersions
 from geodispatch.rules.draft import Draft, check_draft
 from geodispatch.rules.fence import DrawnFence, read_fence
+from geodispatch.rules.ordinance import stops_at, touching
 from geodispatch.session import Limits
 from geodispatch.settings import Settings
 from geodispatch.sign_in import SignIn
@@ -76,8 +80,8 @@ _IDEMPOTENCY_KEY_MAX = 255
 class Service:
     """What agencies, owners and the public can do. `open_service` gives one.
 
-    `registry`, `jurisdictions` and `rule_versions` have what the operator can do, `owners` what owners wish and were
-    asked; `sign_in`, `members` and `staff` know who is who.
+    `registry`, `jurisdictions`, `rule_versions`, `ordinances` and `programme` have what the operator can do, `owners`
+    what owners wish and were asked; `sign_in`, `members` and `staff` know who is who.
     """
 
     settings: Settings
@@ -85,6 +89,8 @@ class Service:
     registry: Registry
     jurisdictions: Jurisdictions
     rule_versions: RuleVersions
+    ordinances: Ordinances
+    programme: Programme
     owners: Owners
     feed: CameraFeed
     inboxes: InboxFeed
@@ -132,11 +138,13 @@ class Service:
 
         What is not there yet is not judged. The band depends on the fence alone, so it is told whatever else is wrong.
 
-        Errors: NotAllowed; InvalidInput with where in the fence.
+        Errors: NotAllowed, RequestsEnded; InvalidInput with where in the fence.
         """
         require(caller, Action.PREVIEW, caller.agency_id)
         draft = draft_of(given)
         ground, mark = await self.grounds.for_preview(caller.agency_id, given.case_number)
+        if mark.are_requests_ended:
+            raise RequestsEnded
         breaches = check_draft(draft, ground, mark.case_request_count, self.clock())
         band, note, fence = None, None, draft.fence
         if fence is not None and not any(breach.pointer.startswith("/fence") for breach in breaches):
@@ -157,7 +165,7 @@ class Service:
         The same key with the same submission returns the same request, however often. All submissions of an agency are
         judged one after the other, each by what those before it published.
 
-        Errors: NotAllowed, InvalidInput, RulesBroken, IdempotencyKeyReused.
+        Errors: NotAllowed, InvalidInput, RequestsEnded, RulesBroken, IdempotencyKeyReused.
         """
         require(caller, Action.SUBMIT_REQUEST, caller.agency_id)
         if not (0 < len(idempotency_key) <= _IDEMPOTENCY_KEY_MAX and idempotency_key.isprintable()):
@@ -165,6 +173,8 @@ class Service:
         draft = draft_of(submission)
         if draft.fence is None:
             ground, mark = await self.grounds.for_preview(caller.agency_id, submission.case_number)
+            if mark.are_requests_ended:
+                raise RequestsEnded
             raise RulesBroken(check_draft(draft, ground, mark.case_request_count, self.clock()))
         fence = draft.fence.geofence.to_geojson()
         body_sha256 = submission.sha256(fence)
@@ -177,8 +187,11 @@ class Service:
                 if earlier_sha256 != body_sha256:
                     raise IdempotencyKeyReused(request_id)
                 return request_of_row(await requests.find(connection, request_id))
+            await requests.hold_law(connection)
             now = self.clock()
             ground, mark = await self.grounds.for_submission(connection, caller.agency_id, submission.case_number)
+            if mark.are_requests_ended:
+                raise RequestsEnded
             if breaches := check_draft(draft, ground, mark.case_request_count, now):
                 raise RulesBroken(breaches)
             started = perf_counter()
@@ -203,6 +216,7 @@ class Service:
                     opened_at=now,
                     expires_at=now + timedelta(days=self.settings.request_days),
                     rule_version=ground.version,
+                    stops_at=stops_at(touching(draft.fence.geofence, ground.ordinances), now),
                 ),
             )
             queued_count = await self.fan_out.begin(connection, request_id, camera_id, now, submission.offence)
@@ -360,6 +374,8 @@ async def open_service(
             Registry(database, clock),
             Jurisdictions(database, clock),
             RuleVersions(database, clock),
+            Ordinances(database, clock),
+            Programme(database, clock),
             Owners(database, clock),
             feed,
             inbox_feed,

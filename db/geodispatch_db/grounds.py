@@ -16,10 +16,12 @@ _SQL = load("grounds")
 
 @dataclass(frozen=True)
 class Mark:
-    """How far an agency's record, the rules and the histogram have come, and how often a case was asked about."""
+    """How far an agency's record, the rules, the law and the histogram have come; how often a case was asked about."""
 
     agency: str
     rule_version: int
+    ordinance_version: int
+    are_requests_ended: bool
     newest_request_id: int
     jurisdiction_change_count: int
     case_request_count: int
@@ -36,6 +38,8 @@ async def read_marks(
         (row["agency_id"], row["case_number"]): Mark(
             row["agency"],
             row["rule_version"],
+            row["ordinance_version"],
+            row["are_requests_ended"],
             row["newest_request_id"],
             row["jurisdiction_change_count"],
             row["case_request_count"],

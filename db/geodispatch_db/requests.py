@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -36,6 +36,17 @@ class NewRequest:
     opened_at: datetime
     expires_at: datetime
     rule_version: int
+    stops_at: datetime | None = None
+
+
+async def hold_law(connection: asyncpg.Connection) -> None:
+    """Let no ordinance be entered until the transaction ends."""
+    await connection.execute(_SQL["hold_law"])
+
+
+async def hold_all(connection: asyncpg.Connection) -> None:
+    """Let nothing happen to any request until the transaction ends, once all that is under way has ended."""
+    await connection.execute(_SQL["hold_requests"])
 
 
 async def insert(connection: asyncpg.Connection, request: NewRequest) -> int:
@@ -80,11 +91,30 @@ async def close(connection: asyncpg.Connection, request_id: int, agency_id: int,
 
 
 async def close_expired(connection: asyncpg.Connection, now: datetime) -> list[int]:
-    """Close the open requests whose time is over and return their ids."""
+    """Close the open requests whose time is over, by themselves or by an ordinance, and return their ids."""
     closed = [row["id"] for row in await connection.fetch(_SQL["close_expired_requests"], now)]
     if closed:
         await connection.execute(_SQL["insert_closing"], closed, now)
     return closed
+
+
+async def close_all(connection: asyncpg.Connection, now: datetime, reason: str) -> list[int]:
+    """Close all open requests and return their ids."""
+    closed = [row["id"] for row in await connection.fetch(_SQL["close_all_requests"], now, reason)]
+    if closed:
+        await connection.execute(_SQL["insert_closing"], closed, now)
+    return closed
+
+
+async def open_fences(connection: asyncpg.Connection, known: Collection[int]) -> list[asyncpg.Record]:
+    """Return the fences of the open requests that are not known."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["open_fences"], list(known))
+    return rows
+
+
+async def set_stops(connection: asyncpg.Connection, stops_at: Mapping[int, datetime | None]) -> None:
+    """Say when ordinances end open requests."""
+    await connection.execute(_SQL["set_stops"], list(stops_at), list(stops_at.values()))
 
 
 # ---- what is worked off in parts: each part and how far it came are one transaction

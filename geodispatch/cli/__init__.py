@@ -16,7 +16,9 @@ from geodispatch.cli import (
     jurisdictions,
     keys,
     operators,
+    ordinances,
     owners,
+    programme,
     rules,
     serving,
     webhooks,
@@ -36,6 +38,8 @@ app.add_typer(cameras.app, name="cameras")
 app.add_typer(agencies.app, name="agency")
 app.add_typer(jurisdictions.app, name="jurisdiction")
 app.add_typer(rules.app, name="rules")
+app.add_typer(ordinances.app, name="ordinance")
+app.add_typer(programme.app, name="programme")
 app.add_typer(operators.app, name="operator")
 app.add_typer(owners.app, name="owner")
 app.add_typer(webhooks.app, name="webhook")

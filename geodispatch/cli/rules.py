@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from geodispatch.cli.run import out, with_rule_versions
-from geodispatch.errors import InvalidInput
+from geodispatch.cli.words import Reason, read_limits, read_model, write_limits, write_moment, write_value
 
 if TYPE_CHECKING:
     from geodispatch.rule_versions import RuleVersions
 
 app = typer.Typer(no_args_is_help=True, help="The rules that bind requests; an operator can only tighten them.")
-
-Reason = Annotated[str, typer.Option(help="Why, in words that are kept with the version.")]
 
 
 @app.command("show")
@@ -25,20 +23,19 @@ def show_rules() -> None:
 
     async def act(versions: RuleVersions) -> None:
         newest = await versions.newest()
-        out.print(f"version {newest.version}, entered {_moment(newest.entered_at)}: {newest.reason}", markup=False)
+        out.print(f"version {newest.version}, entered {write_moment(newest.entered_at)}: {newest.reason}", markup=False)
         for name, value in newest.document.limits.model_dump(mode="json").items():
-            out.print(f"  {name} = {_value(value)}", markup=False)
+            out.print(f"  {name} = {write_value(value)}", markup=False)
         table = Table("number", "offence", "agency", "jurisdiction", "limits", "from", "until")
         for number, tightening in enumerate(newest.document.tightenings, start=1):
-            limits = tightening.limits.model_dump(mode="json", exclude_none=True)
             table.add_row(
                 str(number),
                 tightening.offence or "all",
                 tightening.agency or "all",
                 tightening.jurisdiction or "all",
-                ", ".join(f"{name} = {_value(value)}" for name, value in limits.items()),
-                _moment(tightening.from_at),
-                _moment(tightening.until_at),
+                write_limits(tightening.limits),
+                write_moment(tightening.from_at),
+                write_moment(tightening.until_at),
             )
         out.print(table if newest.document.tightenings else "no tightenings")
 
@@ -53,7 +50,7 @@ def list_rules() -> None:
         table = Table("version", "entered", "reason", "tightenings")
         for version in await versions.list_all():
             count = len(version.document.tightenings)
-            table.add_row(str(version.version), _moment(version.entered_at), version.reason, str(count))
+            table.add_row(str(version.version), write_moment(version.entered_at), version.reason, str(count))
         out.print(table)
 
     with_rule_versions(act)
@@ -72,26 +69,20 @@ def tighten_rules(
     """Enter a version with stricter limits. offences_refused takes a list: offences_refused=theft,vandalism."""
 
     async def act(versions: RuleVersions) -> None:
-        from pydantic import ValidationError
-
         from geodispatch.rules.limits import Tightening
 
         given = {
-            "limits": dict(_limit(text) for text in limits),
+            "limits": read_limits(limits),
             "offence": offence,
             "agency": agency,
             "jurisdiction": jurisdiction,
             "from_at": _utc(from_at),
             "until_at": _utc(until_at),
         }
-        try:
-            tightening = Tightening.model_validate(given)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise InvalidInput.at("".join(f"/{step}" for step in first["loc"]), first["msg"]) from error
+        tightening = read_model(Tightening, given)
         entered = await versions.tighten(tightening, reason)
         *others, new = entered.document.tightenings
-        out.print(f"version {entered.version}: tightening {len(others) + 1} holds from {_moment(new.from_at)}")
+        out.print(f"version {entered.version}: tightening {len(others) + 1} holds from {write_moment(new.from_at)}")
 
     with_rule_versions(act)
 
@@ -107,25 +98,10 @@ def lift_rules(
     async def act(versions: RuleVersions) -> None:
         entered = await versions.lift(number, _utc(until_at), reason)
         ended = entered.document.tightenings[number - 1]
-        out.print(f"version {entered.version}: tightening {number} ends at {_moment(ended.until_at)}")
+        out.print(f"version {entered.version}: tightening {number} ends at {write_moment(ended.until_at)}")
 
     with_rule_versions(act)
 
 
-def _limit(text: str) -> tuple[str, str | list[str]]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise InvalidInput.at(name, "write NAME=VALUE, such as area_max_m2=500000")
-    return name, value.split(",") if name == "offences_refused" else value
-
-
-def _value(value: Any) -> str:
-    return ",".join(sorted(value)) or "none" if isinstance(value, list) else str(value)
-
-
 def _utc(at: datetime | None) -> datetime | None:
     return at and at.replace(tzinfo=UTC)
-
-
-def _moment(at: datetime | None) -> str:
-    return "" if at is None else f"{at:%Y-%m-%d %H:%M} UTC"

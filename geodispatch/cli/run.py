@@ -76,6 +76,20 @@ def with_rule_versions(act: Callable[[Any], Awaitable[None]]) -> None:
     _with(RuleVersions, act)
 
 
+def with_ordinances(act: Callable[[Any], Awaitable[None]]) -> None:
+    """The same through the ordinances."""
+    from geodispatch.ordinances import Ordinances
+
+    _with(Ordinances, act)
+
+
+def with_programme(act: Callable[[Any], Awaitable[None]]) -> None:
+    """The same through the programme."""
+    from geodispatch.programme import Programme
+
+    _with(Programme, act)
+
+
 def show_invitation(invitation: Any) -> None:
     """Print an invitation's page, on the public address where there is one."""
     from geodispatch.settings import Settings

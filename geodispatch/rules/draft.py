@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 
 from geodispatch.errors import Breach
 from geodispatch.request import Offence, Window
@@ -14,6 +14,7 @@ from geodispatch.rules.fence import DrawnFence, check_fence
 from geodispatch.rules.jurisdiction import Jurisdiction, Territory, check_territory
 from geodispatch.rules.limits import Limits, RuleDocument, Scope
 from geodispatch.rules.offence import check_offence
+from geodispatch.rules.ordinance import Ordinance, check_ordinances, touching
 from geodispatch.rules.overlap import EarlierFences, check_overlap
 from geodispatch.rules.text import check_text
 from geodispatch.rules.window import check_window
@@ -38,7 +39,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class Ground:
-    """What the rules know beside the draft: the agency, the rules in force, and what the agency asked before.
+    """What the rules know beside the draft: the agency, the rules and the law in force, and what it asked before.
 
     named    the jurisdictions that some tightening is for
     """
@@ -49,11 +50,14 @@ class Ground:
     named: Sequence[Jurisdiction]
     territory: Territory
     earlier: EarlierFences
+    ordinances: Sequence[Ordinance] = ()
 
 
 def check_draft(draft: Draft, ground: Ground, case_request_count: int, now: datetime) -> tuple[Breach, ...]:
     """Return every rule that what is there breaks, in the order of a request's members."""
-    limits = limits_for(draft, ground, now)
+    geofence = None if draft.fence is None else draft.fence.geofence
+    binding = [] if geofence is None else touching(geofence, ground.ordinances)
+    limits = limits_for(draft, ground, binding, now)
     breaches: list[Breach] = []
     if draft.case_number is not None:
         breaches += check_case_number(draft.case_number) or check_case_requests(case_request_count, limits)
@@ -66,27 +70,29 @@ def check_draft(draft: Draft, ground: Ground, case_request_count: int, now: date
     if draft.window is not None:
         breaches += check_window(draft.window, now, _zone(draft, ground), limits)
     breaches += draft.unreadable
-    geofence = None if draft.fence is None else draft.fence.geofence
     if draft.fence is not None:
         breaches += check_fence(draft.fence, limits)
     breaches += check_territory(geofence, ground.territory)
+    breaches += check_ordinances(binding, now)
     if geofence is not None:
         breaches += check_overlap(geofence, ground.earlier, now, limits)
     return tuple(breaches)
 
 
-def limits_for(draft: Draft, ground: Ground, now: datetime) -> Limits:
-    """Return what binds the draft now."""
+def limits_for(draft: Draft, ground: Ground, binding: Iterable[Ordinance], now: datetime) -> Limits:
+    """Return what binds the draft now; `binding` are the ordinances whose areas its fence touches."""
     fence = draft.fence
     touched = () if fence is None else (area.slug for area in ground.named if area.touches(fence.geofence))
-    return ground.document.limits_for(Scope(ground.agency, draft.offence, frozenset(touched)), now)
+    limits = ground.document.limits_for(Scope(ground.agency, draft.offence, frozenset(touched)), now)
+    for ordinance in binding:
+        if ordinance.limits is not None and ordinance.holds_at(now):
+            limits = limits.tightened(ordinance.limits)
+    return limits
 
 
 def _zone(draft: Draft, ground: Ground) -> tzinfo:
     """Return the zone of the fence, else of the jurisdiction, which may lie in several."""
     if draft.fence is None:
-        place = ground.territory.place
-    else:
-        rings = draft.fence.geofence.rings
-        place = rings.lon_e7[0] / 1e7, rings.lat_e7[0] / 1e7
-    return UTC if place is None else zone_named(zone_at(*place), "UTC")
+        return ground.territory.zone
+    rings = draft.fence.geofence.rings
+    return zone_named(zone_at(rings.lon_e7[0] / 1e7, rings.lat_e7[0] / 1e7), "UTC")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +14,7 @@ from geodispatch.errors import Breach
 from geodispatch.geofence import Geofence
 from geodispatch.rules.measure import square_miles
 from geodispatch.rules.rule import Rule
+from geodispatch.zone import zone_at, zone_named
 
 _POINTER = "/fence"
 
@@ -35,6 +37,17 @@ class Jurisdiction:
         """True if the fence and the area have a point in common."""
         return bool(shapely.intersects(self.boundary, fence.geometry))
 
+    @cached_property
+    def place(self) -> tuple[float, float]:
+        """A longitude and latitude inside."""
+        point = shapely.point_on_surface(self.boundary)
+        return float(point.x), float(point.y)
+
+    @cached_property
+    def zone(self) -> tzinfo:
+        """The time zone there; of an area in several zones, one of them."""
+        return zone_named(zone_at(*self.place), "UTC")
+
 
 @dataclass(frozen=True, eq=False)
 class Territory:
@@ -50,13 +63,10 @@ class Territory:
         shapely.prepare(area)
         return cls(jurisdictions, area)
 
-    @cached_property
-    def place(self) -> tuple[float, float] | None:
-        """A longitude and latitude inside; None without jurisdictions."""
-        if not self.jurisdictions:
-            return None
-        point = shapely.point_on_surface(self.jurisdictions[0].boundary)
-        return float(point.x), float(point.y)
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone of the first jurisdiction; UTC without any."""
+        return self.jurisdictions[0].zone if self.jurisdictions else UTC
 
     @property
     def names(self) -> str:

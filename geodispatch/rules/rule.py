@@ -16,6 +16,8 @@ class Rule(StrEnum):
     FENCE_TOO_THIN = "fence-too-thin"
     JURISDICTION_MISSING = "jurisdiction-missing"
     OUTSIDE_JURISDICTION = "outside-jurisdiction"
+    BANNED_HERE = "banned-here"
+    NOT_AUTHORISED_HERE = "not-authorised-here"
     OVERLAP_TOO_CLOSE = "overlap-too-close"
     WINDOW_TOO_SHORT = "window-too-short"
     WINDOW_TOO_LONG = "window-too-long"
@@ -47,6 +49,8 @@ _EXPLANATIONS = {
     "follows a person's way or leaves out the neighbours.",
     Rule.JURISDICTION_MISSING: "An agency asks inside its jurisdiction; where none is on record, nothing is inside.",
     Rule.OUTSIDE_JURISDICTION: "A fence lies wholly inside the agency's jurisdiction.",
+    Rule.BANNED_HERE: "The law of the place allows no requests there, whoever asks.",
+    Rule.NOT_AUTHORISED_HERE: "The law of the place allows requests only while its council has authorised them.",
     Rule.OVERLAP_TOO_CLOSE: "Two fences of an agency are apart, are the same, or differ and overlap by an area that "
     "many live in: from the totals of two that nearly agree, one could tell what a single household did.",
     Rule.WINDOW_TOO_SHORT: "A time window is long enough that it does not name one moment of one person.",

@@ -25,6 +25,7 @@ STATUS: dict[type[GeodispatchError], int] = {
     errors.InvalidTopology: 422,
     errors.InvalidInput: 422,
     errors.RulesBroken: 422,
+    errors.RequestsEnded: 403,
     errors.AgencyRefused: 422,
     errors.SignInRefused: 401,
     errors.TooManyFailures: 429,

@@ -118,7 +118,7 @@ def test_a_jurisdictions_tightening_binds_every_fence_that_touches_it() -> None:
     document = DOCUMENT.with_tightening(tightening(jurisdiction="old-town"), NOW)
     known = ground(document=document, named=(old_town,))
     for east_m, limit in ((0, 50), (199, 50), (205, 100)):
-        assert limits_for(Draft(fence=drawn(box(east_m, 0, 600, 600))), known, NOW).vertices_max == limit
+        assert limits_for(Draft(fence=drawn(box(east_m, 0, 600, 600))), known, (), NOW).vertices_max == limit
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 -- $1 agencies, $2 case numbers, or null
 select a.id as agency_id, a.slug as agency, draft.case_number,
        v.id as rule_version,
+       coalesce((select max(o.id) from ordinance_version o), 0) as ordinance_version,
+       (select p.requests = 'ended' from programme_version p order by p.id desc limit 1) as are_requests_ended,
        coalesce((select max(r.id) from request r where r.agency_id = a.id), 0) as newest_request_id,
        (select count(*) + count(j.until_at) from agency_jurisdiction j where j.agency_id = a.id)
            as jurisdiction_change_count,

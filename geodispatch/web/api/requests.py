@@ -7,7 +7,15 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from geodispatch.authority import Action
-from geodispatch.errors import IdempotencyKeyReused, InvalidInput, NotAllowed, NotFound, RequestNotOpen, RulesBroken
+from geodispatch.errors import (
+    IdempotencyKeyReused,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    RequestNotOpen,
+    RequestsEnded,
+    RulesBroken,
+)
 from geodispatch.preview import Preview, PreviewInput
 from geodispatch.request import CloseReason, Offence, Request, Submission
 from geodispatch.web.api.page import PageQuery
@@ -77,7 +85,15 @@ async def list_offences(_: Call) -> Reply:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route("POST", "preview", preview, Action.PREVIEW, body=PreviewInput, reply=Preview, errors=BODY_ERRORS),
+    Route(
+        "POST",
+        "preview",
+        preview,
+        Action.PREVIEW,
+        body=PreviewInput,
+        reply=Preview,
+        errors=(*BODY_ERRORS, RequestsEnded),
+    ),
     Route(
         "POST",
         "requests",
@@ -87,7 +103,7 @@ ROUTES: tuple[Route, ...] = (
         reply=Request,
         status=201,
         header_names=("Idempotency-Key",),
-        errors=(*BODY_ERRORS, NotAllowed, RulesBroken, IdempotencyKeyReused),
+        errors=(*BODY_ERRORS, NotAllowed, RequestsEnded, RulesBroken, IdempotencyKeyReused),
     ),
     Route(
         "GET", "requests/{id}", find_request, Action.READ_REQUEST, reply=Request, id_schema=INT64, errors=(NotFound,)
