@@ -147,6 +147,39 @@ async def test_rules_become_stricter_and_every_version_is_kept(environment: dict
     assert all(words in out for words in ("The defaults.", "council 26-14", "taken back"))
 
 
+async def test_ordinances_and_the_programme(environment: dict[str, str], tmp_path: Path) -> None:
+    assert (await run(environment, "agency", "add", "pd", "Springfield Police", "--kind", "municipal_police"))[0] == 0
+    await give_jurisdiction(environment, tmp_path)
+    because = ("--reference", "Ordinance 26-14", "--reason", "the council voted")
+    dates = ("--from", "2026-06-01", "--until", "2999-01-01")
+    code, out, err = await run(
+        environment, "ordinance", "enter", "cameras", "springfield", "authorisation", *dates, *because
+    )
+    assert (code, out) == (0, "cameras: in force from 2026-06-01 05:00 UTC until 2999-01-01 06:00 UTC\n"), err
+    stricter = ("ordinance", "enter", "night", "springfield", "limits", "vertices_max=40", *because)
+    assert (await run(environment, *stricter))[0] == 0
+    for arguments, reason in (
+        (("enter", "ban", "nowhere", "banned", *because), "there is no jurisdiction 'nowhere'"),
+        (("enter", "ban", "springfield", "limits", *because), "limits belong to an ordinance of the rule limits"),
+        (("enter", "ban", "springfield", "banned", "vertices_max=9", *because), "limits belong to an ordinance"),
+        (("enter", "ban", "springfield", "limits", "vertices_max=900", *because), "would loosen the rules"),
+        (("end", "ban", "--reason", "no matter"), "there is no ordinance 'ban'"),
+        (("end", "cameras", "--until", "2020-01-01", "--reason", "late"), "an end does not reach back"),
+    ):
+        code, _, err = await run(environment, "ordinance", *arguments)
+        assert (code, reason in err) == (1, True), err
+    code, out, _ = await run(environment, "ordinance", "end", "cameras", "--until", "2999-07-01", "--reason", "later")
+    assert (code, out) == (0, "cameras: ends at 2999-07-01 05:00 UTC\n")
+    code, out, _ = await run(environment | {"COLUMNS": "300"}, "ordinance", "list")
+    words = ("authorisation", "Ordinance 26-14", "vertices_max = 40", "2999-01-01 06:00 UTC", "2999-07-01 05:00 UTC")
+    assert (code, [word for word in words if word not in out]) == (0, [])
+    assert (await run(environment, "programme", "requests", "over", "--reason", "no matter"))[0] == 2
+    ended = await run(environment, "programme", "requests", "ended", "--reason", "as in January 2024")
+    assert ended[:2] == (0, "requests: ended\n")
+    code, out, _ = await run(environment | {"COLUMNS": "300"}, "programme", "list")
+    assert (code, [word for word in ("public", "ended", "as in January 2024") if word not in out]) == (0, [])
+
+
 def recent_submission() -> dict[str, Any]:
     """Return a submission whose window is recent for a server on the real clock."""
     now = utc_now()
