@@ -186,6 +186,16 @@ class RulesBroken(GeodispatchError):
 
 
 @dataclass
+class NotInReview(GeodispatchError):
+    """A request that is not waiting for a supervisor: it was approved, or taken back."""
+
+    request_id: int
+
+    def __str__(self) -> str:
+        return f"request {self.request_id} is not waiting for approval"
+
+
+@dataclass
 class RequestsEnded(GeodispatchError):
     """The programme takes no requests any more, from nobody; posts, which ask for nothing, are still possible."""
 

@@ -106,8 +106,8 @@ class Grounds:
         kept = self._kept.pop(agency_id, None)
         since = self._clock() - timedelta(days=max(rules.document.overlap_days_max, law.overlap_days_max))
         if kept is not None and _versions(kept.mark) == _versions(mark):
-            # A longer look back needs another version of the rules or of an ordinance; otherwise there are only newer
-            # ones to be read.
+            # A longer look back needs another version of the rules or of an ordinance, and what was submitted long
+            # before it became public, an approval; otherwise there are only newer ones to be read.
             earlier = [fence for fence in kept.ground.earlier.fences if fence.opened_at > since]
             read_to = kept.mark.newest_request_id
         else:
@@ -161,8 +161,8 @@ def _same_ground(kept: Mark, mark: Mark) -> bool:
     )
 
 
-def _versions(mark: Mark) -> tuple[int, int]:
-    return mark.rule_version, mark.ordinance_version
+def _versions(mark: Mark) -> tuple[int, int, int]:
+    return mark.rule_version, mark.ordinance_version, mark.newest_approval_id
 
 
 def _jurisdictions(rows: Iterable[Any]) -> tuple[Jurisdiction, ...]:

@@ -98,6 +98,7 @@ class Preview(BaseModel):
     allowed: bool = Field(description="nothing of what is there breaks a rule; a submission is judged anew")
     violations: list[Violation]
     rule_version: int
+    needs_approval: bool = Field(description="a supervisor must approve it before it is public")
 
 
 @dataclass(frozen=True)

@@ -169,11 +169,23 @@ class Request(BaseModel):
     fence: Polygon
     area_m2: float = Field(description="geodesic, square metres")
     state: RequestState
-    opened_at: datetime
-    expires_at: datetime
+    opened_at: datetime | None = Field(description="when it became public; null in review: only the agency sees it")
+    expires_at: datetime | None
     closed_at: datetime | None
     close_reason: CloseReason | None
     rule_version: int = Field(description="the version of the rules that admitted it")
+
+
+def submission_of_row(row: Any) -> Submission:
+    """Make of such a row what was submitted."""
+    return Submission(
+        case_number=row["case_number"],
+        offence=row["offence"],
+        text=row["body"],
+        contact=Contact(name=row["contact_name"], email=row["contact_email"]),
+        window=Window(start=row["window_start"], end=row["window_end"]),
+        fence=row["fence"],
+    )
 
 
 def request_of_row(row: Any) -> Request:

@@ -20,6 +20,7 @@ from functools import partial
 from time import perf_counter
 from uuid import UUID
 
+import asyncpg
 import numpy as np
 
 from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, OwnerCaller, Role, Scope, hash_key
@@ -33,7 +34,9 @@ from geodispatch.errors import (
     AnswerWithdrawn,
     IdempotencyKeyReused,
     InvalidInput,
+    NotAllowed,
     NotFound,
+    NotInReview,
     RequestNotOpen,
     RequestsEnded,
     RulesBroken,
@@ -60,11 +63,11 @@ from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
 from geodispatch.queue_level import measure_queue
 from geodispatch.reach import Reach
 from geodispatch.registry import Registry
-from geodispatch.request import CloseReason, Request, Submission, request_of_row
+from geodispatch.request import CloseReason, Request, RequestState, Submission, request_of_row, submission_of_row
 from geodispatch.rule_versions import RuleVersions
 from geodispatch.rules.draft import Draft, check_draft
 from geodispatch.rules.fence import DrawnFence, read_fence
-from geodispatch.rules.ordinance import stops_at, touching
+from geodispatch.rules.ordinance import Ordinance, needs_approval, stops_at, touching
 from geodispatch.session import Limits
 from geodispatch.settings import Settings
 from geodispatch.sign_in import SignIn
@@ -145,8 +148,10 @@ class Service:
         ground, mark = await self.grounds.for_preview(caller.agency_id, given.case_number)
         if mark.are_requests_ended:
             raise RequestsEnded
-        breaches = check_draft(draft, ground, mark.case_request_count, self.clock())
+        now = self.clock()
+        breaches = check_draft(draft, ground, mark.case_request_count, now)
         band, note, fence = None, None, draft.fence
+        binding = [] if fence is None else touching(fence.geofence, ground.ordinances)
         if fence is not None and not any(breach.pointer.startswith("/fence") for breach in breaches):
             band, note = await self.estimates.band(fence.geofence, mark.epoch)
         return Preview(
@@ -157,10 +162,13 @@ class Service:
             allowed=not breaches,
             violations=[Violation.of(breach) for breach in breaches],
             rule_version=ground.version,
+            needs_approval=_is_left_to_review(caller, binding, now),
         )
 
     async def submit(self, caller: AgencyCaller, submission: Submission, *, idempotency_key: str) -> Request:
         """Publish a request and queue one prompt for each owner inside its fence, in one transaction.
+
+        Where an ordinance asks for two ranks, what a requester or a program submits waits in review for `approve`.
 
         The same key with the same submission returns the same request, however often. All submissions of an agency are
         judged one after the other, each by what those before it published.
@@ -194,9 +202,8 @@ class Service:
                 raise RequestsEnded
             if breaches := check_draft(draft, ground, mark.case_request_count, now):
                 raise RulesBroken(breaches)
-            started = perf_counter()
-            camera_id = self.index.match(draft.fence.geofence)
-            MATCH_DURATION.observe(perf_counter() - started)
+            binding = touching(draft.fence.geofence, ground.ordinances)
+            is_left = _is_left_to_review(caller, binding, now)
             request_id = await requests.insert(
                 connection,
                 requests.NewRequest(
@@ -213,16 +220,67 @@ class Service:
                     window_end=submission.window.end,
                     fence=fence,
                     area_m2=draft.fence.area_m2,
-                    opened_at=now,
-                    expires_at=now + timedelta(days=self.settings.request_days),
+                    opened_at=None if is_left else now,
+                    expires_at=None if is_left else now + timedelta(days=self.settings.request_days),
                     rule_version=ground.version,
-                    stops_at=stops_at(touching(draft.fence.geofence, ground.ordinances), now),
+                    stops_at=None if is_left else stops_at(binding, now),
                 ),
             )
-            queued_count = await self.fan_out.begin(connection, request_id, camera_id, now, submission.offence)
+            queued_count = 0
+            if not is_left:
+                queued_count = await self._ask(connection, request_id, draft.fence, now, submission.offence)
             request = request_of_row(await requests.find(connection, request_id))
         PROMPTS_QUEUED.inc(queued_count)
         return request
+
+    async def approve(self, caller: AgencyCaller, request_id: int) -> Request:
+        """Publish a request that another member submitted, as `submit` does, if the rules still allow it.
+
+        Errors: NotFound, NotAllowed, NotInReview, RequestsEnded, RulesBroken.
+        """
+        require(caller, Action.APPROVE_REQUEST, caller.agency_id)
+        await self._find_request(caller, Action.APPROVE_REQUEST, request_id)
+        async with self.database.transaction() as connection:
+            await accounts.lock_agency(connection, caller.agency_id)
+            await requests.hold_law(connection)
+            row = await requests.find(connection, request_id)
+            assert row is not None, "a request in review is never deleted"
+            if row["state"] != RequestState.REVIEW:
+                raise NotInReview(request_id)
+            if row["member_id"] == caller.member_id:
+                raise NotAllowed("a supervisor who did not submit it")
+            now, draft = self.clock(), draft_of(submission_of_row(row))
+            assert draft.fence is not None, "a fence that cannot be measured is never kept"
+            ground, mark = await self.grounds.for_submission(connection, caller.agency_id, row["case_number"])
+            if mark.are_requests_ended:
+                raise RequestsEnded
+            if breaches := check_draft(draft, ground, mark.case_request_count - 1, now):  # it counts itself already
+                raise RulesBroken(breaches)
+            is_opened = await requests.approve(
+                connection,
+                request_id,
+                agency_id=caller.agency_id,
+                member_id=caller.member_id,
+                opened_at=now,
+                expires_at=now + timedelta(days=self.settings.request_days),
+                rule_version=ground.version,
+                stops_at=stops_at(touching(draft.fence.geofence, ground.ordinances), now),
+            )
+            if not is_opened:  # taken back just now
+                raise NotInReview(request_id)
+            queued_count = await self._ask(connection, request_id, draft.fence, now, row["offence"])
+            request = request_of_row(await requests.find(connection, request_id))
+        PROMPTS_QUEUED.inc(queued_count)
+        return request
+
+    async def list_requests(
+        self, caller: AgencyCaller, state: RequestState | None, *, before: int | None, limit: int
+    ) -> list[Request]:
+        """Return the requests of the caller's agency, public or not, all or those in a state, newest first."""
+        require(caller, Action.READ_REQUEST, caller.agency_id)
+        async with self.database.connection() as connection:
+            rows = await requests.list_of_agency(connection, caller.agency_id, state, before, limit)
+        return [request_of_row(row) for row in rows]
 
     async def find_request(self, caller: AgencyCaller, request_id: int) -> Request:
         """Return a request of the caller's agency.
@@ -238,13 +296,15 @@ class Service:
         return [request_of_row(row) for row in rows]
 
     async def close_request(self, caller: AgencyCaller, request_id: int, reason: CloseReason) -> Request:
-        """End a request before its time; what is not yet on its way never will be.
+        """End a request before its time; what is not yet on its way never will be. One in review is a draft again.
 
         Errors: NotFound, NotAllowed, RequestNotOpen.
         """
         require(caller, Action.CLOSE_REQUEST, caller.agency_id)
         await self._find_request(caller, Action.CLOSE_REQUEST, request_id)
         async with self.database.transaction() as connection:
+            if await requests.withdraw(connection, request_id, caller.agency_id):
+                return request_of_row(await requests.find(connection, request_id))
             if not await requests.close(connection, request_id, caller.agency_id, self.clock(), reason):
                 raise RequestNotOpen(request_id)
         # From here on nothing of it is sent. What its prompts say follows; a large request's is left to the senders.
@@ -316,6 +376,14 @@ class Service:
             await addresses.opt_out(connection, owner_id, self.clock())
             await prompts.take_back(connection, owner_id)
 
+    async def _ask(
+        self, connection: asyncpg.Connection, request_id: int, fence: DrawnFence, opened_at: datetime, offence: str
+    ) -> int:
+        started = perf_counter()
+        camera_id = self.index.match(fence.geofence)
+        MATCH_DURATION.observe(perf_counter() - started)
+        return await self.fan_out.begin(connection, request_id, camera_id, opened_at, offence)
+
     async def _find_request(self, caller: AgencyCaller, action: Action, request_id: int) -> Request:
         async with self.database.connection() as connection:
             row = await requests.find(connection, request_id)
@@ -323,6 +391,11 @@ class Service:
         if row is None or not allows(caller, action, row["agency_id"]):
             raise NotFound("request", str(request_id))
         return request_of_row(row)
+
+
+def _is_left_to_review(caller: AgencyCaller, binding: Collection[Ordinance], now: datetime) -> bool:
+    # A program's key approves nothing, whoever answers for it: the second rank is a person.
+    return needs_approval(binding, now) and not allows(caller, Action.APPROVE_REQUEST, caller.agency_id)
 
 
 def draft_of(given: Submission | PreviewInput) -> Draft:

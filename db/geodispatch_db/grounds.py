@@ -23,6 +23,7 @@ class Mark:
     ordinance_version: int
     are_requests_ended: bool
     newest_request_id: int
+    newest_approval_id: int
     jurisdiction_change_count: int
     case_request_count: int
     epoch: Epoch | None
@@ -41,6 +42,7 @@ async def read_marks(
             row["ordinance_version"],
             row["are_requests_ended"],
             row["newest_request_id"],
+            row["newest_approval_id"],
             row["jurisdiction_change_count"],
             row["case_request_count"],
             None if row["epoch_id"] is None else Epoch(row["epoch_id"], row["epoch_resolution"]),

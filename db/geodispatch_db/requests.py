@@ -18,7 +18,7 @@ _SQL = load("requests")
 
 @dataclass(frozen=True)
 class NewRequest:
-    """The columns of a request that is about to be opened."""
+    """The columns of a request that is about to be opened, or to be reviewed: it has no dates then."""
 
     agency_id: int
     member_id: int
@@ -33,8 +33,8 @@ class NewRequest:
     window_end: datetime
     fence: dict[str, Any]
     area_m2: float
-    opened_at: datetime
-    expires_at: datetime
+    opened_at: datetime | None
+    expires_at: datetime | None
     rule_version: int
     stops_at: datetime | None = None
 
@@ -50,7 +50,7 @@ async def hold_all(connection: asyncpg.Connection) -> None:
 
 
 async def insert(connection: asyncpg.Connection, request: NewRequest) -> int:
-    """Open a request and return its id.
+    """Open a request, or leave it to review, and return its id.
 
     Wants: the agency is held, and has not used this idempotency key before.
     """
@@ -80,6 +80,37 @@ async def list_public(connection: asyncpg.Connection, before: int | None, limit:
     """Return opened requests, newest first."""
     rows: list[asyncpg.Record] = await connection.fetch(_SQL["public_requests"], before, limit)
     return rows
+
+
+async def list_of_agency(
+    connection: asyncpg.Connection, agency_id: int, state: str | None, before: int | None, limit: int
+) -> list[asyncpg.Record]:
+    """Return an agency's requests, public or not, all or those in a state, newest first."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["requests_of_agency"], agency_id, state, before, limit)
+    return rows
+
+
+async def approve(
+    connection: asyncpg.Connection,
+    request_id: int,
+    *,
+    agency_id: int,
+    member_id: int,
+    opened_at: datetime,
+    expires_at: datetime,
+    rule_version: int,
+    stops_at: datetime | None,
+) -> bool:
+    """Open a request that is in review, and note who approved it; False if it is no longer in review."""
+    opened = await connection.fetchval(_SQL["open_request"], request_id, opened_at, expires_at, rule_version, stops_at)
+    if opened is not None:
+        await connection.execute(_SQL["insert_approval"], request_id, agency_id, member_id, opened_at)
+    return opened is not None
+
+
+async def withdraw(connection: asyncpg.Connection, request_id: int, agency_id: int) -> bool:
+    """Take a request back before it becomes public; False if the agency has none of this id in review."""
+    return await connection.fetchval(_SQL["withdraw_review"], request_id, agency_id) is not None
 
 
 async def close(connection: asyncpg.Connection, request_id: int, agency_id: int, now: datetime, reason: str) -> bool:

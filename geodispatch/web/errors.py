@@ -48,6 +48,7 @@ STATUS: dict[type[GeodispatchError], int] = {
     errors.AlreadyAnswered: 409,
     errors.AnswerWithdrawn: 409,
     errors.RequestNotOpen: 409,
+    errors.NotInReview: 409,
     errors.UnsupportedMediaType: 415,
     errors.BodyTooLarge: 413,
     errors.Unavailable: 503,

@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 import shapely
 
+from geodispatch.accounts import Role
 from geodispatch.channels.inbox import Inbox
 from geodispatch.claim import Claims
 from geodispatch.errors import InvalidInput, NotFound
@@ -25,6 +26,7 @@ from geodispatch.request import CloseReason
 from geodispatch.rules.rule import Rule
 from geodispatch.send import make_sender, open_claims
 from geodispatch_db import prompts, requests
+from tests.people import People
 from tests.services import NOW, OWNER_COUNT, SOUTH, WEST, Reply, Town, street_fence, submission
 
 HOUR, MOMENT = timedelta(hours=1), timedelta(microseconds=1)
@@ -147,6 +149,107 @@ async def test_stricter_limits_bind_in_the_area(old_town: Town) -> None:
     assert rules_of(near) == [Rule.OVERLAP_TOO_CLOSE]
 
 
+# ---- two ranks
+
+
+async def test_where_two_ranks_are_asked_for_a_supervisor_approves_what_a_requester_submits(
+    old_town: Town, people: People
+) -> None:
+    rossi = await people.member("rossi@springfield.example", Role.REQUESTER)
+    chief = await people.member("chief@springfield.example", Role.SUPERVISOR)
+    await enter(old_town, OrdinanceRule.TWO_RANK)
+    assert (await rossi.call("POST", "preview", {"fence": WESTERN})).json["needs_approval"]
+    assert not (await rossi.call("POST", "preview", {"fence": EASTERN})).json["needs_approval"]
+    assert not (await chief.call("POST", "preview", {"fence": WESTERN})).json["needs_approval"]
+    body = submission(fence=WESTERN)
+    submitted = await rossi.call("POST", "requests", body, Idempotency_Key="one")
+    assert (submitted.status, submitted.json["state"], submitted.json["opened_at"]) == (201, "review", None)
+    assert (await rossi.call("POST", "requests", body, Idempotency_Key="one")).json == submitted.json
+    path = f"requests/{submitted.json['id']}"
+    assert (await old_town.call("GET", "public/requests")).json["requests"] == []
+    assert (await old_town.count("prompt"), await old_town.count("fan_out")) == (0, 0)
+    assert (await chief.call("GET", "requests?state=review")).json["requests"] == [submitted.json]
+    refused = await rossi.call("POST", f"{path}/approve")
+    assert (refused.status, "an agency's supervisor" in refused.json["detail"]) == (403, True)
+    old_town.clock.advance(minutes=10)
+    approved = await chief.call("POST", f"{path}/approve")
+    assert (approved.status, approved.json["state"]) == (200, "open"), approved.text
+    assert datetime.fromisoformat(approved.json["opened_at"]) == NOW + timedelta(minutes=10)
+    again = await chief.call("POST", f"{path}/approve")
+    assert (again.status, again.json["type"]) == (409, "/problems/not-in-review")
+    assert (await chief.call("GET", "requests?state=review")).json["requests"] == []
+    assert (await old_town.call("GET", "public/requests")).json["requests"] == [approved.json]
+    await old_town.send_all()
+    assert await states(old_town) == {"delivered": 18}
+
+
+async def test_whom_two_ranks_concern(old_town: Town, people: People) -> None:
+    """A supervisor's own needs nobody else's, a program's needs a person's, and elsewhere there is no such law."""
+    chief = await people.member("chief@springfield.example", Role.SUPERVISOR)
+    await enter(old_town, OrdinanceRule.TWO_RANK)
+    own = await chief.call("POST", "requests", submission(fence=WESTERN), Idempotency_Key="one")
+    assert own.json["state"] == "open"
+    assert (await old_town.submit(fence=EASTERN)).json["state"] == "open"
+    key = await old_town.service.registry.add_member("springfield-pd", "Records system", Role.SUPERVISOR)
+    by_program = await old_town.submit(key, fence=WESTERN)
+    assert by_program.json["state"] == "review"
+    assert (await old_town.call("POST", f"requests/{by_program.json['id']}/approve", key)).status == 403
+    assert (await chief.call("POST", f"requests/{by_program.json['id']}/approve")).status == 200
+
+
+async def test_nobody_approves_what_they_submitted_nor_another_agencys(old_town: Town, people: People) -> None:
+    rossi = await people.member("rossi@springfield.example", Role.REQUESTER)
+    await enter(old_town, OrdinanceRule.TWO_RANK)
+    submitted = await rossi.call("POST", "requests", submission(fence=WESTERN), Idempotency_Key="one")
+    path = f"requests/{submitted.json['id']}/approve"
+    await old_town.service.registry.add_agency("other-pd", "Other Police", "municipal_police")
+    stranger = await people.member("chief@other.example", Role.ADMIN, "other-pd")
+    assert (await stranger.call("POST", path)).status == 404
+    assert (await stranger.call("GET", "requests")).json["requests"] == []
+    await old_town.service.database.pool.execute("update member set role = 'supervisor' where role = 'requester'")
+    own = await rossi.call("POST", path)
+    assert (own.status, "did not submit it" in own.json["detail"]) == (403, True)
+
+
+async def test_an_approval_is_judged_by_what_holds_then(old_town: Town, people: People) -> None:
+    chief = await people.member("chief@springfield.example", Role.SUPERVISOR)
+    await enter(old_town, OrdinanceRule.TWO_RANK, "two-rank")
+    one, near = await old_town.submit(fence=WESTERN), await old_town.submit(fence=street_fence(2, 18))
+    assert (one.status, near.status) == (201, 201)  # neither is public yet
+    assert (await chief.call("POST", f"requests/{one.json['id']}/approve")).status == 200
+    late = await chief.call("POST", f"requests/{near.json['id']}/approve")
+    assert (late.status, rules_of(late)) == (422, [Rule.OVERLAP_TOO_CLOSE])
+    await enter(old_town, OrdinanceRule.BANNED)
+    late = await chief.call("POST", f"requests/{near.json['id']}/approve")
+    assert rules_of(late) == [Rule.BANNED_HERE, Rule.OVERLAP_TOO_CLOSE]
+    assert await shown(old_town, near) == ("review", None)
+    await old_town.service.programme.switch(ProgrammeRequests.ENDED, "for good")
+    ended = await chief.call("POST", f"requests/{near.json['id']}/approve")
+    assert (ended.status, ended.json["type"]) == (403, "/problems/requests-ended")
+
+
+async def test_what_is_in_review_counts_for_its_case_until_it_is_taken_back(old_town: Town, people: People) -> None:
+    chief = await people.member("chief@springfield.example", Role.SUPERVISOR)
+    await enter(old_town, OrdinanceRule.TWO_RANK)
+    first, second = [await old_town.submit(fence=WESTERN, case_number="2026-77") for _ in range(2)]
+    assert rules_of(await old_town.submit(fence=WESTERN, case_number="2026-77")) == [Rule.CASE_USED_UP]
+    path = f"requests/{first.json['id']}"
+    back = await old_town.call("POST", f"{path}/close", old_town.agency_key, {"reason": "withdrawn"})
+    assert (back.status, back.json["state"]) == (200, "draft")
+    assert (await chief.call("POST", f"{path}/approve")).status == 409
+    assert (await old_town.submit(fence=WESTERN, case_number="2026-77")).status == 201
+    assert (await chief.call("POST", f"requests/{second.json['id']}/approve")).status == 200
+
+
+async def test_supervisors_approve_at_once_and_the_owners_are_asked_once(old_town: Town, people: People) -> None:
+    chiefs = [await people.member(f"chief-{number}@springfield.example", Role.SUPERVISOR) for number in range(3)]
+    await enter(old_town, OrdinanceRule.TWO_RANK)
+    path = f"requests/{(await old_town.submit(fence=WESTERN)).json['id']}/approve"
+    replies = await asyncio.gather(*(chief.call("POST", path) for chief in chiefs))
+    assert sorted(reply.status for reply in replies) == [200, 409, 409]
+    assert (await old_town.count("prompt"), await old_town.count("approval")) == (18, 1)
+
+
 # ---- what is entered
 
 
@@ -180,8 +283,8 @@ async def test_every_version_is_kept(old_town: Town) -> None:
     ]
 
 
-@pytest.mark.parametrize("table", ["ordinance_version", "programme_version"])
-@pytest.mark.parametrize("statement", ["update {} set reason = 'another'", "delete from {}", "truncate {}"])
+@pytest.mark.parametrize("table", ["ordinance_version", "programme_version", "approval"])
+@pytest.mark.parametrize("statement", ["update {} set id = default", "delete from {}", "truncate {}"])
 async def test_a_version_is_never_changed_or_deleted(
     connection: asyncpg.Connection, table: str, statement: str
 ) -> None:

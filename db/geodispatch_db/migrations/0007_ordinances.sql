@@ -2,6 +2,7 @@
 --
 -- jurisdiction ── ordinance_version
 -- request.stops_at  the instant from which an ordinance ends it
+-- request ── approval   who of a second rank let it become public; until then it is in review
 
 create type ordinance_rule as enum ('banned', 'authorisation', 'two_rank', 'limits');
 create type programme_requests as enum ('public', 'ended');
@@ -37,6 +38,16 @@ create table programme_version (
 );
 insert into programme_version (requests, reason, entered_at) values ('public', 'The beginning.', '2019-01-01T00:00:00Z');
 
+create table approval (
+    id          bigint generated always as identity constraint approval_pkey primary key,
+    request_id  bigint not null constraint approval_request_key unique constraint approval_request_fkey references request,
+    agency_id   bigint not null,
+    member_id   bigint not null,
+    approved_at timestamptz not null,
+    constraint approval_member_of_agency foreign key (agency_id, member_id) references member (agency_id, id)
+);
+create index approval_agency on approval (agency_id, id);
+
 create function law_keep() returns trigger language plpgsql as $$
 begin
     raise exception '% is only ever added to', tg_table_name using errcode = 'restrict_violation';
@@ -44,6 +55,8 @@ end $$;
 create trigger ordinance_version_keep before update or delete or truncate on ordinance_version
     for each statement execute function law_keep();
 create trigger programme_version_keep before update or delete or truncate on programme_version
+    for each statement execute function law_keep();
+create trigger approval_keep before update or delete or truncate on approval
     for each statement execute function law_keep();
 
 -- A claim asks the request for this and no ordinance, nor where it lies. What changes an ordinance sets it, in the same

@@ -9,14 +9,15 @@ lock table request in row exclusive mode;
 lock table request in exclusive mode;
 
 -- name: insert_request
--- Open a request.
+-- Open a request; without an instant at which it opens, leave it to a supervisor's review.
 -- $1 agency, $2 member, $3 idempotency key, $4 SHA-256 of the submission, $5 case number, $6 offence, $7 body,
--- $8 contact name, $9 contact email, $10 window start, $11 window end, $12 fence, $13 area_m2, $14 opened at, $15 expires at,
--- $16 version of the rules that admitted it, $17 when an ordinance ends it, or null
+-- $8 contact name, $9 contact email, $10 window start, $11 window end, $12 fence, $13 area_m2, $14 opened at, $15 expires at
+-- (both null in review), $16 version of the rules that admitted it, $17 when an ordinance ends it, or null
 insert into request (agency_id, member_id, idempotency_key, body_sha256, case_number, offence, body, contact_name,
                      contact_email, window_start, window_end, fence, area_m2, state, opened_at, expires_at,
                      rule_version, stops_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'open', $14, $15, $16, $17)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+        case when $14::timestamptz is null then 'review' else 'open' end::request_state, $14, $15, $16, $17)
 returning id;
 
 -- name: request_by_idempotency_key
@@ -46,6 +47,32 @@ from request r join agency a on a.id = r.agency_id
 where r.opened_at is not null and ($1::bigint is null or r.id < $1)
 order by r.id desc
 limit $2;
+
+-- name: requests_of_agency
+-- An agency's requests, public or not, newest first.
+-- $1 agency, $2 only in this state, or null; $3 only those before this id, or null; $4 how many
+select r.*, a.slug as agency_slug, a.name as agency_name
+from request r join agency a on a.id = r.agency_id
+where r.agency_id = $1 and ($2::request_state is null or r.state = $2) and ($3::bigint is null or r.id < $3)
+order by r.id desc
+limit $4;
+
+-- name: open_request
+-- Open a request that was in review; no row where it is not.
+-- $1 id, $2 opened at, $3 expires at, $4 version of the rules that admitted it, $5 when an ordinance ends it, or null
+update request set state = 'open', opened_at = $2, expires_at = $3, rule_version = $4, stops_at = $5
+where id = $1 and state = 'review'
+returning id;
+
+-- name: insert_approval
+-- Note who let a request become public.
+-- $1 request, $2 agency, $3 member, $4 now
+insert into approval (request_id, agency_id, member_id, approved_at) values ($1, $2, $3, $4);
+
+-- name: withdraw_review
+-- Take a request back before it becomes public; no row where the agency has none of this id in review.
+-- $1 id, $2 agency
+update request set state = 'draft' where id = $1 and agency_id = $2 and state = 'review' returning id;
 
 -- name: close_request
 -- End an open request; no row where the agency has none of this id that is open.
