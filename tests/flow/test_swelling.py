@@ -127,9 +127,9 @@ class Line:
                 area_m2=1.0,
                 opened_at=now,
                 expires_at=now + timedelta(days=self.settings.request_days),
+                rule_version=1,
             )
             request_id = await requests.insert(connection, new)
-            assert request_id is not None
             await fan_out.begin(
                 connection, request_id, np.arange(1, self.owner_count + 1, dtype=np.uint64), now, "theft"
             )

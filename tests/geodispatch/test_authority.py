@@ -45,6 +45,7 @@ PREVIEW          -         -        -     o      o         o          o     -   
 SUBMIT_REQUEST   -         -        -     -      o         o          o     -         -
 READ_REQUEST     -         -        -     o      o         o          o     -         -
 CLOSE_REQUEST    -         -        -     -      o         o          o     -         -
+APPROVE_REQUEST  -         -        -     -      -         o          o     -         -
 READ_MEMBERS     -         -        -     o      o         o          o     -         a
 CHANGE_MEMBERS   -         -        -     -      -         -          o     -         a
 READ_KEYS        -         -        -     -      -         -          o     -         a

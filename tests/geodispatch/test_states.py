@@ -7,7 +7,7 @@ from enum import StrEnum
 import asyncpg
 import pytest
 
-from geodispatch import accounts, errors, prompt, request
+from geodispatch import accounts, errors, law, prompt, request
 from geodispatch.prompt import ChannelName
 from geodispatch.web.errors import STATUS
 
@@ -23,6 +23,8 @@ ENUMS: dict[str, type[StrEnum]] = {
     "suppression": prompt.Suppression,
     "choice": prompt.Choice,
     "channel": ChannelName,
+    "ordinance_rule": law.OrdinanceRule,
+    "programme_requests": law.ProgrammeRequests,
 }
 
 
