@@ -33,6 +33,12 @@ from due where bare.ctid = due.ctid
 returning bare.request_id, bare.owner_id
 """
 
+_SETTLE = """
+update bare set state = 'delivered', delivered_at = $3, due_at = null, lease_until = null
+from unnest($1::bigint[], $2::bigint[]) as done (request_id, owner_id)
+where bare.request_id = done.request_id and bare.owner_id = done.owner_id
+"""
+
 
 def _ready(owner_id: NDArray[np.int64]) -> bytes:
     """Return prompts as the queue writes them, as bytes on the wire."""
@@ -65,6 +71,15 @@ def raw_copy(desk: Desk) -> Contestant:
 
 def bare_claim(desk: Desk) -> Contestant:
     """Mark rows as being sent with SKIP LOCKED, 1,000 in a transaction, and ask not one rule."""
+    return _bare(desk, "bare claim in thousands, the limit", settles=False)
+
+
+def bare_claim_and_settle(desk: Desk) -> Contestant:
+    """Claim in the same way, and mark each thousand as delivered in a second one: no queue of rows is faster."""
+    return _bare(desk, "bare claim, bare settle", settles=True)
+
+
+def _bare(desk: Desk, title: str, *, settles: bool) -> Contestant:
     ready = _ready(desk.camera_id)
 
     async def prepare() -> None:
@@ -76,7 +91,10 @@ def bare_claim(desk: Desk) -> Contestant:
     async def move() -> int:
         count = 0
         while rows := await desk.connection.fetch(_CLAIM, NOW, NOW + _LEASE):
+            if settles:
+                request_ids, owner_ids = zip(*rows, strict=True)
+                await desk.connection.execute(_SETTLE, request_ids, owner_ids, NOW)
             count += len(rows)
         return count
 
-    return Contestant("bare claim in thousands, the limit", prepare, move)
+    return Contestant(title, prepare, move)
