@@ -146,7 +146,7 @@ class Claims:
 
         Every statement here comes after the locks, and so sees all that was committed before them.
         """
-        # By the clock after the locks, which may have been waited for: an ordinance ends a request at an instant.
+        # By the clock of this moment, not of the claim's beginning: an ordinance ends a request at an instant.
         open_ids = await prompts.hold_open_requests(connection, locked.request_ids, self.clock())
         due = await prompts.read_due(connection, locked)
         limits = _limits(due)

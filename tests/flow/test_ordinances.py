@@ -365,7 +365,7 @@ async def test_a_claim_that_is_under_way_finds_the_ban_that_came_between(old_tow
         assert (await claims.decide(connection, locked, NOW)).send == []
 
 
-async def test_a_claim_that_had_to_wait_goes_by_the_clock_after_it(old_town: Town) -> None:
+async def test_a_claim_goes_by_the_clock_of_its_decision_and_not_of_its_beginning(old_town: Town) -> None:
     await enter(old_town, OrdinanceRule.AUTHORISATION, until_at=NOW + HOUR)
     await old_town.submit(fence=WESTERN)
     claims = await open_claiming(old_town)
