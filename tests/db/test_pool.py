@@ -57,7 +57,7 @@ async def test_a_session_keeps_its_settings_when_the_connection_is_used_again(ds
                 assert await connection.fetchval("SHOW timezone") == "UTC"
                 assert await connection.fetchval("SHOW statement_timeout") == "7s"
                 assert await connection.fetchval("SHOW idle_in_transaction_session_timeout") == "1min"
-                await connection.execute("SET timezone = 'Europe/Zurich'")
+                await connection.execute("BEGIN; SET LOCAL timezone = 'Europe/Zurich'")  # and leaves it at that
 
 
 async def test_a_statement_over_its_time_is_unavailable_and_the_connection_lives_on(dsn: str) -> None:
