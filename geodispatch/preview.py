@@ -12,7 +12,6 @@ import importlib.util
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import h3.api.basic_int as h3
 import numpy as np
@@ -20,6 +19,7 @@ import numpy.typing as npt
 import shapely
 from pydantic import BaseModel, Field
 
+from geodispatch.band import Band
 from geodispatch.geofence import Geofence
 from geodispatch.request import FenceInput
 from geodispatch_kernels.cells import fill_cells
@@ -29,8 +29,6 @@ _DELTA = 1e-6
 
 _ONE_LOCATION = (1, 1, 1)
 """What one owner location more or less changes: one cell, by one in all, by one at most."""
-
-_BAND_START = (0, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
 
 NO_OPENDP = "no estimate: this server runs without OpenDP, and a count without noise is never shown"
 NO_EPOCH = "no estimate yet: the histogram has not been drawn"
@@ -132,7 +130,4 @@ def covered_shares(fence: Geofence, resolution: int) -> dict[int, float]:
 def band_of(shares: Mapping[int, float], owner_count: Mapping[int, int]) -> str:
     """Sum noised counts by covered area and say in which band the sum lies."""
     estimate = round(sum(share * owner_count.get(cell, 0) for cell, share in shares.items()))
-    for start, stop in pairwise(_BAND_START):
-        if estimate < stop:
-            return f"under {stop}" if start == 0 else f"{start}-{stop - 1}"
-    return f"{_BAND_START[-1]} or more"
+    return str(Band.of(estimate))

@@ -31,6 +31,7 @@ from geodispatch.camera_feed import CameraFeed
 from geodispatch.clock import utc_now
 from geodispatch.closing import Closings
 from geodispatch.database import Database, open_database
+from geodispatch.disclosures import Disclosures
 from geodispatch.errors import (
     AlreadyAnswered,
     AnswerWithdrawn,
@@ -45,6 +46,8 @@ from geodispatch.errors import (
     UnknownKey,
 )
 from geodispatch.fan_out import FanOut
+from geodispatch.feed import Feed
+from geodispatch.flags import Flags
 from geodispatch.geofence import Geofence
 from geodispatch.inbox_feed import InboxFeed
 from geodispatch.index import CameraIndex
@@ -55,7 +58,9 @@ from geodispatch.owner import Owners, answer_of_row
 from geodispatch.pace import Pace
 from geodispatch.password import Passwords
 from geodispatch.policy import Rules, check_fence, check_submission
+from geodispatch.posts import Posts
 from geodispatch.preview import Preview, Violation
+from geodispatch.profiles import Profiles
 from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
 from geodispatch.queue_level import measure_queue
 from geodispatch.reach import Reach
@@ -79,7 +84,7 @@ class Service:
     """What agencies, owners and the public can do. `open_service` gives one.
 
     `registry` has what the operator can do, `owners` what owners wish and were asked; `sign_in`, `members`
-    and `staff` know who is who.
+    and `staff` know who is who; `posts`, `public_feed`, `flags`, `disclosures` and `profiles` have what is public.
     """
 
     settings: Settings
@@ -95,6 +100,11 @@ class Service:
     sign_in: SignIn
     members: Members
     staff: Staff
+    posts: Posts
+    public_feed: Feed
+    flags: Flags
+    disclosures: Disclosures
+    profiles: Profiles
     provider: Provider | None
     rules: Rules = field(default_factory=Rules)
 
@@ -186,7 +196,7 @@ class Service:
                 assert earlier is not None
             request_id, body_sha256 = earlier
             if body_sha256 != new.body_sha256:
-                raise IdempotencyKeyReused(request_id)
+                raise IdempotencyKeyReused("request", request_id)
             return request_of_row(await requests.find(connection, request_id))
 
     async def find_request(self, caller: AgencyCaller, request_id: int) -> Request:
@@ -370,6 +380,11 @@ async def open_service(
             SignIn(database, clock, passwords, limits),
             Members(database, clock),
             Staff(database, clock),
+            Posts(database, clock),
+            Feed(database, clock),
+            Flags(database, clock),
+            Disclosures(database, clock),
+            Profiles(database, clock),
             provider,
         )
 

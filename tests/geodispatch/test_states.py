@@ -7,7 +7,7 @@ from enum import StrEnum
 import asyncpg
 import pytest
 
-from geodispatch import accounts, errors, prompt, request
+from geodispatch import accounts, disclosures, errors, flags, post, prompt, request
 from geodispatch.prompt import ChannelName
 from geodispatch.web.errors import STATUS
 
@@ -23,6 +23,10 @@ ENUMS: dict[str, type[StrEnum]] = {
     "suppression": prompt.Suppression,
     "choice": prompt.Choice,
     "channel": ChannelName,
+    "post_kind": post.PostKind,
+    "flag_reason": flags.FlagReason,
+    "document_kind": disclosures.DocumentKind,
+    "report_section": disclosures.Section,
 }
 
 
