@@ -23,11 +23,6 @@ async def correct_post(call: Call) -> Reply:
     return Reply(await call.service.posts.correct(call.caller, call.number("post"), call.body, call.origin))
 
 
-async def find_post(call: Call) -> Reply:
-    """Return a post with its corrections, to everybody."""
-    return Reply(await call.service.posts.find(call.number("post")))
-
-
 ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
@@ -50,14 +45,5 @@ ROUTES: tuple[Route, ...] = (
         status=201,
         id_schema=INT64,
         errors=(*BODY_ERRORS, NotFound),
-    ),
-    Route(
-        "GET",
-        "public/posts/{id}",
-        find_post,
-        Action.READ_PUBLIC,
-        reply=PublishedPost,
-        id_schema=INT64,
-        errors=(NotFound,),
     ),
 )
