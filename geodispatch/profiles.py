@@ -14,7 +14,7 @@ from geodispatch.disclosures import Document, Donation, documents_of, donations_
 from geodispatch.errors import NotFound
 from geodispatch.publication import PublishedRequest, published_requests
 from geodispatch.request import Agency
-from geodispatch_db import feed, profiles
+from geodispatch_db import annual_reports, feed, profiles
 
 
 class AgencyItem(Agency):
@@ -37,6 +37,7 @@ class AgencyProfile(AgencyItem):
     documents: list[Document] = Field(description="ordinances and policies, with all their versions")
     donations: list[Donation] = Field(description="devices that it was given, as it disclosed; newest first")
     donated_device_count: int = Field(description="of the donations that no later one replaces")
+    report_years: list[int] = Field(description="years about which there is something to report, newest first")
     requests: list[PublishedRequest] = Field(description="a page of all its requests, newest first")
     next_before: int | None = Field(description="`before` of the next page; null after the last")
 
@@ -76,6 +77,7 @@ class Profiles:
                 documents=await documents_of(connection, row["id"]),
                 donations=donations,
                 donated_device_count=sum(each.device_count for each in donations if each.replaced_by is None),
+                report_years=await annual_reports.list_years(connection, row["id"]),
                 requests=[found[request_id] for request_id in ids],
                 next_before=cursors[-1].item_id if len(cursors) == limit else None,
             )

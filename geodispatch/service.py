@@ -26,6 +26,7 @@ import numpy as np
 
 from geodispatch import preview as previews
 from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, OwnerCaller, Role, Scope, hash_key
+from geodispatch.annual_report import AnnualReports
 from geodispatch.authority import Action, allows, require
 from geodispatch.camera_feed import CameraFeed
 from geodispatch.clock import utc_now
@@ -84,7 +85,8 @@ class Service:
     """What agencies, owners and the public can do. `open_service` gives one.
 
     `registry` has what the operator can do, `owners` what owners wish and were asked; `sign_in`, `members`
-    and `staff` know who is who; `posts`, `public_feed`, `flags`, `disclosures` and `profiles` have what is public.
+    and `staff` know who is who; `posts`, `public_feed`, `flags`, `disclosures`, `profiles` and
+    `annual_reports` have what is public.
     """
 
     settings: Settings
@@ -105,6 +107,7 @@ class Service:
     flags: Flags
     disclosures: Disclosures
     profiles: Profiles
+    annual_reports: AnnualReports
     provider: Provider | None
     rules: Rules = field(default_factory=Rules)
 
@@ -385,6 +388,7 @@ async def open_service(
             Flags(database, clock),
             Disclosures(database, clock),
             Profiles(database, clock),
+            AnnualReports(database, clock),
             provider,
         )
 

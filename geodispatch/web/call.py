@@ -49,12 +49,12 @@ class Call:
     headers: dict[str, str]
     body: Any
 
-    def number(self, kind: str) -> int:
+    def number(self, kind: str, name: str = "id") -> int:
         """Return the path's id, of a thing of some kind whose ids are numbers.
 
         Errors: NotFound.
         """
-        return read_id(self.path["id"], kind)
+        return read_id(self.path[name], kind)
 
 
 @dataclass(frozen=True)

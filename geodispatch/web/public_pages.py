@@ -205,6 +205,12 @@ class PublicPages:
         )
         return self.write("agency.html", here="/agencies", agency=found, is_older=query.before is not None)
 
+    async def report(self, request: web.Request) -> web.Response:
+        """Show an agency's annual report."""
+        year = read_id(request.match_info["year"], "report")
+        drawn = await request.app[SERVICE].annual_reports.draw(request.match_info["slug"], year)
+        return self.write("report.html", here="/agencies", report=drawn)
+
     async def document(self, request: web.Request) -> web.Response:
         """Show a document with all its versions."""
         number = read_id(request.match_info["id"], "document")
@@ -221,6 +227,7 @@ def add_public_pages(app: web.Application) -> None:
         ("/posts/{id}", pages.post),
         ("/agencies", pages.agencies),
         ("/agencies/{slug}", pages.agency),
+        ("/agencies/{slug}/reports/{year}", pages.report),
         ("/documents/{id}", pages.document),
     ):
         app.router.add_get(path, pages.guarded(show))

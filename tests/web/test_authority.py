@@ -26,6 +26,7 @@ BESIDE = {
     "/feed",
     "/agencies",
     "/agencies/{slug}",
+    "/agencies/{slug}/reports/{year}",
     "/documents/{id}",
     "/requests/{id}",
     "/posts/{id}",

@@ -45,6 +45,8 @@ async def fill(people: People) -> None:
     await admin.call("POST", "documents/1/versions", version(title="As amended"))
     await admin.call("POST", "donations", donation())
     await flag(town, "/requests/1")
+    for section in ("costs", "effectiveness"):
+        await admin.call("POST", "reports/2026/statements", {"section": section, "text": f"All about {section}."})
 
 
 PATHS = [
@@ -55,6 +57,7 @@ PATHS = [
     "/posts/2",
     "/agencies",
     "/agencies/springfield-pd",
+    "/agencies/springfield-pd/reports/2026",
     "/documents/1",
 ]
 
@@ -183,6 +186,7 @@ async def test_a_bad_form_says_what_is_wrong(town: Town, query: str, status: int
         "/posts/1",
         "/posts/%00",
         "/agencies/nobody",
+        "/agencies/springfield-pd/reports/2027",
         "/documents/7",
         "/documents/" + "9" * 40,
     ],

@@ -60,12 +60,14 @@ returns double precision language sql immutable strict parallel safe
     return 2 * 6371008.8 * asin(sqrt(least(1.0,
         sind((lat_b - lat_a) / 2) ^ 2 + cosd(lat_a) * cosd(lat_b) * sind((lon_b - lon_a) / 2) ^ 2)));
 
--- The box around the area of a request or a post, in degrees. Of one that crosses the antimeridian, the east is beyond 180.
+-- The box around the area of a request or a post, in degrees. Of one that crosses the antimeridian, the east is beyond 180;
+-- what has no corners has no box.
 create function box_around(area jsonb) returns box language sql immutable strict parallel safe
 begin atomic
     with position as (
         select (at ->> 0)::double precision as lon, (at ->> 1)::double precision as lat
-        from jsonb_path_query(area, 'strict $.coordinates.** ? (@.type() == "array" && @[0].type() == "number")') as found (at)
+        from jsonb_path_query(area, 'strict $.coordinates.** ? (@.type() == "array" && @[0].type() == "number")', '{}', true)
+            as found (at)
     ), extent as (
         select max(lon) - min(lon) > 180 as is_cut from position
     )

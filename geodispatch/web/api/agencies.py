@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from geodispatch.annual_report import AnnualReport
 from geodispatch.authority import Action
 from geodispatch.disclosures import (
     DocumentInput,
@@ -61,6 +62,11 @@ async def find_document(call: Call) -> Reply:
     return Reply(await call.service.disclosures.find_document(call.number("document")))
 
 
+async def draw_report(call: Call) -> Reply:
+    """Return an agency's annual report about a year, to everybody."""
+    return Reply(await call.service.annual_reports.draw(call.path["slug"], call.number("report", "year")))
+
+
 async def add_document(call: Call) -> Reply:
     """Publish an ordinance or a policy of the agency."""
     document = await call.service.disclosures.add_document(call.caller, call.body, call.origin)
@@ -81,7 +87,7 @@ async def add_donation(call: Call) -> Reply:
 
 async def add_statement(call: Call) -> Reply:
     """Publish what the agency says in a section of a year's report; of several, the newest counts."""
-    year = call.number("report")
+    year = call.number("report", "year")
     said = await call.service.disclosures.add_statement(call.caller, year, call.body, call.origin)
     return Reply(Statements(year=year, statements=said))
 
@@ -111,6 +117,15 @@ ROUTES: tuple[Route, ...] = (
         find_document,
         Action.READ_PUBLIC,
         reply=FullDocument,
+        id_schema=INT64,
+        errors=(NotFound,),
+    ),
+    Route(
+        "GET",
+        "public/agencies/{slug}/reports/{year}",
+        draw_report,
+        Action.READ_PUBLIC,
+        reply=AnnualReport,
         id_schema=INT64,
         errors=(NotFound,),
     ),
@@ -147,7 +162,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "POST",
-        "reports/{id}/statements",
+        "reports/{year}/statements",
         add_statement,
         Action.DISCLOSE,
         body=StatementInput,
