@@ -51,6 +51,7 @@ class Scope(StrEnum):
     READ = "read"
     PREVIEW = "preview"
     REQUEST = "request"
+    POST = "post"
 
 
 @dataclass(frozen=True)

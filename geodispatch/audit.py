@@ -1,5 +1,6 @@
-"""What was done about accounts, by whom, from where: written once, never changed (PostgreSQL itself refuses it).
+"""What was done about accounts and in public, by whom, from where: written once, never changed.
 
+PostgreSQL itself refuses to change it.
 What is done is noted in the transaction that does it. What is refused is noted in one of its own, for the refusal rolls
 the first back. Of an address only the network is kept: who it was belongs to nobody's provider's records but theirs.
 """
@@ -47,6 +48,12 @@ class Event(StrEnum):
     AGENCY_ADDED = "agency.added"
     AGENCY_REFUSED = "agency.refused"
     PROVIDER_REFUSED = "provider.refused"
+    POST_PUBLISHED = "post.published"
+    POST_CORRECTED = "post.corrected"
+    DOCUMENT_PUBLISHED = "document.published"
+    DONATION_DISCLOSED = "donation.disclosed"
+    REPORT_STATED = "report.stated"
+    FLAG_DECIDED = "flag.decided"
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ class Action(StrEnum):
     """What can be done; each route names one."""
 
     READ_PUBLIC = "read what is public"
+    FLAG = "flag what is public"
     SIGN_IN = "sign in"
     FINISH_SIGN_IN = "give or set up the second factor"
     USE_SESSION = "see and end one's session"
@@ -58,11 +59,14 @@ class Action(StrEnum):
     READ_REQUEST = "read an agency's request"
     CLOSE_REQUEST = "close a request"
     APPROVE_REQUEST = "approve what a requester submitted"
+    PUBLISH_POST = "publish a post, and correct one"
     READ_MEMBERS = "read who the members are"
     CHANGE_MEMBERS = "invite, change and disable members"
     READ_KEYS = "read which keys there are"
     CHANGE_KEYS = "make and end an agency's keys"
     READ_AUDIT = "read what was done"
+    DISCLOSE = "publish an agency's documents, donations and statements"
+    DECIDE_FLAGS = "read readers' flags and say what came of them"
     ADD_AGENCY = "add an agency"
     CHANGE_STAFF = "invite, change and disable operators and moderators"
     FEED_CAMERAS = "put in cameras"
@@ -86,6 +90,7 @@ _ALL: Final = dict.fromkeys(Part, _ANY)
 
 ALLOWED: Final[Mapping[Action, Mapping[Part, Reach]]] = {
     Action.READ_PUBLIC: _ALL,
+    Action.FLAG: _ALL,
     Action.SIGN_IN: _ALL,
     Action.FINISH_SIGN_IN: _ENTERING,
     Action.USE_SESSION: _ENTERING | _MEMBERS | _STAFF,
@@ -95,11 +100,14 @@ ALLOWED: Final[Mapping[Action, Mapping[Part, Reach]]] = {
     Action.READ_REQUEST: _MEMBERS,
     Action.CLOSE_REQUEST: _REQUESTERS,
     Action.APPROVE_REQUEST: _SUPERVISORS,
+    Action.PUBLISH_POST: _REQUESTERS,
     Action.READ_MEMBERS: _MEMBERS | {Part.OPERATOR: _ANY},
     Action.CHANGE_MEMBERS: _ADMINS,
     Action.READ_KEYS: _ADMINS,
     Action.CHANGE_KEYS: _ADMINS,
     Action.READ_AUDIT: _ADMINS,
+    Action.DISCLOSE: {Part.ADMIN: _OWN},
+    Action.DECIDE_FLAGS: _OPERATOR,
     Action.ADD_AGENCY: _OPERATOR,
     Action.CHANGE_STAFF: _OPERATOR,
     Action.FEED_CAMERAS: _OPERATOR,
@@ -115,6 +123,7 @@ SCOPES: Final[Mapping[Scope, frozenset[Action]]] = {
     Scope.READ: frozenset({Action.READ_REQUEST, Action.READ_MEMBERS}),
     Scope.PREVIEW: frozenset({Action.PREVIEW}),
     Scope.REQUEST: frozenset({Action.SUBMIT_REQUEST, Action.CLOSE_REQUEST}),
+    Scope.POST: frozenset({Action.PUBLISH_POST}),
 }
 
 _OPEN: Final = frozenset(action for action, granted in ALLOWED.items() if Part.EVERYBODY in granted)

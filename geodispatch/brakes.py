@@ -42,14 +42,14 @@ def subject(kind: str, name: object) -> Subject:
     return Subject(hashlib.sha256(f"{kind}:{name}".encode(errors="surrogateescape")).digest(), _GUESSES)
 
 
-def subject_of_address(origin: Origin) -> Subject | None:
-    """Name where a try comes from; None for the command line."""
+def subject_of_address(origin: Origin, kind: str = "address", brake: Brake = _ADDRESS) -> Subject | None:
+    """Name where a try of some kind comes from; None for the command line."""
     if origin.address is None:
         return None
     address = ipaddress.ip_address(origin.address.partition("%")[0])
     if address.version == 6:
         address = ipaddress.ip_network((address, _IPV6_BITS), strict=False).network_address
-    return Subject(hashlib.sha256(f"address:{address}".encode()).digest(), _ADDRESS)
+    return Subject(hashlib.sha256(f"{kind}:{address}".encode()).digest(), brake)
 
 
 @dataclass(frozen=True)

@@ -237,6 +237,16 @@ class TooManyFailures(GeodispatchError):
 
 
 @dataclass
+class TooManyFlags(GeodispatchError):
+    """So many flags came from one address that no further one is taken for a while."""
+
+    retry_after_s: int
+
+    def __str__(self) -> str:
+        return f"too many flags came from your address; try again in {self.retry_after_s} s"
+
+
+@dataclass
 class AccountDisabled(GeodispatchError):
     """The password is right, and the account is closed: by an admin, or because nobody used it for half a year."""
 
@@ -357,10 +367,11 @@ class NotFound(GeodispatchError):
 class IdempotencyKeyReused(GeodispatchError):
     """The same Idempotency-Key came with another body."""
 
-    request_id: int
+    kind: str
+    id: int
 
     def __str__(self) -> str:
-        return f"this Idempotency-Key belongs to request {self.request_id}, which was submitted with another body"
+        return f"this Idempotency-Key belongs to {self.kind} {self.id}, which was submitted with another body"
 
 
 @dataclass

@@ -12,10 +12,11 @@ from pydantic import BaseModel, Field
 
 from geodispatch import invitation
 from geodispatch.accounts import AgencyCaller, Caller, Holder, Role, Scope, hash_key, new_key
+from geodispatch.agency_choice import find_agency
 from geodispatch.audit import AuditItem, Event, Origin, actor_of, note
 from geodispatch.authority import Action, require
 from geodispatch.database import Database
-from geodispatch.errors import InvalidInput, LastAdmin, NotAllowed, NotFound
+from geodispatch.errors import LastAdmin, NotAllowed, NotFound
 from geodispatch.invitation import Invitation, InvitationItem, Invitee
 from geodispatch_db import accounts, audits, logins
 
@@ -61,7 +62,7 @@ class Members:
         Errors: NotAllowed, NotFound, AccountExists, InvalidInput.
         """
         async with self.database.transaction() as connection:
-            agency_id = await _find_agency(connection, caller, slug, Action.CHANGE_MEMBERS)
+            agency_id = await find_agency(connection, caller, slug, Action.CHANGE_MEMBERS)
             invitee = Invitee(email, name, agency_id, role)
             return await invitation.invite(connection, self.clock(), caller, invitee, origin)
 
@@ -71,7 +72,7 @@ class Members:
         Errors: NotAllowed, NotFound.
         """
         async with self.database.transaction() as connection:
-            agency_id = await _find_agency(connection, caller, slug, Action.CHANGE_MEMBERS)
+            agency_id = await find_agency(connection, caller, slug, Action.CHANGE_MEMBERS)
             row = _pick(await accounts.list_members(connection, agency_id), member_id)
             account_id = await logins.of_member(connection, member_id)
             if account_id is None:
@@ -85,7 +86,7 @@ class Members:
         Errors: NotAllowed, NotFound.
         """
         async with self.database.connection() as connection:
-            agency_id = await _find_agency(connection, caller, slug, Action.CHANGE_MEMBERS)
+            agency_id = await find_agency(connection, caller, slug, Action.CHANGE_MEMBERS)
             return await invitation.list_open(connection, agency_id, self.clock())
 
     async def withdraw_invitation(self, caller: Caller, slug: str | None, invitation_id: int, origin: Origin) -> None:
@@ -94,7 +95,7 @@ class Members:
         Errors: NotAllowed, NotFound.
         """
         async with self.database.transaction() as connection:
-            agency_id = await _find_agency(connection, caller, slug, Action.CHANGE_MEMBERS)
+            agency_id = await find_agency(connection, caller, slug, Action.CHANGE_MEMBERS)
             await invitation.withdraw(connection, self.clock(), caller, invitation_id, agency_id, origin)
 
     # ---- members
@@ -105,7 +106,7 @@ class Members:
         Errors: NotAllowed, NotFound.
         """
         async with self.database.connection() as connection:
-            agency_id = await _find_agency(connection, caller, slug, Action.READ_MEMBERS)
+            agency_id = await find_agency(connection, caller, slug, Action.READ_MEMBERS)
             rows = await accounts.list_members(connection, agency_id)
         return [MemberItem.model_validate(dict(row)) for row in rows]
 
@@ -125,7 +126,7 @@ class Members:
         """
         now = self.clock()
         async with self.database.transaction() as connection:
-            agency_id = await _find_agency(connection, caller, slug, Action.CHANGE_MEMBERS)
+            agency_id = await find_agency(connection, caller, slug, Action.CHANGE_MEMBERS)
             rows = await accounts.lock_members(connection, agency_id)
             row = _pick(rows, member_id)
             new_role = role or Role(row["role"])
@@ -170,7 +171,7 @@ class Members:
         Errors: NotAllowed, NotFound.
         """
         async with self.database.connection() as connection:
-            agency_id = await _find_agency(connection, caller, slug, Action.READ_KEYS)
+            agency_id = await find_agency(connection, caller, slug, Action.READ_KEYS)
             rows = await accounts.list_keys(connection, agency_id)
         return [KeyItem.model_validate(dict(row)) for row in rows]
 
@@ -180,7 +181,7 @@ class Members:
         Errors: NotAllowed, NotFound.
         """
         async with self.database.transaction() as connection:
-            agency_id = await _find_agency(connection, caller, slug, Action.CHANGE_KEYS)
+            agency_id = await find_agency(connection, caller, slug, Action.CHANGE_KEYS)
             name = await accounts.revoke_key_of(connection, agency_id, key_id)
             if name is None:
                 raise NotFound("key", str(key_id))
@@ -198,26 +199,9 @@ class Members:
                 require(caller, Action.READ_AUDIT)
                 agency_id = None
             else:
-                agency_id = await _find_agency(connection, caller, slug, Action.READ_AUDIT)
+                agency_id = await find_agency(connection, caller, slug, Action.READ_AUDIT)
             rows = await audits.page(connection, agency_id, before, limit)
         return [AuditItem.model_validate(dict(row)) for row in rows]
-
-
-async def _find_agency(connection: asyncpg.Connection, caller: Caller | None, slug: str | None, action: Action) -> int:
-    """Return the agency that is meant, the caller's own if none is named, once the table of rights has been asked."""
-    agency_id: int | None
-    if slug is not None:
-        agency_id = await accounts.find_agency(connection, slug)
-    elif isinstance(caller, AgencyCaller):
-        agency_id = caller.agency_id
-    else:
-        raise InvalidInput.at("?/agency", "name the agency")
-    if caller is not None:
-        # Of an agency that is not there, a member of another learns as little as of one that is.
-        require(caller, action, -1 if agency_id is None else agency_id)
-    if agency_id is None:
-        raise NotFound("agency", str(slug))
-    return agency_id
 
 
 def _pick(rows: list[asyncpg.Record], member_id: int) -> asyncpg.Record:

@@ -12,7 +12,6 @@ import importlib.util
 import math
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import pairwise
 from typing import Annotated, NamedTuple, Self
 
 import h3.api.basic_int as h3
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, Field, StringConstraints
 
+from geodispatch.band import Band
 from geodispatch.errors import Breach
 from geodispatch.geofence import Geofence
 from geodispatch.request import FenceInput, Line, Offence, Prose, Window
@@ -31,8 +31,6 @@ _DELTA = 1e-6
 
 _ONE_LOCATION = (1, 1, 1)
 """What one owner location more or less changes: one cell, by one in all, by one at most."""
-
-_BAND_START = (0, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
 
 NO_OPENDP = "no estimate: this server runs without OpenDP, and a count without noise is never shown"
 NO_EPOCH = "no estimate yet: the histogram has not been drawn"
@@ -233,8 +231,4 @@ def covered_shares(fence: Geofence, disk: Disk) -> npt.NDArray[np.float64]:
 
 def band_of(owner_count: float) -> str:
     """Say in which band a number of owners lies."""
-    estimate = round(owner_count)
-    for start, stop in pairwise(_BAND_START):
-        if estimate < stop:
-            return f"under {stop}" if start == 0 else f"{start}-{stop - 1}"
-    return f"{_BAND_START[-1]} or more"
+    return str(Band.of(round(owner_count)))

@@ -115,7 +115,7 @@ class Registry:
                 hash_key(key),
                 Holder.AGENCY,
                 member_id=member_id,
-                scopes=[Scope.READ, Scope.PREVIEW] + ([] if role is Role.VIEWER else [Scope.REQUEST]),
+                scopes=[Scope.READ, Scope.PREVIEW] + ([] if role is Role.VIEWER else [Scope.REQUEST, Scope.POST]),
             )
             await self._note_key(connection, Event.KEY_MADE, f"key {key_id} of member {member_id} of {slug}")
         return key

@@ -24,11 +24,13 @@ import asyncpg
 import numpy as np
 
 from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, OwnerCaller, Role, Scope, hash_key
+from geodispatch.annual_report import AnnualReports
 from geodispatch.authority import Action, allows, require
 from geodispatch.camera_feed import CameraFeed
 from geodispatch.clock import utc_now
 from geodispatch.closing import Closings
 from geodispatch.database import Database, open_database
+from geodispatch.disclosures import Disclosures
 from geodispatch.errors import (
     AlreadyAnswered,
     AnswerWithdrawn,
@@ -45,6 +47,8 @@ from geodispatch.errors import (
 )
 from geodispatch.estimate import Estimates
 from geodispatch.fan_out import FanOut
+from geodispatch.feed import Feed
+from geodispatch.flags import Flags
 from geodispatch.grounds import Grounds
 from geodispatch.inbox_feed import InboxFeed
 from geodispatch.index import CameraIndex
@@ -57,7 +61,9 @@ from geodispatch.ordinances import Ordinances
 from geodispatch.owner import Owners, answer_of_row
 from geodispatch.pace import Pace
 from geodispatch.password import Passwords
+from geodispatch.posts import Posts
 from geodispatch.preview import Preview, PreviewInput, Violation
+from geodispatch.profiles import Profiles
 from geodispatch.programme import Programme
 from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
 from geodispatch.queue_level import measure_queue
@@ -84,7 +90,8 @@ class Service:
     """What agencies, owners and the public can do. `open_service` gives one.
 
     `registry`, `jurisdictions`, `rule_versions`, `ordinances` and `programme` have what the operator can do, `owners`
-    what owners wish and were asked; `sign_in`, `members` and `staff` know who is who.
+    what owners wish and were asked; `sign_in`, `members` and `staff` know who is who; `posts`, `public_feed`, `flags`,
+    `disclosures`, `profiles` and `annual_reports` have what is public.
     """
 
     settings: Settings
@@ -107,6 +114,12 @@ class Service:
     sign_in: SignIn
     members: Members
     staff: Staff
+    posts: Posts
+    public_feed: Feed
+    flags: Flags
+    disclosures: Disclosures
+    profiles: Profiles
+    annual_reports: AnnualReports
     provider: Provider | None
 
     @property
@@ -193,7 +206,7 @@ class Service:
             if earlier is not None:
                 request_id, earlier_sha256 = earlier
                 if earlier_sha256 != body_sha256:
-                    raise IdempotencyKeyReused(request_id)
+                    raise IdempotencyKeyReused("request", request_id)
                 return request_of_row(await requests.find(connection, request_id))
             await requests.hold_law(connection)
             now = self.clock()
@@ -462,6 +475,12 @@ async def open_service(
             SignIn(database, clock, passwords, limits),
             Members(database, clock),
             Staff(database, clock),
+            Posts(database, clock),
+            Feed(database, clock),
+            Flags(database, clock),
+            Disclosures(database, clock),
+            Profiles(database, clock),
+            AnnualReports(database, clock),
             provider,
         )
 

@@ -1,6 +1,6 @@
 """Connections to PostgreSQL, and the one place that says which failures mean "the database went away".
 
-Settings travel as start-up parameters of the session. A pool's connection changes hands as it is, so whoever borrows one
+Settings travel as start-up parameters of the session. A pool's connection changes hands as it is: whoever borrows one
 changes nothing about its session.
 """
 

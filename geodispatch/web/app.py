@@ -21,6 +21,7 @@ from geodispatch.web.call import PREFIX, SERVICE
 from geodispatch.web.errors import KINDS, http_problem, problem_response, unexpected_problem
 from geodispatch.web.pages import add_pages
 from geodispatch.web.provider import add_provider
+from geodispatch.web.public_pages import add_public_pages
 from geodispatch.web.unsubscribe import add_unsubscribe
 from geodispatch.web.visitor import admit
 
@@ -42,6 +43,7 @@ def create_app(service: Service) -> web.Application:
     add_unsubscribe(app)
     add_provider(app)
     add_pages(app)
+    add_public_pages(app)
     return app
 
 

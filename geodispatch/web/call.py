@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
@@ -49,15 +49,12 @@ class Call:
     headers: dict[str, str]
     body: Any
 
-    def number(self, kind: str) -> int:
+    def number(self, kind: str, name: str = "id") -> int:
         """Return the path's id, of a thing of some kind whose ids are numbers.
 
         Errors: NotFound.
         """
-        name = self.path["id"]
-        if not (name.isascii() and name.isdigit() and len(name) <= 19 and int(name) < 2**63):
-            raise NotFound(kind, name)
-        return int(name)
+        return read_id(self.path[name], kind)
 
 
 @dataclass(frozen=True)
@@ -73,6 +70,7 @@ class Reply:
 
 
 Handler = Callable[[Call], Awaitable[Reply]]
+Query = TypeVar("Query", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ class Route:
             session=visitor.session,
             origin=visitor.origin,
             request=request,
-            query=self.query and _read_query(request, self.query),
+            query=self.query and read_query(request, self.query),
             path={name: _read_name(value) for name, value in request.match_info.items()},
             headers={name: _read_header(request, name) for name in self.header_names},
             body=await self._read_body(service, request),
@@ -130,17 +128,21 @@ class Route:
 
     async def _read_body(self, service: Service, request: web.Request) -> Any:
         if self.body is not None:
-            content = await _read(request, JSON, service.settings.body_limit_bytes)
+            content = await read_body(request, JSON, service.settings.body_limit_bytes)
             try:
                 return self.body.model_validate_json(content)
             except ValidationError as error:
                 raise invalid_input(error) from error
         if self.ndjson is not None:
-            return await _read(request, NDJSON, service.settings.cameras_body_limit_bytes)
+            return await read_body(request, NDJSON, service.settings.cameras_body_limit_bytes)
         return None
 
 
-async def _read(request: web.Request, media_type: str, limit_bytes: int) -> bytes:
+async def read_body(request: web.Request, media_type: str, limit_bytes: int) -> bytes:
+    """Read a body of some media type, up to a limit.
+
+    Errors: UnsupportedMediaType, BodyTooLarge, InvalidInput.
+    """
     if request.content_type != media_type:
         raise UnsupportedMediaType(ascii(request.headers.get("Content-Type", "")), media_type)
     encoding = request.headers.get("Content-Encoding", "identity")
@@ -166,7 +168,21 @@ def _read_name(value: str) -> str:
     return value
 
 
-def _read_query(request: web.Request, model: type[BaseModel]) -> BaseModel:
+def read_id(name: str, kind: str) -> int:
+    """Read the id, out of a path, of a thing of some kind whose ids are numbers.
+
+    Errors: NotFound.
+    """
+    if not (name.isascii() and name.isdigit() and len(name) <= 19 and int(name) < 2**63):
+        raise NotFound(kind, name)
+    return int(name)
+
+
+def read_query(request: web.Request, model: type[Query]) -> Query:
+    """Read the parameters.
+
+    Errors: InvalidInput.
+    """
     try:
         return model.model_validate(dict(request.query))
     except ValidationError as error:

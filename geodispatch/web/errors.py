@@ -29,6 +29,7 @@ STATUS: dict[type[GeodispatchError], int] = {
     errors.AgencyRefused: 422,
     errors.SignInRefused: 401,
     errors.TooManyFailures: 429,
+    errors.TooManyFlags: 429,
     errors.AccountDisabled: 403,
     errors.CodeRefused: 422,
     errors.SecondFactorNeeded: 403,
@@ -135,7 +136,7 @@ def problem_response(error: GeodispatchError) -> web.Response:
     kind = kind_of(type(error))
     faults: tuple[Fault, ...] = getattr(error, "faults", ())
     headers = {}
-    if isinstance(error, errors.Unavailable | errors.TooManyFailures):
+    if isinstance(error, errors.Unavailable | errors.TooManyFailures | errors.TooManyFlags):
         headers["Retry-After"] = str(error.retry_after_s)
     if kind.status == 401:
         headers["WWW-Authenticate"] = "Bearer"

@@ -129,7 +129,12 @@ def _security(route: Route) -> list[dict[str, list[str]]]:
 
 def _parameters(route: Route, schema_of: _Schemas) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": dict(route.id_schema)}
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string"} if name == "slug" else dict(route.id_schema),
+        }
         for name in re.findall(r"{(\w+)}", route.path)
     ]
     if route.query is not None:

@@ -9,15 +9,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from geodispatch.web.call import SERVICE
+from geodispatch.web.plain_page import PLAIN_HEADERS
 
-_POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": _POLICY,
-    "Referrer-Policy": "no-referrer",  # the token must not travel on
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex",
-}
+_HEADERS = dict(PLAIN_HEADERS) | {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
 _PAGE = """<!doctype html>
 <html lang="en">
   <head>

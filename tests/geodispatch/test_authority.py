@@ -37,6 +37,7 @@ CALLERS: dict[str, Caller | None] = {
 GRID = """
                  everybody entering owner viewer requester supervisor admin moderator operator
 READ_PUBLIC      a         a        a     a      a         a          a     a         a
+FLAG             a         a        a     a      a         a          a     a         a
 SIGN_IN          a         a        a     a      a         a          a     a         a
 FINISH_SIGN_IN   -         a        -     -      -         -          -     -         -
 USE_SESSION      -         a        -     a      a         a          a     a         a
@@ -46,11 +47,14 @@ SUBMIT_REQUEST   -         -        -     -      o         o          o     -   
 READ_REQUEST     -         -        -     o      o         o          o     -         -
 CLOSE_REQUEST    -         -        -     -      o         o          o     -         -
 APPROVE_REQUEST  -         -        -     -      -         o          o     -         -
+PUBLISH_POST     -         -        -     -      o         o          o     -         -
 READ_MEMBERS     -         -        -     o      o         o          o     -         a
 CHANGE_MEMBERS   -         -        -     -      -         -          o     -         a
 READ_KEYS        -         -        -     -      -         -          o     -         a
 CHANGE_KEYS      -         -        -     -      -         -          o     -         a
 READ_AUDIT       -         -        -     -      -         -          o     -         a
+DISCLOSE         -         -        -     -      -         -          o     -         -
+DECIDE_FLAGS     -         -        -     -      -         -          -     -         a
 ADD_AGENCY       -         -        -     -      -         -          -     -         a
 CHANGE_STAFF     -         -        -     -      -         -          -     -         a
 FEED_CAMERAS     -         -        -     -      -         -          -     -         a
@@ -91,7 +95,7 @@ def test_each_part_may_what_the_grid_says_and_nothing_else(action: Action, part:
 def test_a_key_opens_what_its_scope_and_its_member_share(scope: Scope, action: Action, role: Role) -> None:
     person = AgencyCaller(OWN, 7, role, 7)
     key = AgencyCaller(OWN, 7, role, scopes=frozenset({scope}))
-    is_open = action in (Action.READ_PUBLIC, Action.SIGN_IN)
+    is_open = action in (Action.READ_PUBLIC, Action.FLAG, Action.SIGN_IN)
     for agency_id in (None, OWN, OTHER):
         expected = allows(person, action, agency_id) and (is_open or action in SCOPES[scope])
         assert allows(key, action, agency_id) == expected

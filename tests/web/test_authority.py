@@ -22,6 +22,16 @@ BESIDE = {
     "/unsubscribe/{token}",
     "/sign-in/provider",
     "/sign-in/provider/back",
+    # Pages of what is public, and a form that flags it.
+    "/feed",
+    "/agencies",
+    "/agencies/{slug}",
+    "/agencies/{slug}/reports/{year}",
+    "/documents/{id}",
+    "/requests/{id}",
+    "/posts/{id}",
+    "/requests/{id}/flags",
+    "/posts/{id}/flags",
 }
 
 

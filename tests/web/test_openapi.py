@@ -33,6 +33,7 @@ def test_it_has_what_was_promised() -> None:
         "GET /api/v1/prompts",
         "POST /api/v1/prompts/{id}/answer",
         "GET /api/v1/public/requests",
+        "GET /api/v1/public/agencies/{slug}",
     }
     assert promised <= operations
 

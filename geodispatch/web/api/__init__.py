@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from geodispatch.web.api import cameras, deliveries, members, preferences, prompts, requests, sessions, staff
+from geodispatch.web.api import (
+    agencies,
+    cameras,
+    deliveries,
+    feed,
+    flags,
+    members,
+    posts,
+    preferences,
+    prompts,
+    requests,
+    sessions,
+    staff,
+)
 from geodispatch.web.call import Route
 
 ROUTES: tuple[Route, ...] = (
     *requests.ROUTES,
+    *posts.ROUTES,
+    *feed.ROUTES,
+    *agencies.ROUTES,
+    *flags.ROUTES,
     *prompts.ROUTES,
     *preferences.ROUTES,
     *cameras.ROUTES,

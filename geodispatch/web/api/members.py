@@ -12,10 +12,8 @@ from geodispatch.authority import Action
 from geodispatch.errors import AccountExists, AgencyExists, AgencyRefused, InvalidInput, LastAdmin, NotFound
 from geodispatch.members import KeyItem, MemberItem, Name
 from geodispatch.web.api.invitation import InvitationList, NewInvitation, invited
-from geodispatch.web.api.page import PageQuery
+from geodispatch.web.api.page import PageQuery, Slug
 from geodispatch.web.call import BODY_ERRORS, INT64, Call, Reply, Route
-
-Slug = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9-]+$")]
 
 
 class _Input(BaseModel):
