@@ -58,6 +58,7 @@ class Action(StrEnum):
     SUBMIT_REQUEST = "submit a request"
     READ_REQUEST = "read an agency's request"
     CLOSE_REQUEST = "close a request"
+    APPROVE_REQUEST = "approve what a requester submitted"
     PUBLISH_POST = "publish a post, and correct one"
     READ_MEMBERS = "read who the members are"
     CHANGE_MEMBERS = "invite, change and disable members"
@@ -79,6 +80,7 @@ class Action(StrEnum):
 _OWN, _ANY = Reach.OWN, Reach.ANY
 _MEMBERS: Final = {Part.VIEWER: _OWN, Part.REQUESTER: _OWN, Part.SUPERVISOR: _OWN, Part.ADMIN: _OWN}
 _REQUESTERS: Final = {Part.REQUESTER: _OWN, Part.SUPERVISOR: _OWN, Part.ADMIN: _OWN}
+_SUPERVISORS: Final = {Part.SUPERVISOR: _OWN, Part.ADMIN: _OWN}
 _ADMINS: Final = {Part.ADMIN: _OWN, Part.OPERATOR: _ANY}
 _OPERATOR: Final = {Part.OPERATOR: _ANY}
 _OWNER: Final = {Part.OWNER: _ANY}
@@ -97,6 +99,7 @@ ALLOWED: Final[Mapping[Action, Mapping[Part, Reach]]] = {
     Action.SUBMIT_REQUEST: _REQUESTERS,
     Action.READ_REQUEST: _MEMBERS,
     Action.CLOSE_REQUEST: _REQUESTERS,
+    Action.APPROVE_REQUEST: _SUPERVISORS,
     Action.PUBLISH_POST: _REQUESTERS,
     Action.READ_MEMBERS: _MEMBERS | {Part.OPERATOR: _ANY},
     Action.CHANGE_MEMBERS: _ADMINS,
@@ -115,7 +118,7 @@ ALLOWED: Final[Mapping[Action, Mapping[Part, Reach]]] = {
     Action.SET_PREFERENCES: _OWNER,
 }
 
-# What a key can be for. No key of an agency changes members, keys or passwords: that takes a person.
+# What a key can be for. No key of an agency approves, or changes members, keys or passwords: that takes a person.
 SCOPES: Final[Mapping[Scope, frozenset[Action]]] = {
     Scope.READ: frozenset({Action.READ_REQUEST, Action.READ_MEMBERS}),
     Scope.PREVIEW: frozenset({Action.PREVIEW}),
@@ -133,6 +136,7 @@ _NAMES: Final[Mapping[Part, str]] = {
     Part.OWNER: "an owner",
     Part.VIEWER: "a member of the agency",
     Part.REQUESTER: "a member who may make requests",
+    Part.SUPERVISOR: "an agency's supervisor",
     Part.ADMIN: "an agency's admin",
     Part.MODERATOR: "a moderator",
     Part.OPERATOR: "the operator",

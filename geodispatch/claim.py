@@ -146,7 +146,8 @@ class Claims:
 
         Every statement here comes after the locks, and so sees all that was committed before them.
         """
-        open_ids = await prompts.hold_open_requests(connection, locked.request_ids, now)
+        # By the clock of this moment, not of the claim's beginning: an ordinance ends a request at an instant.
+        open_ids = await prompts.hold_open_requests(connection, locked.request_ids, self.clock())
         due = await prompts.read_due(connection, locked)
         limits = _limits(due)
         asked = await shared.read_counts(connection, limits, now - paces.QUOTA_WINDOW) if limits else {}

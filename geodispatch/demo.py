@@ -22,14 +22,15 @@ from rich.table import Table
 
 from geodispatch.accounts import AgencyKind, Role
 from geodispatch.clock import utc_now
-from geodispatch.database import open_database
+from geodispatch.database import Database, open_database
 from geodispatch.demo_account import DemoAccount, demo_account
 from geodispatch.demo_towns import M_PER_DEGREE, City, Towns, make_towns, owner_name
 from geodispatch.errors import DemoFailed, InvalidSettings
-from geodispatch.policy import M2_PER_SQUARE_MILE
+from geodispatch.jurisdictions import Jurisdictions
 from geodispatch.preview import can_draw
 from geodispatch.progress import progress_bar
 from geodispatch.registry import Registry
+from geodispatch.rules.measure import M2_PER_SQUARE_MILE
 from geodispatch.send import open_sender, run_sender
 from geodispatch.service import Service, open_service
 from geodispatch.settings import Settings
@@ -38,6 +39,7 @@ from geodispatch_db import prompts
 from geodispatch_db.server_folder import default_folder
 
 _AGENCY = "demo-police"
+_JURISDICTION = "demo-country"
 _FENCE_VERTEX_COUNT = 9
 _FENCE_AREA_M2 = 0.35 * M2_PER_SQUARE_MILE
 _TOWN_COUNT = 200  # `--once` visits the largest in turn, for an owner who was asked today is not asked again,
@@ -72,7 +74,7 @@ async def run_demo(console: Console, *, port: int, camera_count: int, once: bool
     async with AsyncExitStack() as stack:
         with console.status("starting PostgreSQL"):
             database = await stack.enter_async_context(open_database(settings))
-        keys = await _set_up(console, settings, Registry(database, utc_now), towns)
+        keys = await _set_up(console, settings, database, towns)
         with console.status("compiling the kernels"):
             await compiling
         with console.status(f"indexing {camera_count:,} cameras"):
@@ -98,12 +100,19 @@ async def _compile() -> None:
             process.kill()
 
 
-async def _set_up(console: Console, settings: Settings, registry: Registry, towns: Towns) -> Keys:
+async def _set_up(console: Console, settings: Settings, database: Database, towns: Towns) -> Keys:
+    registry = Registry(database, utc_now)
     known_count = await registry.count_cameras()
     if not await registry.has_agency(_AGENCY):
         if known_count:
             raise InvalidSettings("GEODISPATCH_DATABASE_URL", "this database holds cameras that are no demonstration's")
         await registry.add_agency(_AGENCY, "Demo Police Department", AgencyKind.MUNICIPAL_POLICE)
+    jurisdictions = Jurisdictions(database, utc_now)
+    if not await jurisdictions.list_all():
+        west, east = towns.lon.min() - 1, towns.lon.max() + 1
+        south, north = towns.lat.min() - 1, towns.lat.max() + 1
+        await jurisdictions.add(_JURISDICTION, "Demo Country", shapely.box(west, south, east, north))
+        await jurisdictions.assign(_AGENCY, _JURISDICTION)
     if known_count != len(towns):
         with progress_bar(console, "cameras into PostgreSQL", len(towns)) as advance:
             await registry.put_cameras(towns.entries(), progress=advance)

@@ -137,6 +137,29 @@ class Fault:
     detail: str
 
 
+@dataclass(frozen=True)
+class Span:
+    """A range of characters (Unicode code points) of a text, `stop` not included."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Breach(Fault):
+    """A rule that a request breaks: what was seen, what is allowed, and what would make it pass.
+
+    rule    the rule's stable name, one of `geodispatch.rules.rule.Rule`
+    span    where in the text, if it concerns a text
+    """
+
+    rule: str
+    seen: str
+    limit: str
+    remedy: str
+    span: Span | None = None
+
+
 @dataclass
 class InvalidInput(GeodispatchError):
     """An input that does not have the form asked for."""
@@ -156,10 +179,28 @@ class InvalidInput(GeodispatchError):
 class RulesBroken(GeodispatchError):
     """A request in the right form that the rules do not allow; every rule it breaks, at once."""
 
-    faults: tuple[Fault, ...]
+    faults: tuple[Breach, ...]
 
     def __str__(self) -> str:
         return "; ".join(fault.detail for fault in self.faults)
+
+
+@dataclass
+class NotInReview(GeodispatchError):
+    """A request that is not waiting for a supervisor: it was approved, or taken back."""
+
+    request_id: int
+
+    def __str__(self) -> str:
+        return f"request {self.request_id} is not waiting for approval"
+
+
+@dataclass
+class RequestsEnded(GeodispatchError):
+    """The programme takes no requests any more, from nobody; posts, which ask for nothing, are still possible."""
+
+    def __str__(self) -> str:
+        return "requests have ended here; no agency can ask owners for footage any more"
 
 
 @dataclass
@@ -341,6 +382,16 @@ class AgencyExists(GeodispatchError):
 
     def __str__(self) -> str:
         return f"there is already an agency {self.slug!r}"
+
+
+@dataclass
+class JurisdictionExists(GeodispatchError):
+    """The slug is taken."""
+
+    slug: str
+
+    def __str__(self) -> str:
+        return f"there is already a jurisdiction {self.slug!r}; one never changes, so give the new one another slug"
 
 
 @dataclass

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import accumulate, chain
 from operator import itemgetter
 from typing import Any, NoReturn
 
@@ -154,13 +154,14 @@ def _from_geojson(geometry: Mapping[str, Any], prefix: str, vertex_limit: int) -
     if vertex_count > vertex_limit:
         raise TooManyVertices(where, vertex_count, vertex_limit)
     columns = [_columns(ring, ring_where) for ring_where, ring in rings]
-    nothing = np.empty(0)
-    return many, Positions(
-        np.concatenate([nothing, *(lon for lon, _ in columns)]),
-        np.concatenate([nothing, *(lat for _, lat in columns)]),
-        np.cumsum([0, *(len(ring) for _, ring in rings)], dtype=np.int64),
-        np.array(part_start, np.int64),
-    )
+    if len(columns) == 1:  # what a request has: joining one costs as much as reading it
+        ((lon, lat),) = columns
+    else:
+        nothing = np.empty(0)
+        lon = np.concatenate([nothing, *(lon for lon, _ in columns)])
+        lat = np.concatenate([nothing, *(lat for _, lat in columns)])
+    ring_start = np.array([0, *accumulate(len(ring) for _, ring in rings)], np.int64)
+    return many, Positions(lon, lat, ring_start, np.array(part_start, np.int64))
 
 
 def _sequence(value: object, where: str) -> Sequence[Any]:

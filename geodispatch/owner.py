@@ -20,7 +20,7 @@ from geodispatch.index import CameraIndex
 from geodispatch.prompt import Answer, ChannelName, PromptState, Suppression
 from geodispatch.request import Offence, Request, request_of_row
 from geodispatch.zone import QuietHours
-from geodispatch_db import accounts, addresses, owners, prompts
+from geodispatch_db import accounts, addresses, inboxes, owners, prompts
 from geodispatch_kernels.degrees import to_degrees
 
 _LISTED_MAX = 1000
@@ -149,8 +149,9 @@ class Owners:
         async with self.database.transaction() as connection:
             request_id = await prompts.find_request_of(connection, caller.owner_id, prompt_key)
             row = request_id and await prompts.withdraw_answer(connection, (request_id, caller.owner_id), self.clock())
-        if not row:
-            raise NotFound("answer", str(prompt_key))
+            if not row:
+                raise NotFound("answer", str(prompt_key))
+            await inboxes.notify(connection)
         return Answer(**row)
 
     async def _columns(

@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Annotated, NamedTuple, Self
 
 import h3.api.basic_int as h3
 import numpy as np
 import numpy.typing as npt
-import shapely
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
 from geodispatch.band import Band
+from geodispatch.errors import Breach
 from geodispatch.geofence import Geofence
-from geodispatch.request import FenceInput
+from geodispatch.request import FenceInput, Line, Offence, Prose, Window
 from geodispatch_kernels.cells import fill_cells
+from geodispatch_kernels.clip import cover_cells
 
 _DELTA = 1e-6
 """The chance that the epsilon of an epoch does not hold: less than one in as many owners as a deployment has."""
@@ -34,28 +36,67 @@ NO_OPENDP = "no estimate: this server runs without OpenDP, and a count without n
 NO_EPOCH = "no estimate yet: the histogram has not been drawn"
 
 
-class PreviewInput(BaseModel, extra="forbid"):
-    """A fence that is being drawn."""
+class PreviewContact(BaseModel, extra="forbid"):
+    """As much of the contact as there is."""
 
-    fence: FenceInput
+    name: Annotated[Line, StringConstraints(max_length=120)] | None = None
+    email: Annotated[Line, StringConstraints(max_length=254)] | None = None
+
+
+class PreviewInput(BaseModel, extra="forbid"):
+    """A request that is being written: as much of it as there is. What is left out or null is not judged."""
+
+    case_number: Annotated[Line, StringConstraints(max_length=64)] | None = None
+    offence: Offence | None = None
+    text: Annotated[Prose, StringConstraints(max_length=2000)] | None = None
+    contact: PreviewContact | None = None
+    window: Window | None = None
+    fence: FenceInput | None = None
+
+
+class TextRange(BaseModel):
+    """Characters of a text (Unicode code points, white space around the text not counted)."""
+
+    start: int
+    stop: int
 
 
 class Violation(BaseModel):
-    """One rule that a fence breaks."""
+    """One rule that is broken."""
 
-    pointer: str
+    type: str = Field(description="a path on this server that explains the rule; its last part is the rule's name")
+    pointer: str = Field(description="a JSON pointer to the member that it concerns")
     detail: str
+    seen: str = Field(description="what was found")
+    limit: str = Field(description="what is allowed")
+    remedy: str = Field(description="what would make it pass, in plain words")
+    range: TextRange | None = Field(description="where in the text, for rules about it")
+
+    @classmethod
+    def of(cls, breach: Breach) -> Self:
+        """Tell of a broken rule."""
+        return cls(
+            type=f"/problems/rules/{breach.rule}",
+            pointer=breach.pointer,
+            detail=breach.detail,
+            seen=breach.seen,
+            limit=breach.limit,
+            remedy=breach.remedy,
+            range=breach.span and TextRange(start=breach.span.start, stop=breach.span.stop),
+        )
 
 
 class Preview(BaseModel):
-    """What an agency sees while drawing."""
+    """What an agency sees while drawing and writing."""
 
-    area_m2: float = Field(description="geodesic, square metres")
-    vertex_count: int
+    area_m2: float | None = Field(description="geodesic, square metres; null without a fence that can be measured")
+    vertex_count: int | None
     band: str | None = Field(description='roughly how many owners, such as "50-99"')
     band_note: str | None = Field(description="why there is no band")
-    allowed: bool
+    allowed: bool = Field(description="nothing of what is there breaks a rule; a submission is judged anew")
     violations: list[Violation]
+    rule_version: int
+    needs_approval: bool = Field(description="a supervisor must approve it before it is public")
 
 
 @dataclass(frozen=True)
@@ -68,6 +109,7 @@ class Histogram:
     owner_count: list[int]
 
 
+@cache  # looking for a package goes through folders
 def can_draw() -> bool:
     """True if OpenDP is installed."""
     return importlib.util.find_spec("opendp") is not None
@@ -116,18 +158,77 @@ def draw_histogram(
     return Histogram(resolution, epsilon, list(noised.keys()), list(noised.values()))
 
 
-def covered_shares(fence: Geofence, resolution: int) -> dict[int, float]:
-    """Return the cells that a fence touches and the share of each that it covers."""
-    geometry = fence.geometry
-    cells = h3.h3shape_to_cells_experimental(h3.geo_to_h3shape(geometry), resolution, contain="overlap")
-    shares: dict[int, float] = {}
-    for cell in cells:
-        hexagon = shapely.Polygon([(lon, lat) for lat, lon in h3.cell_to_boundary(cell)])
-        shares[cell] = geometry.intersection(hexagon).area / hexagon.area
-    return shares
+class Disk(NamedTuple):
+    """All cells within some steps of one, and their corners.
+
+    corner_lon, corner_lat  (w,)    f8  degrees, counter-clockwise, not cut at the antimeridian
+    corner_start            (c+1,)  i8
+    """
+
+    centre: int
+    radius: int
+    cells: list[int]
+    corner_lon: npt.NDArray[np.float64]
+    corner_lat: npt.NDArray[np.float64]
+    corner_start: npt.NDArray[np.int64]
 
 
-def band_of(shares: Mapping[int, float], owner_count: Mapping[int, int]) -> str:
-    """Sum noised counts by covered area and say in which band the sum lies."""
-    estimate = round(sum(share * owner_count.get(cell, 0) for cell, share in shares.items()))
-    return str(Band.of(estimate))
+def disk_around(fence: Geofence, resolution: int) -> Disk:
+    """Return a disk of cells that holds all that a fence touches.
+
+    Cost: 5 us where the disk was asked for before, else 5 us a cell.
+    """
+    west, south, east, north = fence.geometry.bounds
+    lon, lat = (west + east) / 2, (south + north) / 2
+    # From the middle to a corner of the box, in degrees of latitude, by the parallel where it is widest.
+    widest = math.cos(math.radians(min(abs(south), abs(north)) if south * north > 0 else 0.0))
+    reach = math.hypot((east - west) / 2 * widest, (north - south) / 2)
+    centre = int(h3.latlng_to_cell(lat, lon, resolution))
+    return _disk(centre, _steps(centre, reach))
+
+
+def _steps(centre: int, reach: float) -> int:
+    """Return how many steps from a cell hold all cells that touch a circle around some point of it.
+
+    Rings of cells are hexagons, which reach least far at the middle of their sides: cos 30 degrees of a step a ring.
+    Neighbours differ in size by less than a fifth.
+    """
+    corner = _corner_distances(centre)
+    step = 2 * math.cos(math.pi / 6) * min(corner) * 0.8
+    return math.ceil((reach + 2 * 1.2 * max(corner)) / (math.cos(math.pi / 6) * step))
+
+
+@lru_cache(maxsize=4096)
+def _corner_distances(cell: int) -> tuple[float, ...]:
+    lat, lon = h3.cell_to_latlng(cell)
+    narrowing = math.cos(math.radians(lat))
+    return tuple(
+        math.hypot(((corner_lon - lon + 180) % 360 - 180) * narrowing, corner_lat - lat)
+        for corner_lat, corner_lon in h3.cell_to_boundary(cell)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _disk(centre: int, radius: int) -> Disk:
+    cells = list(h3.grid_disk(centre, radius))
+    boundaries = [h3.cell_to_boundary(cell) for cell in cells]
+    corner_start = np.cumsum([0, *map(len, boundaries)])
+    corner_lat, corner_lon = np.array([corner for boundary in boundaries for corner in boundary]).T
+    middle_lon = h3.cell_to_latlng(centre)[1]
+    corner_lon = corner_lon + np.round((middle_lon - corner_lon) / 360) * 360
+    return Disk(centre, radius, cells, corner_lon, corner_lat.copy(), corner_start)
+
+
+def covered_shares(fence: Geofence, disk: Disk) -> npt.NDArray[np.float64]:
+    """Return the share of each of a disk's cells that a fence covers.
+
+    Cost: 20 us for a request's fence.
+    """
+    share = np.empty(len(disk.cells))
+    cover_cells(fence.rings, disk.corner_lon, disk.corner_lat, disk.corner_start, share)
+    return share
+
+
+def band_of(owner_count: float) -> str:
+    """Say in which band a number of owners lies."""
+    return str(Band.of(round(owner_count)))

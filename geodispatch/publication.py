@@ -20,6 +20,8 @@ from geodispatch_db import posts, requests
 class PublishedRequest(Request):
     """A request in full."""
 
+    opened_at: datetime
+    expires_at: datetime
     shared: SharedTotal = Field(description="how many owners shared, in a band")
     flags: list[FlagItem] = Field(description="readers' flags, oldest first")
 

@@ -90,6 +90,11 @@ class Reach:
         if not added:
             raise InvalidInput.at("/endpoint", f"an owner can have {_BROWSERS_MAX} browsers")
 
+    async def list_browsers(self, caller: OwnerCaller) -> list[str]:
+        """Return the endpoints of the browsers in which the owner is notified."""
+        async with self.database.connection() as connection:
+            return await addresses.list_endpoints(connection, caller.owner_id)
+
     async def remove_browser(self, caller: OwnerCaller, endpoint: str) -> None:
         """Notify the owner in this browser no more.
 

@@ -47,6 +47,7 @@ class CloseReason(StrEnum):
     EXPIRED = "expired"
     WITHDRAWN = "withdrawn"
     ORDINANCE = "ordinance"
+    PROGRAMME_ENDED = "programme_ended"
 
 
 class Offence(StrEnum):
@@ -73,9 +74,9 @@ class Offence(StrEnum):
 
 
 def _check_line(text: str) -> str:
-    for character in text:
-        if not character.isprintable():
-            raise ValueError(f"contains the control character U+{ord(character):04X}")
+    if not text.isprintable():
+        character = next(character for character in text if not character.isprintable())
+        raise ValueError(f"contains the control character U+{ord(character):04X}")
     return text
 
 
@@ -168,10 +169,23 @@ class Request(BaseModel):
     fence: Polygon
     area_m2: float = Field(description="geodesic, square metres")
     state: RequestState
-    opened_at: datetime
-    expires_at: datetime
+    opened_at: datetime | None = Field(description="when it became public; null in review: only the agency sees it")
+    expires_at: datetime | None
     closed_at: datetime | None
     close_reason: CloseReason | None
+    rule_version: int = Field(description="the version of the rules that admitted it")
+
+
+def submission_of_row(row: Any) -> Submission:
+    """Make of such a row what was submitted."""
+    return Submission(
+        case_number=row["case_number"],
+        offence=row["offence"],
+        text=row["body"],
+        contact=Contact(name=row["contact_name"], email=row["contact_email"]),
+        window=Window(start=row["window_start"], end=row["window_end"]),
+        fence=row["fence"],
+    )
 
 
 def request_of_row(row: Any) -> Request:
@@ -191,4 +205,5 @@ def request_of_row(row: Any) -> Request:
         expires_at=row["expires_at"],
         closed_at=row["closed_at"],
         close_reason=row["close_reason"],
+        rule_version=row["rule_version"],
     )

@@ -12,19 +12,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from time import perf_counter
-from typing import Any
 from uuid import UUID
 
 import asyncpg
 import numpy as np
 
-from geodispatch import preview as previews
 from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, OwnerCaller, Role, Scope, hash_key
 from geodispatch.annual_report import AnnualReports
 from geodispatch.authority import Action, allows, require
@@ -36,47 +34,54 @@ from geodispatch.disclosures import Disclosures
 from geodispatch.errors import (
     AlreadyAnswered,
     AnswerWithdrawn,
-    Fault,
     IdempotencyKeyReused,
-    InvalidGeofence,
     InvalidInput,
+    NotAllowed,
     NotFound,
+    NotInReview,
     RequestNotOpen,
+    RequestsEnded,
     RulesBroken,
     Unavailable,
     UnknownKey,
 )
+from geodispatch.estimate import Estimates
 from geodispatch.fan_out import FanOut
 from geodispatch.feed import Feed
 from geodispatch.flags import Flags
-from geodispatch.geofence import Geofence
+from geodispatch.grounds import Grounds
 from geodispatch.inbox_feed import InboxFeed
 from geodispatch.index import CameraIndex
+from geodispatch.jurisdictions import Jurisdictions
+from geodispatch.lookup import Lookup
 from geodispatch.members import Members
 from geodispatch.metrics import MATCH_DURATION, PROMPTS_QUEUED
 from geodispatch.oidc import Provider
+from geodispatch.ordinances import Ordinances
 from geodispatch.owner import Owners, answer_of_row
 from geodispatch.pace import Pace
 from geodispatch.password import Passwords
-from geodispatch.policy import Rules, check_fence, check_submission
 from geodispatch.posts import Posts
-from geodispatch.preview import Preview, Violation
+from geodispatch.preview import Preview, PreviewInput, Violation
 from geodispatch.profiles import Profiles
+from geodispatch.programme import Programme
 from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
 from geodispatch.queue_level import measure_queue
 from geodispatch.reach import Reach
 from geodispatch.registry import Registry
-from geodispatch.request import CloseReason, Request, Submission, request_of_row
+from geodispatch.request import CloseReason, Request, RequestState, Submission, request_of_row, submission_of_row
+from geodispatch.rule_versions import RuleVersions
+from geodispatch.rules.draft import Draft, check_draft
+from geodispatch.rules.fence import DrawnFence, read_fence
+from geodispatch.rules.ordinance import Ordinance, needs_approval, stops_at, touching
 from geodispatch.session import Limits
 from geodispatch.settings import Settings
 from geodispatch.sign_in import SignIn
 from geodispatch.staff import Staff
-from geodispatch_db import accounts, addresses, cameras, density, inboxes, owners, prompts, requests
+from geodispatch_db import accounts, addresses, cameras, inboxes, owners, prompts, requests
 from geodispatch_db.notice import Notice
 
 _INBOX_COUNT = 200
-_FENCE_VERTICES_MAX = 500  # what is still worth measuring to say which rules it breaks
-_FENCE_MEMBERS = frozenset({"type", "coordinates", "bbox"})
 _IDEMPOTENCY_KEY_MAX = 255
 
 
@@ -84,14 +89,18 @@ _IDEMPOTENCY_KEY_MAX = 255
 class Service:
     """What agencies, owners and the public can do. `open_service` gives one.
 
-    `registry` has what the operator can do, `owners` what owners wish and were asked; `sign_in`, `members`
-    and `staff` know who is who; `posts`, `public_feed`, `flags`, `disclosures`, `profiles` and
-    `annual_reports` have what is public.
+    `registry`, `jurisdictions`, `rule_versions`, `ordinances` and `programme` have what the operator can do, `owners`
+    what owners wish and were asked; `sign_in`, `members` and `staff` know who is who; `posts`, `public_feed`, `flags`,
+    `disclosures`, `profiles` and `annual_reports` have what is public.
     """
 
     settings: Settings
     database: Database
     registry: Registry
+    jurisdictions: Jurisdictions
+    rule_versions: RuleVersions
+    ordinances: Ordinances
+    programme: Programme
     owners: Owners
     feed: CameraFeed
     inboxes: InboxFeed
@@ -99,6 +108,9 @@ class Service:
     clock: Callable[[], datetime]
     fan_out: FanOut
     closings: Closings
+    keys: Lookup[bytes, accounts.KeyHolder]
+    grounds: Grounds
+    estimates: Estimates
     sign_in: SignIn
     members: Members
     staff: Staff
@@ -109,7 +121,6 @@ class Service:
     profiles: Profiles
     annual_reports: AnnualReports
     provider: Provider | None
-    rules: Rules = field(default_factory=Rules)
 
     @property
     def index(self) -> CameraIndex:
@@ -125,9 +136,7 @@ class Service:
         """
         if key is None:
             raise UnknownKey
-        async with self.database.connection() as connection:
-            holder = await accounts.find_key_holder(connection, hash_key(key))
-        match holder:
+        match await self.keys(hash_key(key)):
             case accounts.KeyHolder(
                 holder=Holder.AGENCY, agency_id=int(agency_id), member_id=int(member_id), role=str(role), scopes=scopes
             ):
@@ -140,67 +149,151 @@ class Service:
 
     # ---- requests
 
-    async def preview(self, fence: Mapping[str, Any]) -> Preview:
-        """Tell what a fence measures, which rules it breaks, and roughly how many owners it reaches.
+    async def preview(self, caller: AgencyCaller, given: PreviewInput) -> Preview:
+        """Tell which rules a request breaks that is being written, what its fence measures, and how many it reaches.
 
-        Errors: InvalidInput with where in the fence.
+        What is not there yet is not judged. The band depends on the fence alone, so it is told whatever else is wrong.
+
+        Errors: NotAllowed, RequestsEnded; InvalidInput with where in the fence.
         """
-        geofence = parse_fence(fence)
-        faults = check_fence(geofence, self.rules)
-        band, note = (None, None) if faults else await self._band(geofence)
+        require(caller, Action.PREVIEW, caller.agency_id)
+        draft = draft_of(given)
+        ground, mark = await self.grounds.for_preview(caller.agency_id, given.case_number)
+        if mark.are_requests_ended:
+            raise RequestsEnded
+        now = self.clock()
+        breaches = check_draft(draft, ground, mark.case_request_count, now)
+        band, note, fence = None, None, draft.fence
+        binding = [] if fence is None else touching(fence.geofence, ground.ordinances)
+        if fence is not None and not any(breach.pointer.startswith("/fence") for breach in breaches):
+            band, note = await self.estimates.band(fence.geofence, mark.epoch)
         return Preview(
-            area_m2=geofence.area_m2,
-            vertex_count=geofence.vertex_count,
+            area_m2=None if fence is None else fence.area_m2,
+            vertex_count=None if fence is None else fence.geofence.vertex_count,
             band=band,
             band_note=note,
-            allowed=not faults,
-            violations=[Violation(pointer=fault.pointer, detail=fault.detail) for fault in faults],
+            allowed=not breaches,
+            violations=[Violation.of(breach) for breach in breaches],
+            rule_version=ground.version,
+            needs_approval=_is_left_to_review(caller, binding, now),
         )
 
     async def submit(self, caller: AgencyCaller, submission: Submission, *, idempotency_key: str) -> Request:
         """Publish a request and queue one prompt for each owner inside its fence, in one transaction.
 
-        The same key with the same submission returns the same request, however often.
+        Where an ordinance asks for two ranks, what a requester or a program submits waits in review for `approve`.
 
-        Errors: NotAllowed, InvalidInput, RulesBroken, IdempotencyKeyReused.
+        The same key with the same submission returns the same request, however often. All submissions of an agency are
+        judged one after the other, each by what those before it published.
+
+        Errors: NotAllowed, InvalidInput, RequestsEnded, RulesBroken, IdempotencyKeyReused.
         """
         require(caller, Action.SUBMIT_REQUEST, caller.agency_id)
         if not (0 < len(idempotency_key) <= _IDEMPOTENCY_KEY_MAX and idempotency_key.isprintable()):
             raise InvalidInput.at("Idempotency-Key", f"1 to {_IDEMPOTENCY_KEY_MAX} printable characters")
-        geofence = parse_fence(submission.fence)
-        fence = geofence.to_geojson()
-        now = self.clock()
-        new = requests.NewRequest(
-            agency_id=caller.agency_id,
-            member_id=caller.member_id,
-            idempotency_key=idempotency_key,
-            body_sha256=submission.sha256(fence),
-            case_number=submission.case_number,
-            offence=submission.offence,
-            body=submission.text,
-            contact_name=submission.contact.name,
-            contact_email=submission.contact.email,
-            window_start=submission.window.start,
-            window_end=submission.window.end,
-            fence=fence,
-            area_m2=geofence.area_m2,
-            opened_at=now,
-            expires_at=now + timedelta(days=self.settings.request_days),
-        )
-        async with self.database.connection() as connection:
-            # A repeat is answered as it was, though its window may have grown too old for the rules meanwhile.
+        draft = draft_of(submission)
+        if draft.fence is None:
+            ground, mark = await self.grounds.for_preview(caller.agency_id, submission.case_number)
+            if mark.are_requests_ended:
+                raise RequestsEnded
+            raise RulesBroken(check_draft(draft, ground, mark.case_request_count, self.clock()))
+        fence = draft.fence.geofence.to_geojson()
+        body_sha256 = submission.sha256(fence)
+        async with self.database.transaction() as connection:
+            await accounts.lock_agency(connection, caller.agency_id)
+            # A repeat is answered as it was, though the rules may have changed meanwhile, and its window grown too old.
             earlier = await requests.find_by_idempotency_key(connection, caller.agency_id, idempotency_key)
-            if earlier is None:
-                if faults := check_submission(submission, geofence, now, self.rules):
-                    raise RulesBroken(faults)
-                if (request := await self._open_request(connection, new, geofence)) is not None:
-                    return request
-                earlier = await requests.find_by_idempotency_key(connection, caller.agency_id, idempotency_key)
-                assert earlier is not None
-            request_id, body_sha256 = earlier
-            if body_sha256 != new.body_sha256:
-                raise IdempotencyKeyReused("request", request_id)
-            return request_of_row(await requests.find(connection, request_id))
+            if earlier is not None:
+                request_id, earlier_sha256 = earlier
+                if earlier_sha256 != body_sha256:
+                    raise IdempotencyKeyReused("request", request_id)
+                return request_of_row(await requests.find(connection, request_id))
+            await requests.hold_law(connection)
+            now = self.clock()
+            ground, mark = await self.grounds.for_submission(connection, caller.agency_id, submission.case_number)
+            if mark.are_requests_ended:
+                raise RequestsEnded
+            if breaches := check_draft(draft, ground, mark.case_request_count, now):
+                raise RulesBroken(breaches)
+            binding = touching(draft.fence.geofence, ground.ordinances)
+            is_left = _is_left_to_review(caller, binding, now)
+            request_id = await requests.insert(
+                connection,
+                requests.NewRequest(
+                    agency_id=caller.agency_id,
+                    member_id=caller.member_id,
+                    idempotency_key=idempotency_key,
+                    body_sha256=body_sha256,
+                    case_number=submission.case_number,
+                    offence=submission.offence,
+                    body=submission.text,
+                    contact_name=submission.contact.name,
+                    contact_email=submission.contact.email,
+                    window_start=submission.window.start,
+                    window_end=submission.window.end,
+                    fence=fence,
+                    area_m2=draft.fence.area_m2,
+                    opened_at=None if is_left else now,
+                    expires_at=None if is_left else now + timedelta(days=self.settings.request_days),
+                    rule_version=ground.version,
+                    stops_at=None if is_left else stops_at(binding, now),
+                ),
+            )
+            queued_count = 0
+            if not is_left:
+                queued_count = await self._ask(connection, request_id, draft.fence, now, submission.offence)
+            request = request_of_row(await requests.find(connection, request_id))
+        PROMPTS_QUEUED.inc(queued_count)
+        return request
+
+    async def approve(self, caller: AgencyCaller, request_id: int) -> Request:
+        """Publish a request that another member submitted, as `submit` does, if the rules still allow it.
+
+        Errors: NotFound, NotAllowed, NotInReview, RequestsEnded, RulesBroken.
+        """
+        require(caller, Action.APPROVE_REQUEST, caller.agency_id)
+        await self._find_request(caller, Action.APPROVE_REQUEST, request_id)
+        async with self.database.transaction() as connection:
+            await accounts.lock_agency(connection, caller.agency_id)
+            await requests.hold_law(connection)
+            row = await requests.find(connection, request_id)
+            assert row is not None, "a request in review is never deleted"
+            if row["state"] != RequestState.REVIEW:
+                raise NotInReview(request_id)
+            if row["member_id"] == caller.member_id:
+                raise NotAllowed("a supervisor who did not submit it")
+            now, draft = self.clock(), draft_of(submission_of_row(row))
+            assert draft.fence is not None, "a fence that cannot be measured is never kept"
+            ground, mark = await self.grounds.for_submission(connection, caller.agency_id, row["case_number"])
+            if mark.are_requests_ended:
+                raise RequestsEnded
+            if breaches := check_draft(draft, ground, mark.case_request_count - 1, now):  # it counts itself already
+                raise RulesBroken(breaches)
+            is_opened = await requests.approve(
+                connection,
+                request_id,
+                agency_id=caller.agency_id,
+                member_id=caller.member_id,
+                opened_at=now,
+                expires_at=now + timedelta(days=self.settings.request_days),
+                rule_version=ground.version,
+                stops_at=stops_at(touching(draft.fence.geofence, ground.ordinances), now),
+            )
+            if not is_opened:  # taken back just now
+                raise NotInReview(request_id)
+            queued_count = await self._ask(connection, request_id, draft.fence, now, row["offence"])
+            request = request_of_row(await requests.find(connection, request_id))
+        PROMPTS_QUEUED.inc(queued_count)
+        return request
+
+    async def list_requests(
+        self, caller: AgencyCaller, state: RequestState | None, *, before: int | None, limit: int
+    ) -> list[Request]:
+        """Return the requests of the caller's agency, public or not, all or those in a state, newest first."""
+        require(caller, Action.READ_REQUEST, caller.agency_id)
+        async with self.database.connection() as connection:
+            rows = await requests.list_of_agency(connection, caller.agency_id, state, before, limit)
+        return [request_of_row(row) for row in rows]
 
     async def find_request(self, caller: AgencyCaller, request_id: int) -> Request:
         """Return a request of the caller's agency.
@@ -216,13 +309,15 @@ class Service:
         return [request_of_row(row) for row in rows]
 
     async def close_request(self, caller: AgencyCaller, request_id: int, reason: CloseReason) -> Request:
-        """End a request before its time; what is not yet on its way never will be.
+        """End a request before its time; what is not yet on its way never will be. One in review is a draft again.
 
         Errors: NotFound, NotAllowed, RequestNotOpen.
         """
         require(caller, Action.CLOSE_REQUEST, caller.agency_id)
         await self._find_request(caller, Action.CLOSE_REQUEST, request_id)
         async with self.database.transaction() as connection:
+            if await requests.withdraw(connection, request_id, caller.agency_id):
+                return request_of_row(await requests.find(connection, request_id))
             if not await requests.close(connection, request_id, caller.agency_id, self.clock(), reason):
                 raise RequestNotOpen(request_id)
         # From here on nothing of it is sent. What its prompts say follows; a large request's is left to the senders.
@@ -294,6 +389,14 @@ class Service:
             await addresses.opt_out(connection, owner_id, self.clock())
             await prompts.take_back(connection, owner_id)
 
+    async def _ask(
+        self, connection: asyncpg.Connection, request_id: int, fence: DrawnFence, opened_at: datetime, offence: str
+    ) -> int:
+        started = perf_counter()
+        camera_id = self.index.match(fence.geofence)
+        MATCH_DURATION.observe(perf_counter() - started)
+        return await self.fan_out.begin(connection, request_id, camera_id, opened_at, offence)
+
     async def _find_request(self, caller: AgencyCaller, action: Action, request_id: int) -> Request:
         async with self.database.connection() as connection:
             row = await requests.find(connection, request_id)
@@ -302,45 +405,27 @@ class Service:
             raise NotFound("request", str(request_id))
         return request_of_row(row)
 
-    async def _band(self, fence: Geofence) -> tuple[str | None, str | None]:
-        if not previews.can_draw():
-            return None, previews.NO_OPENDP
-        async with self.database.connection() as connection:
-            epoch = await density.newest_epoch(connection)
-            if epoch is None:
-                return None, previews.NO_EPOCH
-            shares = previews.covered_shares(fence, epoch.resolution)
-            return previews.band_of(shares, await density.of_cells(connection, epoch, list(shares))), None
 
-    async def _open_request(
-        self, connection: asyncpg.Connection, new: requests.NewRequest, fence: Geofence
-    ) -> Request | None:
-        started = perf_counter()
-        camera_id = self.index.match(fence)
-        MATCH_DURATION.observe(perf_counter() - started)
-        async with connection.transaction():
-            request_id = await requests.insert(connection, new)
-            if request_id is None:
-                return None
-            queued_count = await self.fan_out.begin(connection, request_id, camera_id, new.opened_at, new.offence)
-            request = request_of_row(await requests.find(connection, request_id))
-        PROMPTS_QUEUED.inc(queued_count)
-        return request
+def _is_left_to_review(caller: AgencyCaller, binding: Collection[Ordinance], now: datetime) -> bool:
+    # A program's key approves nothing, whoever answers for it: the second rank is a person.
+    return needs_approval(binding, now) and not allows(caller, Action.APPROVE_REQUEST, caller.agency_id)
 
 
-def parse_fence(fence: Mapping[str, Any]) -> Geofence:
-    """Read the fence of a request: a GeoJSON Polygon, and nothing beside it that would be lost or made public.
+def draft_of(given: Submission | PreviewInput) -> Draft:
+    """Return what the rules look at of a request, whole or being written.
 
-    Errors: InvalidInput with where in the request's body.
+    Errors: InvalidInput with where in the fence.
     """
-    if fence.get("type") != "Polygon":
-        raise InvalidInput.at("/fence/type", f"a request's fence is a Polygon, not {json.dumps(fence.get('type'))}")
-    if unknown := sorted(fence.keys() - _FENCE_MEMBERS):
-        raise InvalidInput(tuple(Fault(f"/fence/{name}", "Extra inputs are not permitted") for name in unknown))
-    try:
-        return Geofence.parse(fence, max_vertices=_FENCE_VERTICES_MAX)
-    except InvalidGeofence as error:
-        raise InvalidInput.at(f"/fence{error.where}", str(error)) from error
+    geofence, unreadable = (None, ()) if given.fence is None else read_fence(given.fence)
+    return Draft(
+        fence=None if geofence is None else DrawnFence(geofence),
+        unreadable=unreadable,
+        window=given.window,
+        offence=given.offence,
+        case_number=given.case_number,
+        contact_name=None if given.contact is None else given.contact.name,
+        text=given.text,
+    )
 
 
 @asynccontextmanager
@@ -373,6 +458,10 @@ async def open_service(
             settings,
             database,
             Registry(database, clock),
+            Jurisdictions(database, clock),
+            RuleVersions(database, clock),
+            Ordinances(database, clock),
+            Programme(database, clock),
             Owners(database, clock),
             feed,
             inbox_feed,
@@ -380,6 +469,9 @@ async def open_service(
             clock,
             FanOut(Pace.of(settings), settings.fan_out_part_count, np.random.default_rng()),
             Closings(database, clock, timedelta(days=settings.prompt_keep_days)),
+            Lookup(partial(_find_key_holders, database)),
+            Grounds(database, clock),
+            Estimates(database),
             SignIn(database, clock, passwords, limits),
             Members(database, clock),
             Staff(database, clock),
@@ -391,6 +483,11 @@ async def open_service(
             AnnualReports(database, clock),
             provider,
         )
+
+
+async def _find_key_holders(database: Database, key_sha256: Collection[bytes]) -> dict[bytes, accounts.KeyHolder]:
+    async with database.connection() as connection:
+        return await accounts.find_key_holders(connection, key_sha256)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

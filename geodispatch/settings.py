@@ -56,7 +56,7 @@ class Settings(BaseSettings):
         dict[str, Annotated[float, Field(gt=0)]],
         Field(description="prompts a second of a channel, over all senders; unlimited without"),
     ] = {}
-    fan_out_part_count: Annotated[int, Field(ge=1, description="cameras whose prompts are queued at once")] = 20_000
+    fan_out_part_count: Annotated[int, Field(ge=1, description="cameras whose prompts are queued at once")] = 100_000
     prompt_keep_days: Annotated[float, Field(gt=0, description="unanswered prompts are kept after their request")] = 90
 
     send_batch_count: Annotated[int, Field(ge=1, le=10_000)] = 1000

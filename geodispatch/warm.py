@@ -7,6 +7,7 @@ import shapely
 
 from geodispatch.geofence import Geofence
 from geodispatch.index import CameraIndex
+from geodispatch.preview import covered_shares, disk_around
 from geodispatch_kernels.cells import fill_cells
 
 
@@ -33,4 +34,5 @@ def warm() -> None:
     for fence in fences:
         index.match(fence)
         index.count(fence)
+    covered_shares(geofence, disk_around(geofence, 5))
     fill_cells(np.zeros(1, np.int32), np.zeros(1, np.int32), 8, np.empty(1, np.uint64))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from tests.services import LiveServer
 
@@ -18,6 +19,7 @@ CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 SOFTWARE_WEBGL = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 NO_WEBGL = ["--disable-3d-apis"]
+ZONE, LOCALE = "UTC", "en-GB"
 PATIENCE_MS = 30_000
 
 needs_chromium = pytest.mark.skipif(not os.access(CHROMIUM, os.X_OK), reason=f"there is no {CHROMIUM}")
@@ -35,11 +37,37 @@ async def open_browser(arguments: list[str]) -> AsyncIterator[Browser]:
             await browser.close()
 
 
+@asynccontextmanager
+async def open_profile(folder: Path, *, permissions: list[str], **environment: str) -> AsyncIterator[BrowserContext]:
+    """Run a browser whose profile is in a folder.
+
+    All other pages are in private windows. Chromium shows their notifications, but takes a click to the profile.
+    """
+    async with async_playwright() as playwright:
+        context = await playwright.chromium.launch_persistent_context(
+            folder,
+            executable_path=CHROMIUM,
+            args=ARGUMENTS,
+            env={**os.environ, **environment},
+            permissions=permissions,
+            timezone_id=ZONE,
+            locale=LOCALE,
+        )
+        try:
+            yield context
+        finally:
+            await context.close()
+
+
 async def open_page(browser: Browser, url: str, **options: Any) -> tuple[Page, Callable[[], list[str]]]:
+    """Open a page in a private window of its own; see `open_page_in`."""
+    return await open_page_in(await browser.new_context(timezone_id=ZONE, locale=LOCALE, **options), url)
+
+
+async def open_page_in(context: BrowserContext, url: str) -> tuple[Page, Callable[[], list[str]]]:
     """Open a page, and return it with a function that returns what it must not do: fail, or reach elsewhere."""
     faults: list[str] = []
     origin = urlsplit(url).netloc
-    context = await browser.new_context(timezone_id="UTC", locale="en-GB", **options)
     context.set_default_timeout(PATIENCE_MS)
     page = await context.new_page()
     page.on("pageerror", lambda error: faults.append(f"exception: {error}"))

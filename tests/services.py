@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import aiohttp
 import pytest_asyncio
+import shapely
 
 from geodispatch.accounts import AgencyKind, Role
 from geodispatch.audit import COMMAND_LINE
@@ -54,7 +55,7 @@ class Clock:
 
 def street_fence(first: int = 1, last: int = OWNER_COUNT) -> dict[str, Any]:
     """Return a fence around the houses from `first` to `last`, wide enough for the rules."""
-    west, east = WEST + (first - 1.5) * STEP, WEST + (last - 0.5) * STEP
+    west, east = WEST + (first - 1.4) * STEP, WEST + (last - 0.6) * STEP  # neighbours do not touch
     south, north = SOUTH - 0.004, SOUTH + 0.004
     return {
         "type": "Polygon",
@@ -107,6 +108,7 @@ class Town:
     agency_key: str
     operator_key: str
     owner_tokens: dict[str, str] = field(default_factory=dict)
+    case_count: int = 0
 
     async def call(self, method: str, path: str, key: str | None = None, body: Any = None, **headers: str) -> Reply:
         """Make one call; a body that is bytes goes out as it is."""
@@ -121,10 +123,10 @@ class Town:
             return Reply(response.status, response.headers, await response.text())
 
     async def submit(self, key: str | None = None, **changes: Any) -> Reply:
-        """Submit a request under an idempotency key of its own."""
-        return await self.call(
-            "POST", "requests", key or self.agency_key, submission(**changes), Idempotency_Key=str(uuid4())
-        )
+        """Submit a request about a case of its own, under an idempotency key of its own."""
+        self.case_count += 1
+        body = submission(**({"case_number": f"2026-{self.case_count:06}"} | changes))
+        return await self.call("POST", "requests", key or self.agency_key, body, Idempotency_Key=str(uuid4()))
 
     async def send_all(self) -> None:
         """Deliver until nothing is due."""
@@ -175,6 +177,9 @@ async def running_town(database: str, clock: Callable[[], datetime], **settings:
         )
         registry = service.registry
         await registry.add_agency("springfield-pd", "Springfield Police", AgencyKind.MUNICIPAL_POLICE)
+        around = shapely.box(WEST - 0.5, SOUTH - 0.5, WEST + 0.5, SOUTH + 0.5)
+        await service.jurisdictions.add("springfield", "Springfield", around)
+        await service.jurisdictions.assign("springfield-pd", "springfield")
         agency_key = await registry.add_member("springfield-pd", "Det. A. Rossi", Role.REQUESTER)
         await registry.put_cameras(street_cameras())
         await service.feed.catch_up()

@@ -48,9 +48,11 @@ class Desk:
         self.request_id += 1
         await self.connection.execute(
             """insert into request (id, agency_id, member_id, idempotency_key, body_sha256, case_number, offence, body,
-                   contact_name, contact_email, window_start, window_end, fence, area_m2, state, opened_at, expires_at)
+                   contact_name, contact_email, window_start, window_end, fence, area_m2, state, opened_at, expires_at,
+                   rule_version)
                overriding system value
-               values ($1, 1, 1, $1::bigint::text, '', 'c', 'theft', 'b', 'n', 'e', $2, $3, '{}', 1, 'open', $3, $4)""",
+               values ($1, 1, 1, $1::bigint::text, '', 'c', 'theft', 'b', 'n', 'e', $2, $3, '{}', 1, 'open', $3,
+                       $4, 1)""",
             self.request_id,
             NOW - timedelta(hours=1),
             NOW,

@@ -1,4 +1,4 @@
-"""Job queues for Python on the same server, each with the settings at which it was fastest here.
+"""Job queues for Python on the same server: as they come, and with the settings at which each was fastest here.
 
 Their jobs do nothing: no rule is asked, no lease is taken over, and what is done is deleted.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import asyncpg
@@ -18,25 +18,19 @@ from pgqueuer.types import QueueExecutionMode
 from bench.dispatch.contest import Contestant
 from bench.dispatch.desk import Desk
 
-_PGQUEUER_BATCH_COUNT = 1000
-_PGQUEUER_WORKERS = 1
+PGQUEUER_BATCH_COUNT = 10  # what its own `run` has
+PGQUEUER_BATCH_COUNT_FASTEST = 1000
 _PROCRASTINATE_WORKERS = 4
 _PROCRASTINATE_CONCURRENCY = 5
 
 
 @asynccontextmanager
-async def open_pgqueuer(
-    desk: Desk, count: int, *, workers: int = _PGQUEUER_WORKERS, batch_count: int = _PGQUEUER_BATCH_COUNT
-) -> AsyncIterator[Contestant]:
-    """Give pgqueuer on asyncpg, drained in batches by workers with a connection each."""
-    dsn = await desk.new_database("pgqueuer")
-    async with AsyncExitStack() as stack:
-        connections: list[asyncpg.Connection] = []
-        for _ in range(workers):
-            connections.append(await asyncpg.connect(dsn))
-            stack.push_async_callback(connections[-1].close)
-        drivers = [pgqueuer.AsyncpgDriver(connection) for connection in connections]
-        queries = pgqueuer.Queries(drivers[0])
+async def open_pgqueuer(desk: Desk, count: int, batch_count: int) -> AsyncIterator[Contestant]:
+    """Give pgqueuer on asyncpg, drained in batches by one worker: more of them were slower."""
+    dsn = await desk.new_database(f"pgqueuer_{batch_count}")
+    async with _connect(dsn) as connection:
+        driver = pgqueuer.AsyncpgDriver(connection)
+        queries = pgqueuer.Queries(driver)
         await queries.install()
         done_count = 0
 
@@ -44,10 +38,10 @@ async def open_pgqueuer(
             nonlocal done_count
             done_count = 0
             await queries.enqueue(["noop"] * count, [None] * count, [0] * count)
-            await connections[0].execute("vacuum analyze")
+            await connection.execute("vacuum analyze")
             await desk.connection.execute("checkpoint")
 
-        async def drain(driver: pgqueuer.AsyncpgDriver) -> None:
+        async def move() -> int:
             queue = pgqueuer.PgQueuer(driver)
 
             @queue.entrypoint("noop")
@@ -56,12 +50,9 @@ async def open_pgqueuer(
                 done_count += 1
 
             await queue.run(batch_size=batch_count, mode=QueueExecutionMode.drain, dequeue_timeout=timedelta(seconds=1))
-
-        async def move() -> int:
-            await asyncio.gather(*map(drain, drivers))
             return done_count
 
-        yield Contestant("pgqueuer", prepare, move)
+        yield Contestant(f"pgqueuer, batches of {batch_count:,}", prepare, move)
 
 
 @asynccontextmanager

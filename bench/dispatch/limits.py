@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from bench.dispatch.contest import Contestant
 from bench.dispatch.desk import NOW, Desk
 from geodispatch.fan_out import draw_keys
-from geodispatch_db.copy import copy_rows, microseconds, wire_of
+from geodispatch_db.copy import microseconds, wire_of
 
 _CHUNK_BYTES = 1 << 18
 _LEASE = timedelta(minutes=2)
+_COLUMNS = ("request_id", "channel", "owner_id", "camera_id", "key", "due_at")
 
 _MAKE_BARE = """
 drop table if exists bare;
@@ -32,50 +33,68 @@ from due where bare.ctid = due.ctid
 returning bare.request_id, bare.owner_id
 """
 
+_SETTLE = """
+update bare set state = 'delivered', delivered_at = $3, due_at = null, lease_until = null
+from unnest($1::bigint[], $2::bigint[]) as done (request_id, owner_id)
+where bare.request_id = done.request_id and bare.owner_id = done.owner_id
+"""
 
-def _rows(owner_id: NDArray[np.int64]) -> NDArray[np.void]:
-    """Return prompts as the queue writes them."""
-    columns = [("request_id", "i8"), ("owner_id", "i8"), ("camera_id", "i8"), ("key", "V16"), ("due_at", "i8")]
-    rows = np.empty(owner_id.size, [*columns, ("channel", "S7")])
+
+def _ready(owner_id: NDArray[np.int64]) -> bytes:
+    """Return prompts as the queue writes them, as bytes on the wire."""
+    rows = np.empty(owner_id.size, list(zip(_COLUMNS, ("i8", "S7", "i8", "i8", "V16", "i8"), strict=True)))
     rows["request_id"], rows["channel"], rows["due_at"] = 1, b"webhook", microseconds(NOW)
     rows["owner_id"] = rows["camera_id"] = owner_id
     rows["key"] = draw_keys(owner_id.size)
-    return rows
+    return b"PGCOPY\n\xff\r\n\0" + bytes(8) + wire_of(rows) + b"\xff\xff"
+
+
+async def _copy(desk: Desk, ready: bytes) -> int:
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(ready), _CHUNK_BYTES):
+            yield ready[start : start + _CHUNK_BYTES]
+
+    done = await desk.connection.copy_to_table("bare", source=chunks(), columns=_COLUMNS, format="binary")
+    return int(done.split()[1])
 
 
 def raw_copy(desk: Desk) -> Contestant:
     """Copy rows, ready made on the wire, into a table with a prompt's columns and indexes."""
-    rows = _rows(desk.camera_id)
-    ready = b"PGCOPY\n\xff\r\n\0" + bytes(8) + wire_of(rows) + b"\xff\xff"
+    ready = _ready(desk.camera_id)
 
     async def prepare() -> None:
         await desk.connection.execute(_MAKE_BARE)
         await desk.connection.execute("checkpoint")
 
-    async def chunks() -> AsyncIterator[bytes]:
-        for start in range(0, len(ready), _CHUNK_BYTES):
-            yield ready[start : start + _CHUNK_BYTES]
-
-    async def move() -> int:
-        done = await desk.connection.copy_to_table("bare", source=chunks(), columns=rows.dtype.names, format="binary")
-        return int(done.split()[1])
-
-    return Contestant("raw COPY of the same rows, the limit", prepare, move)
+    return Contestant("raw COPY of the same rows, the limit", prepare, lambda: _copy(desk, ready))
 
 
 def bare_claim(desk: Desk) -> Contestant:
     """Mark rows as being sent with SKIP LOCKED, 1,000 in a transaction, and ask not one rule."""
+    return _bare(desk, "bare claim in thousands, the limit", settles=False)
+
+
+def bare_claim_and_settle(desk: Desk) -> Contestant:
+    """Claim in the same way, and mark each thousand as delivered in a second one: no queue of rows is faster."""
+    return _bare(desk, "bare claim, bare settle", settles=True)
+
+
+def _bare(desk: Desk, title: str, *, settles: bool) -> Contestant:
+    ready = _ready(desk.camera_id)
 
     async def prepare() -> None:
         await desk.connection.execute(_MAKE_BARE + "; create index bare_queued on bare (due_at) where state = 'queued'")
         await desk.connection.execute("drop index bare_channel_due_at_idx, bare_owner_id_request_id_idx")
-        await copy_rows(desk.connection, "bare", [_rows(desk.camera_id)])
+        await _copy(desk, ready)
         await desk.settle_down("bare")
 
     async def move() -> int:
         count = 0
         while rows := await desk.connection.fetch(_CLAIM, NOW, NOW + _LEASE):
+            if settles:
+                request_ids, owner_ids = zip(*rows, strict=True)
+                await desk.connection.execute(_SETTLE, request_ids, owner_ids, NOW)
             count += len(rows)
         return count
 
-    return Contestant("bare claim in thousands, the limit", prepare, move)
+    return Contestant(title, prepare, move)

@@ -41,10 +41,14 @@ class Sink:
 
 
 async def _queue(desk: Desk, count: int) -> int:
-    """Queue one prompt an owner, as a request does."""
-    fan_out = FanOut(Pace.of(desk.settings), 1 << 30, np.random.default_rng(SEED))
+    """Queue one prompt an owner, as a request and the senders behind it do."""
+    cameras = desk.camera_id[:count].astype(np.uint64)
+    fan_out = FanOut(Pace.of(desk.settings), desk.settings.fan_out_part_count, np.random.default_rng(SEED))
     async with desk.database.transaction() as connection:
-        return await fan_out.begin(connection, desk.request_id, desk.camera_id[:count].astype(np.uint64), NOW, "theft")
+        await fan_out.begin(connection, desk.request_id, cameras, NOW, "theft")
+    while await fan_out.work_off(desk.database, lambda: NOW):
+        pass
+    return int(await desk.connection.fetchval("select count(*) from prompt"))
 
 
 def enqueue(desk: Desk) -> Contestant:

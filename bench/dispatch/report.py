@@ -17,9 +17,14 @@ from rich.console import Console
 
 from bench.dispatch.contest import hold
 from bench.dispatch.desk import open_desk
-from bench.dispatch.job_queues import open_pgqueuer, open_procrastinate
+from bench.dispatch.job_queues import (
+    PGQUEUER_BATCH_COUNT,
+    PGQUEUER_BATCH_COUNT_FASTEST,
+    open_pgqueuer,
+    open_procrastinate,
+)
 from bench.dispatch.large_request import ask_everybody
-from bench.dispatch.limits import bare_claim, raw_copy
+from bench.dispatch.limits import bare_claim, bare_claim_and_settle, raw_copy
 from bench.dispatch.ours import claim_deliver_settle, enqueue
 from bench.dispatch.table import Report, render
 from bench.machine import describe_machine, describe_software
@@ -41,11 +46,12 @@ async def run_all(
     on_step(f"a server with {prompt_count:,} owners")
     async with open_desk(prompt_count) as desk, AsyncExitStack() as stack:
         enqueued = await hold([raw_copy(desk), enqueue(desk)], prompt_count, round_count, on_step)
-        claiming = [bare_claim(desk), claim_deliver_settle(desk, prompt_count)]
+        claiming = [bare_claim(desk), bare_claim_and_settle(desk), claim_deliver_settle(desk, prompt_count)]
         claimed = await hold(claiming, prompt_count, round_count, on_step)
         queues = [
             claim_deliver_settle(desk, job_count),
-            await stack.enter_async_context(open_pgqueuer(desk, job_count)),
+            await stack.enter_async_context(open_pgqueuer(desk, job_count, PGQUEUER_BATCH_COUNT)),
+            await stack.enter_async_context(open_pgqueuer(desk, job_count, PGQUEUER_BATCH_COUNT_FASTEST)),
             await stack.enter_async_context(open_procrastinate(desk, job_count)),
         ]
         done = await hold(queues, job_count, job_round_count, on_step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,6 +35,11 @@ async def find_agency(connection: asyncpg.Connection, slug: str) -> int | None:
     """Return an agency's id."""
     found: int | None = await connection.fetchval(_SQL["agency_by_slug"], slug)
     return found
+
+
+async def lock_agency(connection: asyncpg.Connection, agency_id: int) -> None:
+    """Hold an agency until the transaction ends."""
+    await connection.execute(_SQL["lock_agency"], agency_id)
 
 
 async def add_member(connection: asyncpg.Connection, agency_id: int, name: str, role: str) -> int:
@@ -97,7 +102,12 @@ async def revoke_key_of(connection: asyncpg.Connection, agency_id: int, key_id: 
     return revoked
 
 
-async def find_key_holder(connection: asyncpg.Connection, key_sha256: bytes) -> KeyHolder | None:
-    """Return whose key this is; None if it is unknown or revoked, or its member was disabled."""
-    row = await connection.fetchrow(_SQL["key_holder"], key_sha256)
-    return row and KeyHolder(**row)
+async def find_key_holders(connection: asyncpg.Connection, key_sha256: Collection[bytes]) -> dict[bytes, KeyHolder]:
+    """Return whose keys these are, without those that are unknown or revoked, or whose member was disabled."""
+    rows = await connection.fetch(_SQL["key_holders"], key_sha256)
+    return {
+        row["hash"]: KeyHolder(
+            row["holder"], row["agency_id"], row["member_id"], row["owner_id"], row["role"], row["scopes"]
+        )
+        for row in rows
+    }

@@ -83,6 +83,11 @@ async def add_subscription(
     return True
 
 
+async def list_endpoints(connection: asyncpg.Connection, owner_id: int) -> list[str]:
+    """Return the endpoints of an owner's browsers."""
+    return [row["endpoint"] for row in await connection.fetch(_SQL["push_endpoints_of_owner"], owner_id)]
+
+
 async def remove_subscription(connection: asyncpg.Connection, owner_id: int, endpoint: str) -> bool:
     """Forget one of an owner's browsers; False where there was no such one."""
     if await connection.fetchval(_SQL["delete_push_subscription"], owner_id, endpoint) is None:

@@ -52,7 +52,8 @@ async def of_cameras(
     Cost: O(n log n) in PostgreSQL; here no object per owner.
     """
     found: list[OwnersOfChannel] = []
-    for row in await connection.fetch(_SQL["owners_of_cameras"], camera_id, without_prompt_of):
+    cameras = f"{{{','.join(map(str, camera_id))}}}"
+    for row in await connection.fetch(_SQL["owners_of_cameras"], cameras, without_prompt_of):
         owner, camera = np.frombuffer(row["pairs"], ">i8").reshape(-1, 2).T.astype(np.int64)
         order = np.lexsort((camera, owner))
         owner_id, first = np.unique(owner[order], return_index=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ _SQL = load("requests")
 
 @dataclass(frozen=True)
 class NewRequest:
-    """The columns of a request that is about to be opened."""
+    """The columns of a request that is about to be opened, or to be reviewed: it has no dates then."""
 
     agency_id: int
     member_id: int
@@ -33,14 +33,28 @@ class NewRequest:
     window_end: datetime
     fence: dict[str, Any]
     area_m2: float
-    opened_at: datetime
-    expires_at: datetime
+    opened_at: datetime | None
+    expires_at: datetime | None
+    rule_version: int
+    stops_at: datetime | None = None
 
 
-async def insert(connection: asyncpg.Connection, request: NewRequest) -> int | None:
-    """Open a request and return its id; None if the agency used this idempotency key before."""
-    inserted: int | None = await connection.fetchval(_SQL["insert_request"], *vars(request).values())
-    return inserted
+async def hold_law(connection: asyncpg.Connection) -> None:
+    """Let no ordinance be entered until the transaction ends."""
+    await connection.execute(_SQL["hold_law"])
+
+
+async def hold_all(connection: asyncpg.Connection) -> None:
+    """Let nothing happen to any request until the transaction ends, once all that is under way has ended."""
+    await connection.execute(_SQL["hold_requests"])
+
+
+async def insert(connection: asyncpg.Connection, request: NewRequest) -> int:
+    """Open a request, or leave it to review, and return its id.
+
+    Wants: the agency is held, and has not used this idempotency key before.
+    """
+    return int(await connection.fetchval(_SQL["insert_request"], *vars(request).values()))
 
 
 async def find_by_idempotency_key(
@@ -68,6 +82,37 @@ async def list_public(connection: asyncpg.Connection, before: int | None, limit:
     return rows
 
 
+async def list_of_agency(
+    connection: asyncpg.Connection, agency_id: int, state: str | None, before: int | None, limit: int
+) -> list[asyncpg.Record]:
+    """Return an agency's requests, public or not, all or those in a state, newest first."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["requests_of_agency"], agency_id, state, before, limit)
+    return rows
+
+
+async def approve(
+    connection: asyncpg.Connection,
+    request_id: int,
+    *,
+    agency_id: int,
+    member_id: int,
+    opened_at: datetime,
+    expires_at: datetime,
+    rule_version: int,
+    stops_at: datetime | None,
+) -> bool:
+    """Open a request that is in review, and note who approved it; False if it is no longer in review."""
+    opened = await connection.fetchval(_SQL["open_request"], request_id, opened_at, expires_at, rule_version, stops_at)
+    if opened is not None:
+        await connection.execute(_SQL["insert_approval"], request_id, agency_id, member_id, opened_at)
+    return opened is not None
+
+
+async def withdraw(connection: asyncpg.Connection, request_id: int, agency_id: int) -> bool:
+    """Take a request back before it becomes public; False if the agency has none of this id in review."""
+    return await connection.fetchval(_SQL["withdraw_review"], request_id, agency_id) is not None
+
+
 async def close(connection: asyncpg.Connection, request_id: int, agency_id: int, now: datetime, reason: str) -> bool:
     """Close an agency's open request; False if it has none of this id that is open."""
     closed = await connection.fetchval(_SQL["close_request"], request_id, agency_id, now, reason) is not None
@@ -77,11 +122,30 @@ async def close(connection: asyncpg.Connection, request_id: int, agency_id: int,
 
 
 async def close_expired(connection: asyncpg.Connection, now: datetime) -> list[int]:
-    """Close the open requests whose time is over and return their ids."""
+    """Close the open requests whose time is over, by themselves or by an ordinance, and return their ids."""
     closed = [row["id"] for row in await connection.fetch(_SQL["close_expired_requests"], now)]
     if closed:
         await connection.execute(_SQL["insert_closing"], closed, now)
     return closed
+
+
+async def close_all(connection: asyncpg.Connection, now: datetime, reason: str) -> list[int]:
+    """Close all open requests and return their ids."""
+    closed = [row["id"] for row in await connection.fetch(_SQL["close_all_requests"], now, reason)]
+    if closed:
+        await connection.execute(_SQL["insert_closing"], closed, now)
+    return closed
+
+
+async def open_fences(connection: asyncpg.Connection, known: Collection[int]) -> list[asyncpg.Record]:
+    """Return the fences of the open requests that are not known."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["open_fences"], list(known))
+    return rows
+
+
+async def set_stops(connection: asyncpg.Connection, stops_at: Mapping[int, datetime | None]) -> None:
+    """Say when ordinances end open requests."""
+    await connection.execute(_SQL["set_stops"], list(stops_at), list(stops_at.values()))
 
 
 # ---- what is worked off in parts: each part and how far it came are one transaction

@@ -9,7 +9,20 @@ import sys
 
 import typer
 
-from geodispatch.cli import agencies, cameras, dead_letters, keys, operators, owners, serving, webhooks
+from geodispatch.cli import (
+    agencies,
+    cameras,
+    dead_letters,
+    jurisdictions,
+    keys,
+    operators,
+    ordinances,
+    owners,
+    programme,
+    rules,
+    serving,
+    webhooks,
+)
 from geodispatch.cli.run import err
 from geodispatch.errors import GeodispatchError
 
@@ -23,6 +36,10 @@ app.add_typer(serving.app)
 app.add_typer(keys.app)
 app.add_typer(cameras.app, name="cameras")
 app.add_typer(agencies.app, name="agency")
+app.add_typer(jurisdictions.app, name="jurisdiction")
+app.add_typer(rules.app, name="rules")
+app.add_typer(ordinances.app, name="ordinance")
+app.add_typer(programme.app, name="programme")
 app.add_typer(operators.app, name="operator")
 app.add_typer(owners.app, name="owner")
 app.add_typer(webhooks.app, name="webhook")

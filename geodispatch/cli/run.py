@@ -62,6 +62,34 @@ def with_staff(act: Callable[[Any], Awaitable[None]]) -> None:
     _with(Staff, act)
 
 
+def with_jurisdictions(act: Callable[[Any], Awaitable[None]]) -> None:
+    """The same through the jurisdictions."""
+    from geodispatch.jurisdictions import Jurisdictions
+
+    _with(Jurisdictions, act)
+
+
+def with_rule_versions(act: Callable[[Any], Awaitable[None]]) -> None:
+    """The same through the versions of the rules."""
+    from geodispatch.rule_versions import RuleVersions
+
+    _with(RuleVersions, act)
+
+
+def with_ordinances(act: Callable[[Any], Awaitable[None]]) -> None:
+    """The same through the ordinances."""
+    from geodispatch.ordinances import Ordinances
+
+    _with(Ordinances, act)
+
+
+def with_programme(act: Callable[[Any], Awaitable[None]]) -> None:
+    """The same through the programme."""
+    from geodispatch.programme import Programme
+
+    _with(Programme, act)
+
+
 def show_invitation(invitation: Any) -> None:
     """Print an invitation's page, on the public address where there is one."""
     from geodispatch.settings import Settings

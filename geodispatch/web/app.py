@@ -36,7 +36,7 @@ def create_app(service: Service) -> web.Application:
     for route in ROUTES:
         app.router.add_route(route.method, f"{PREFIX}/{route.path}", route.respond)
     app.router.add_get("/openapi.json", _openapi)
-    app.router.add_get("/problems/{slug}", _problem)
+    app.router.add_get("/problems/{slug:[a-z-]+(?:/[a-z-]+)?}", _problem)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz)
     app.router.add_get("/metrics", _metrics)

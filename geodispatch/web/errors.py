@@ -11,7 +11,9 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from geodispatch import errors
-from geodispatch.errors import Fault, GeodispatchError, InvalidInput
+from geodispatch.errors import Breach, Fault, GeodispatchError, InvalidInput
+from geodispatch.preview import Violation
+from geodispatch.rules.rule import Rule
 
 STATUS: dict[type[GeodispatchError], int] = {
     errors.UnreadableGeofence: 422,
@@ -23,6 +25,7 @@ STATUS: dict[type[GeodispatchError], int] = {
     errors.InvalidTopology: 422,
     errors.InvalidInput: 422,
     errors.RulesBroken: 422,
+    errors.RequestsEnded: 403,
     errors.AgencyRefused: 422,
     errors.SignInRefused: 401,
     errors.TooManyFailures: 429,
@@ -42,9 +45,11 @@ STATUS: dict[type[GeodispatchError], int] = {
     errors.NotFound: 404,
     errors.IdempotencyKeyReused: 422,
     errors.AgencyExists: 409,
+    errors.JurisdictionExists: 409,
     errors.AlreadyAnswered: 409,
     errors.AnswerWithdrawn: 409,
     errors.RequestNotOpen: 409,
+    errors.NotInReview: 409,
     errors.UnsupportedMediaType: 415,
     errors.BodyTooLarge: 413,
     errors.Unavailable: 503,
@@ -77,7 +82,7 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
-    errors: list[ProblemFault] = []
+    errors: list[Violation | ProblemFault] = []
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,17 @@ def kind_of(error: type[GeodispatchError]) -> ProblemKind:
     )
 
 
-KINDS = {kind.slug: kind for kind in map(kind_of, STATUS) if kind.status < 500 or kind.status == 503}
+def kind_of_rule(rule: Rule) -> ProblemKind:
+    """Return the kind of problem that a broken rule is."""
+    title = rule.value.replace("-", " ").capitalize()
+    return ProblemKind(f"rules/{rule}", title, STATUS[errors.RulesBroken], rule.explanation)
+
+
+KINDS = {
+    kind.slug: kind
+    for kind in (*map(kind_of, STATUS), *map(kind_of_rule, Rule))
+    if kind.status < 500 or kind.status == 503
+}
 
 
 def invalid_input(error: ValidationError, pointer: str = "") -> InvalidInput:
@@ -131,13 +146,19 @@ def problem_response(error: GeodispatchError) -> web.Response:
             title=kind.title,
             status=kind.status,
             detail=str(error),
-            errors=[ProblemFault(pointer=fault.pointer, detail=fault.detail) for fault in faults],
+            errors=[_fault(fault) for fault in faults],
         ),
         headers,
     )
     if isinstance(error, errors.UnsupportedMediaType | errors.BodyTooLarge):
         response.force_close()  # the rest of the body is not read, so nothing can follow it
     return response
+
+
+def _fault(fault: Fault) -> Violation | ProblemFault:
+    if isinstance(fault, Breach):
+        return Violation.of(fault)
+    return ProblemFault(pointer=fault.pointer, detail=fault.detail)
 
 
 def http_problem(error: web.HTTPException) -> web.Response:

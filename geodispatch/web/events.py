@@ -30,6 +30,8 @@ def inbox_stream(service: Service, caller: OwnerCaller) -> Callable[[web.Request
         known = request.headers.get("Last-Event-ID")
         with service.inboxes.listen(caller.owner_id) as listener:
             await service.inboxes.look(caller.owner_id)
+            if request.transport is None:  # the page went away meanwhile, and nobody reads an answer
+                return web.Response()
             async with sse_response(request, headers={"Cache-Control": "no-store"}, ping_interval=_PING_S) as events:
                 try:
                     while request.transport is not None and events.is_connected() and loop.time() < ends:

@@ -31,14 +31,16 @@ async def test_keys_that_were_given_out_before_open_what_they_did(empty_database
     try:
         await connection.execute(BEFORE)
         await migrate(empty_database)
-        holders = [await accounts.find_key_holder(connection, bytes([number]) * 32) for number in (1, 2, 3, 4)]
+        keys = [bytes([number]) * 32 for number in (1, 2, 3, 4, 5)]
+        found = await accounts.find_key_holders(connection, keys)
     finally:
         await connection.close()
-    assert [each and (each.holder, each.role, each.scopes) for each in holders] == [
+    assert [each and (each.holder, each.role, each.scopes) for each in map(found.get, keys)] == [
         ("agency", "viewer", ["read", "preview"]),
         ("agency", "requester", ["read", "preview", "request"]),
         ("owner", None, []),
         ("operator", None, []),
+        None,
     ]
 
 

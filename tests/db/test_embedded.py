@@ -306,7 +306,9 @@ async def test_a_server_in_the_middle_of_its_end_is_waited_for(folder: Path) -> 
                 return await ask(next_dsn, "SELECT 1")
 
         waiting = asyncio.create_task(next_user())
-        await asyncio.sleep(0.3)
+        while "the database system is shutting down" not in (folder / "postgres.log").read_text():
+            assert not waiting.done()
+            await asyncio.sleep(0.01)
         assert not waiting.done()
     finally:
         await connection.close()

@@ -38,9 +38,11 @@ async def fill(connection: asyncpg.Connection, *, request_count: int, owner_coun
     for number in range(1, request_count + 1):
         await connection.execute(
             """insert into request (id, agency_id, member_id, idempotency_key, body_sha256, case_number, offence, body,
-                   contact_name, contact_email, window_start, window_end, fence, area_m2, state, opened_at, expires_at)
+                   contact_name, contact_email, window_start, window_end, fence, area_m2, state, opened_at, expires_at,
+                   rule_version)
                overriding system value
-               values ($1, 1, 1, $1::bigint::text, '', 'c', 'theft', 'b', 'n', 'e', $2, $3, '{}', 1, 'open', $3, $4)""",
+               values ($1, 1, 1, $1::bigint::text, '', 'c', 'theft', 'b', 'n', 'e', $2, $3, '{}', 1, 'open', $3,
+                       $4, 1)""",
             number,
             NOW - timedelta(hours=1),
             NOW,

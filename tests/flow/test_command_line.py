@@ -17,9 +17,10 @@ from typing import Any
 
 import aiohttp
 import pytest
+import shapely
 
 from geodispatch.clock import utc_now
-from tests.services import Town, street_cameras, submission
+from tests.services import SOUTH, WEST, Town, street_cameras, submission
 
 AT_ONCE = {"GEODISPATCH_QUIET_HOURS": "none", "GEODISPATCH_RANDOM_DELAY_S": "0"}
 MAIL = {
@@ -64,6 +65,7 @@ async def test_from_onboarding_to_an_answer(environment: dict[str, str], tmp_pat
     assert (again[0], again[2].strip()) == (1, "error: there is already an agency 'pd'")
     refused = await run(environment, "agency", "add", "ice", "Immigration", "--kind", "deportation force")
     assert (refused[0], refused[2].strip()) == (1, "error: /kind: immigration enforcement may not ask owners here")
+    await give_jurisdiction(environment, tmp_path)
     link = (await run(environment, "agency", "invite", "pd", "chief@pd.example", "Chief B"))[1]
     assert re.search(r"/invitation#token=\S{43}$", link.strip())
     link = (await run(environment, "operator", "invite", "m@city.example", "M. Moderator", "--role", "moderator"))[1]
@@ -105,6 +107,77 @@ async def test_from_onboarding_to_an_answer(environment: dict[str, str], tmp_pat
     # `empty_folder` fails the test if a server is left behind.
     assert [process.returncode for process in (serving, sending)] == [0, 0], errors
     assert all("Traceback" not in text for text in errors), errors
+
+
+async def give_jurisdiction(environment: dict[str, str], folder: Path) -> None:
+    """Let the agency `pd` ask around the street."""
+    boundary = folder / "springfield.geojson"
+    around = shapely.box(WEST - 0.5, SOUTH - 0.5, WEST + 0.5, SOUTH + 0.5)
+    boundary.write_text(json.dumps({"type": "Feature", "properties": {}, "geometry": shapely.geometry.mapping(around)}))
+    added = await run(environment, "jurisdiction", "add", "springfield", "Springfield", str(boundary))
+    assert added[:2] == (0, "added springfield\n"), added
+    again = await run(environment, "jurisdiction", "add", "springfield", "Springfield", str(boundary))
+    assert (again[0], "there is already a jurisdiction 'springfield'" in again[2]) == (1, True)
+    assert (await run(environment, "jurisdiction", "assign", "pd", "springfield"))[0] == 0
+    assert re.search(r"springfield .* pd ", (await run(environment, "jurisdiction", "list"))[1])
+
+
+async def test_rules_become_stricter_and_every_version_is_kept(environment: dict[str, str]) -> None:
+    code, out, _ = await run(environment, "rules", "show")
+    assert (code, "version 1" in out, "vertices_max = 100" in out) == (0, True, True)
+    stricter = ("rules", "tighten", "vertices_max=40", "offences_refused=theft,arson", "--reason", "council 26-14")
+    code, out, err = await run(environment, *stricter, "--from", "2999-01-01")
+    assert (code, out) == (0, "version 2: tightening 1 holds from 2999-01-01 00:00 UTC\n"), err
+    for arguments, reason in (
+        (("vertices_max=101",), "/limits/vertices_max: 101 would loosen the rules; the limit is 100"),
+        (("vertices_max",), "write NAME=VALUE"),
+        (("speed_max=9",), "/limits/speed_max: Extra inputs are not permitted"),
+        (("vertices_max=9", "--agency", "nobody"), "there is no agency 'nobody'"),
+        (("vertices_max=9", "--from", "2020-01-01"), "rules do not reach back"),
+    ):
+        code, _, err = await run(environment, "rules", "tighten", *arguments, "--reason", "no matter")
+        assert (code, reason in err) == (1, True), err
+    assert (
+        "tightening 2 holds" in (await run(environment, "rules", "tighten", "vertices_max=9", "--reason", "at once"))[1]
+    )
+    assert (await run(environment, "rules", "lift", "1", "--reason", "taken back"))[0] == 0
+    code, _, err = await run(environment, "rules", "lift", "1", "--reason", "once more")
+    assert (code, "ended at" in err) == (1, True)
+    code, out, _ = await run(environment, "rules", "list")
+    assert all(words in out for words in ("The defaults.", "council 26-14", "taken back"))
+
+
+async def test_ordinances_and_the_programme(environment: dict[str, str], tmp_path: Path) -> None:
+    assert (await run(environment, "agency", "add", "pd", "Springfield Police", "--kind", "municipal_police"))[0] == 0
+    await give_jurisdiction(environment, tmp_path)
+    because = ("--reference", "Ordinance 26-14", "--reason", "the council voted")
+    dates = ("--from", "2026-06-01", "--until", "2999-01-01")
+    code, out, err = await run(
+        environment, "ordinance", "enter", "cameras", "springfield", "authorisation", *dates, *because
+    )
+    assert (code, out) == (0, "cameras: in force from 2026-06-01 05:00 UTC until 2999-01-01 06:00 UTC\n"), err
+    stricter = ("ordinance", "enter", "night", "springfield", "limits", "vertices_max=40", *because)
+    assert (await run(environment, *stricter))[0] == 0
+    for arguments, reason in (
+        (("enter", "ban", "nowhere", "banned", *because), "there is no jurisdiction 'nowhere'"),
+        (("enter", "ban", "springfield", "limits", *because), "limits belong to an ordinance of the rule limits"),
+        (("enter", "ban", "springfield", "banned", "vertices_max=9", *because), "limits belong to an ordinance"),
+        (("enter", "ban", "springfield", "limits", "vertices_max=900", *because), "would loosen the rules"),
+        (("end", "ban", "--reason", "no matter"), "there is no ordinance 'ban'"),
+        (("end", "cameras", "--until", "2020-01-01", "--reason", "late"), "an end does not reach back"),
+    ):
+        code, _, err = await run(environment, "ordinance", *arguments)
+        assert (code, reason in err) == (1, True), err
+    code, out, _ = await run(environment, "ordinance", "end", "cameras", "--until", "2999-07-01", "--reason", "later")
+    assert (code, out) == (0, "cameras: ends at 2999-07-01 05:00 UTC\n")
+    code, out, _ = await run(environment | {"COLUMNS": "300"}, "ordinance", "list")
+    words = ("authorisation", "Ordinance 26-14", "vertices_max = 40", "2999-01-01 06:00 UTC", "2999-07-01 05:00 UTC")
+    assert (code, [word for word in words if word not in out]) == (0, [])
+    assert (await run(environment, "programme", "requests", "over", "--reason", "no matter"))[0] == 2
+    ended = await run(environment, "programme", "requests", "ended", "--reason", "as in January 2024")
+    assert ended[:2] == (0, "requests: ended\n")
+    code, out, _ = await run(environment | {"COLUMNS": "300"}, "programme", "list")
+    assert (code, [word for word in ("public", "ended", "as in January 2024") if word not in out]) == (0, [])
 
 
 def recent_submission() -> dict[str, Any]:

@@ -130,10 +130,9 @@ async def fill(dsn: str, url: str) -> None:
             async with connection.transaction():
                 new = requests.NewRequest(
                     1, 1, str(number), b"", "c", "theft", "b", "n", "e", now - timedelta(hours=1), now, {}, 1.0, now,
-                    now + timedelta(days=7),
+                    now + timedelta(days=7), 1,
                 )  # fmt: skip
                 request_id = await requests.insert(connection, new)
-                assert request_id is not None
                 await fan_out.begin(connection, request_id, np.arange(1, count + 1, dtype=np.uint64), now, "theft")
     finally:
         await connection.close()

@@ -71,7 +71,7 @@ async def test_a_mail_says_who_asks_why_when_and_how_to_stop_it(database: str) -
         text = mail.get_content()
         for words in (
             "A hand cart was taken from the yard behind the market.",
-            "case 2026-004711",
+            f"case {request['case_number']}",
             "2026-06-30 19:00 to 2026-06-30 21:00 (UTC)",
             "Det. A. Rossi, a.rossi@springfield.example",
             "http://127.0.0.1:8080/owner",
@@ -134,7 +134,7 @@ async def test_an_address_that_is_none_is_refused_when_it_is_given(town: Town, b
 
 
 async def test_a_line_that_is_a_dot_ends_no_mail(database: str) -> None:
-    text = "A hand cart was taken.\n.\nMAIL FROM:<evil@evil.example>\nFootage of the pavement would help."
+    text = "A hand cart was taken.\n.\nMAIL FROM:<evil@springfieldpolice.example>\nFootage of the pavement would help."
     async with open_mail_server() as box, mailing(database, box, 1) as town:
         await town.submit(fence=street_fence(1, 8), text=text)
         await town.send_all()

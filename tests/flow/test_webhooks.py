@@ -245,7 +245,7 @@ async def test_an_endpoint_that_hangs_keeps_nobody_else_waiting(database: str) -
         await reach(town, hanging, *range(1, 36))
         await reach(town, healthy, *range(36, 41))
         await town.submit(fence=street_fence(1, 35), window=_window(utc_now))
-        await town.submit(fence=street_fence(33, 40), window=_window(utc_now), case_number="behind")
+        await town.submit(fence=street_fence(29, 40), window=_window(utc_now), case_number="behind")
         async with sending(town), asyncio.timeout(30):
             await hanging.got_post.wait()
             while healthy.owners != {f"owner-{number}" for number in range(36, 41)}:

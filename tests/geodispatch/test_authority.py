@@ -46,6 +46,7 @@ PREVIEW          -         -        -     o      o         o          o     -   
 SUBMIT_REQUEST   -         -        -     -      o         o          o     -         -
 READ_REQUEST     -         -        -     o      o         o          o     -         -
 CLOSE_REQUEST    -         -        -     -      o         o          o     -         -
+APPROVE_REQUEST  -         -        -     -      -         o          o     -         -
 PUBLISH_POST     -         -        -     -      o         o          o     -         -
 READ_MEMBERS     -         -        -     o      o         o          o     -         a
 CHANGE_MEMBERS   -         -        -     -      -         -          o     -         a

@@ -7,7 +7,7 @@ from enum import StrEnum
 import asyncpg
 import pytest
 
-from geodispatch import accounts, disclosures, errors, flags, post, prompt, request
+from geodispatch import accounts, disclosures, errors, flags, law, post, prompt, request
 from geodispatch.prompt import ChannelName
 from geodispatch.web.errors import STATUS
 
@@ -23,6 +23,8 @@ ENUMS: dict[str, type[StrEnum]] = {
     "suppression": prompt.Suppression,
     "choice": prompt.Choice,
     "channel": ChannelName,
+    "ordinance_rule": law.OrdinanceRule,
+    "programme_requests": law.ProgrammeRequests,
     "post_kind": post.PostKind,
     "flag_reason": flags.FlagReason,
     "document_kind": disclosures.DocumentKind,

@@ -62,6 +62,9 @@ BAD_FENCES: dict[str, tuple[Any, str, str]] = {
     "too deep": ({"type": "Polygon", "coordinates": [[[[SQUARE]]]]}, "/fence", ""),
 }
 
+# Somebody who draws crosses lines, or has no fence yet: the preview says so among all that is wrong.
+MAY_BE_PREVIEWED = {"bow-tie", "two points", "null"}
+
 
 def check_problem(reply: Reply, status: int, pointer: str, reason: str = "") -> None:
     problem = TypeAdapter(Problem).validate_json(reply.text)
@@ -83,7 +86,11 @@ async def nothing_is_stored(town: Town) -> None:
 async def test_a_bad_fence(town: Town, name: str) -> None:
     fence, pointer, reason = BAD_FENCES[name]
     check_problem(await town.submit(fence=fence), 422, pointer, reason)
-    check_problem(await town.call("POST", "preview", town.agency_key, {"fence": fence}), 422, pointer, reason)
+    reply = await town.call("POST", "preview", town.agency_key, {"fence": fence})
+    if name in MAY_BE_PREVIEWED:
+        assert reply.status == 200, reply.text
+    else:
+        check_problem(reply, 422, pointer, reason)
     await nothing_is_stored(town)
 
 

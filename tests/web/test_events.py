@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from geodispatch.errors import Unavailable
 from geodispatch.inbox_feed import InboxFeed
@@ -73,6 +74,18 @@ async def test_the_end_of_a_request_is_an_event(town: Town) -> None:
         await town.call("POST", f"requests/{request['id']}/close", town.agency_key, {"reason": "resolved"})
         await stream.next()
         assert [prompt["state"] for prompt in await town.inbox("owner-1")] == ["expired"]
+
+
+async def test_a_withdrawn_answer_is_an_event(town: Town) -> None:
+    await town.submit(fence=street_fence(1, 8))
+    await town.send_all()
+    (prompt,) = await town.inbox("owner-1")
+    path, token = f"prompts/{prompt['id']}/answer", await town.token("owner-1")
+    await town.call("POST", path, token, {"choice": "share"})
+    async with listening(town, "owner-1") as stream:
+        answered = await stream.next()
+        await town.call("DELETE", path, token)
+        assert (await stream.next())["id"] != answered["id"]
 
 
 async def test_nobody_hears_of_anothers_inbox(town: Town) -> None:
@@ -150,6 +163,30 @@ async def _status(town: Town, owner: str) -> int:
     headers = {"Authorization": f"Bearer {await town.token(owner)}"}
     async with town.http.get(f"{town.url}/api/v1/prompts/events", headers=headers) as response:
         return response.status
+
+
+async def test_a_page_that_goes_before_its_stream_begins_is_no_error(database: str) -> None:
+    async with running_town(database, Clock(), inbox_streams_max=1) as town:
+        host, port = town.url.removeprefix("http://").split(":")
+        head = "GET /api/v1/prompts/events HTTP/1.1\r\nHost: x\r\n"
+        head += f"Authorization: Bearer {await town.token('owner-1')}\r\n\r\n"
+        pool = town.service.database.pool
+        with capture_logs() as logs:
+            async with pool.acquire() as connection, connection.transaction():
+                await connection.execute("lock table prompt in access exclusive mode")
+                _, writer = await asyncio.open_connection(host, int(port))
+                writer.write(head.encode())
+                while not await pool.fetchval(
+                    "select count(*) from pg_locks where relation = 'prompt'::regclass and not granted"
+                ):
+                    await asyncio.sleep(0.01)
+                writer.close()
+                await writer.wait_closed()
+                assert (await town.call("GET", "offences")).status == 200  # the server has noticed
+            async with asyncio.timeout(PATIENCE_S):
+                while (await _status(town, "owner-2")) != 200:
+                    await asyncio.sleep(0.1)
+        assert [line for line in logs if line["log_level"] == "error"] == []
 
 
 async def test_one_owner_cannot_take_all_places(town: Town) -> None:

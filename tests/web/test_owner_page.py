@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from playwright.async_api import Page, expect
 from geodispatch.channels.push import new_private_key
 from geodispatch.clock import utc_now
 from geodispatch.send import run_sender
-from tests.browsers import needs_chromium, open_browser, open_page
+from tests.browsers import needs_chromium, open_browser, open_page, open_page_in, open_profile
+from tests.desktop import needs_session_bus, open_desktop
 from tests.services import OWNER_COUNT, Town, cancelled, recent_window, running_town
 
 pytestmark = needs_chromium
@@ -43,14 +45,8 @@ async def test_what_an_owner_wishes_counts_when_it_is_saved(pushing_town: Town) 
     town = pushing_town
     async with open_browser([]) as browser:
         assert (await town.submit(window=recent_window())).status == 201
-        token = await town.token(OWNER)
-        assert (await town.call("PUT", "preferences", token, {"week_max": 3})).status == 200
         page, faults = await owner_page(town, browser)
         wishes = page.locator("#wishes")
-        await expect(wishes.get_by_label("camera-10-b")).to_be_visible()
-        await wishes.get_by_role("button", name="Save").click()
-        await expect(wishes).to_contain_text("It counts from this moment on.")
-        assert (await town.call("GET", "preferences", token)).json["week_max"] == 3
         await expect(page.get_by_role("article")).to_have_count(1)
         await wishes.get_by_label("Springfield Police").check()
         await wishes.get_by_label("Arson").check()
@@ -91,6 +87,62 @@ async def test_what_an_owner_wishes_counts_when_it_is_saved(pushing_town: Town) 
         assert reply.json["opted_out"]
 
 
+async def test_what_was_wished_elsewhere_is_kept_and_half_a_wish_is_refused(pushing_town: Town) -> None:
+    town = pushing_town
+    token = await town.token(OWNER)
+    assert (await town.call("PUT", "preferences", token, {"week_max": 5})).status == 200
+    async with open_browser([]) as browser:
+        page, faults = await owner_page(town, browser)
+        wishes = page.locator("#wishes")
+        await expect(wishes.get_by_label("At most")).to_have_value("5")
+        await wishes.get_by_label("My own").check()
+        await wishes.get_by_label("Quiet until").fill("")
+        await wishes.get_by_role("button", name="Save").click()
+        await expect(wishes).to_contain_text("Enter when the quiet hours begin and when they end.")
+        await expect(wishes.get_by_label("Quiet from")).to_be_focused()
+        await wishes.get_by_label("At any time").check()
+        await wishes.get_by_role("button", name="Save").click()
+        await expect(wishes).to_contain_text("It counts from this moment on.")
+        reply = await town.call("GET", "preferences", token)
+        assert (reply.json["week_max"], reply.json["quiet_hours"]) == (5, "none")
+        assert faults() == []
+
+
+async def test_an_agency_that_asks_while_the_page_is_open_can_be_muted_at_once(pushing_town: Town) -> None:
+    town = pushing_town
+    async with open_browser([]) as browser:
+        page, faults = await owner_page(town, browser)
+        wishes = page.locator("#wishes")
+        await wishes.get_by_label("Arson").check()  # the form is there, and somebody is at it
+        await expect(wishes.get_by_label("Springfield Police")).to_have_count(0)
+        assert (await town.submit(window=recent_window())).status == 201
+        await wishes.get_by_label("Springfield Police").check()
+        await expect(wishes.get_by_label("Arson")).to_be_checked()
+        await wishes.get_by_role("button", name="Save").click()
+        await expect(wishes).to_contain_text("It counts from this moment on.")
+        reply = await town.call("GET", "preferences", await town.token(OWNER))
+        assert (reply.json["muted_agencies"], reply.json["muted_offences"]) == (["springfield-pd"], ["arson"])
+        assert faults() == []
+
+
+async def test_an_agency_that_was_held_back_can_be_muted(pushing_town: Town) -> None:
+    town = pushing_town
+    await town.call("PUT", "preferences", await town.token(OWNER), {"week_max": 0})
+    assert (await town.submit(window=recent_window())).status == 201
+    while not await town.count("prompt where suppressed_for = 'owner_max'"):
+        await asyncio.sleep(0.05)
+    async with open_browser([]) as browser:
+        page, faults = await owner_page(town, browser)
+        await expect(page.get_by_text("Nobody has asked you")).to_be_visible()
+        await expect(page.locator("#past")).to_contain_text("it would have been more than you wish in a week")
+        await page.locator("#wishes").get_by_label("Springfield Police").check()
+        await page.locator("#wishes").get_by_role("button", name="Save").click()
+        await expect(page.locator("#wishes")).to_contain_text("It counts from this moment on.")
+        reply = await town.call("GET", "preferences", await town.token(OWNER))
+        assert reply.json["muted_agencies"] == ["springfield-pd"]
+        assert faults() == []
+
+
 async def test_an_answer_is_withdrawn_and_what_is_past_says_so(pushing_town: Town) -> None:
     town = pushing_town
     async with open_browser([]) as browser:
@@ -106,6 +158,7 @@ async def test_an_answer_is_withdrawn_and_what_is_past_says_so(pushing_town: Tow
         await page.get_by_role("dialog").get_by_role("button", name="Yes, withdraw it").click()
         await expect(prompt).to_contain_text("and withdrew it on")
         await expect(prompt.get_by_role("button")).to_have_count(0)
+        await expect(page.locator("#past")).to_contain_text("and withdrew it on")  # by itself
 
         assert (await town.submit(window=recent_window(), case_number="2026-2")).status == 201  # the day's second
         while await town.count("prompt where suppressed_for = 'daily_cap'") < OWNER_COUNT:
@@ -118,30 +171,34 @@ async def test_an_answer_is_withdrawn_and_what_is_past_says_so(pushing_town: Tow
         assert faults() == []
 
 
-async def test_a_push_shows_a_notification_that_opens_the_page(pushing_town: Town) -> None:
-    """Push services are elsewhere, so the browser is handed the push as one would hand it over."""
+async def push(page: Page, prompt_id: str) -> None:
+    """Hand the page's browser a push. Push services are elsewhere, so it comes as one would hand it over."""
+    developer = await page.context.new_cdp_session(page)
+    versions: asyncio.Queue[Any] = asyncio.Queue()
+    developer.on("ServiceWorker.workerRegistrationUpdated", versions.put_nowait)
+    await developer.send("ServiceWorker.enable")
+    await page.evaluate("""async () => {
+        const registration = await navigator.serviceWorker.register("/static/notification_worker.js");
+        while (registration.active?.state !== "activated") await new Promise((go) => setTimeout(go, 20));
+    }""")
+    registered: list[Any] = []
+    while not registered:
+        registered = (await asyncio.wait_for(versions.get(), 30))["registrations"]
+    await developer.send(
+        "ServiceWorker.deliverPushMessage",
+        {
+            "origin": await page.evaluate("location.origin"),
+            "registrationId": registered[0]["registrationId"],
+            "data": json.dumps({"type": "prompt.created", "prompt_id": prompt_id}),
+        },
+    )
+
+
+async def test_a_push_shows_a_notification_that_says_nothing_of_the_request(pushing_town: Town) -> None:
     async with open_browser([]) as browser:
         page, faults = await owner_page(pushing_town, browser, permissions=["notifications"])
         await expect(page.locator("#device-status")).to_have_text("This device does not tell you of new requests.")
-        developer = await page.context.new_cdp_session(page)
-        versions: asyncio.Queue[Any] = asyncio.Queue()
-        developer.on("ServiceWorker.workerRegistrationUpdated", versions.put_nowait)
-        await developer.send("ServiceWorker.enable")
-        await page.evaluate("""async () => {
-            const registration = await navigator.serviceWorker.register("/static/notification_worker.js");
-            while (registration.active?.state !== "activated") await new Promise((go) => setTimeout(go, 20));
-        }""")
-        registered = []
-        while not registered:
-            registered = (await asyncio.wait_for(versions.get(), 30))["registrations"]
-        await developer.send(
-            "ServiceWorker.deliverPushMessage",
-            {
-                "origin": pushing_town.url,
-                "registrationId": registered[0]["registrationId"],
-                "data": '{"type": "prompt.created", "prompt_id": "one"}',
-            },
-        )
+        await push(page, "one")
         shown = await page.evaluate("""async () => {
             const registration = await navigator.serviceWorker.getRegistration("/static/notification_worker.js");
             for (;;) {
@@ -160,6 +217,40 @@ async def test_a_push_shows_a_notification_that_opens_the_page(pushing_town: Tow
         assert faults() == []
 
 
+@needs_session_bus
+async def test_a_click_on_the_notification_opens_its_prompt(pushing_town: Town, tmp_path: Path) -> None:
+    town = pushing_town
+    async with (
+        open_desktop() as desktop,
+        open_profile(
+            tmp_path / "profile", permissions=["notifications"], DBUS_SESSION_BUS_ADDRESS=desktop.bus
+        ) as profile,
+    ):
+        assert (await town.submit(window=recent_window())).status == 201
+        page, faults = await open_page_in(profile, f"{town.url}/owner#token={await town.token(OWNER)}")
+        prompt = page.get_by_role("article")
+        await expect(prompt).to_have_count(1)
+        prompt_id = (await town.inbox(OWNER))[0]["id"]
+
+        await push(page, prompt_id)
+        notification_id, title = await desktop.next_shown()
+        assert title == "Somebody asks for your help"
+        await desktop.click(notification_id)
+        await expect(prompt).to_be_focused()
+        assert faults() == []
+
+        await push(page, prompt_id)
+        notification_id, _ = await desktop.next_shown()
+        await page.goto(f"{town.url}/agency")  # no page for owners is open any more
+        async with page.context.expect_page() as opened:
+            await desktop.click(notification_id)
+        fresh = await opened.value
+        await expect(fresh).to_have_url(f"{town.url}/owner#prompt={prompt_id}")
+        await fresh.get_by_label("Your token").fill(await town.token(OWNER))
+        await fresh.get_by_role("button", name="Show my requests").click()
+        await expect(fresh.get_by_role("article")).to_be_focused()
+
+
 async def test_the_switch_tells_the_server_of_this_browser_and_takes_it_back(pushing_town: Town) -> None:
     """What a push service would answer is put into the browser; the worker, the page and the server are real."""
     async with open_browser([]) as browser:
@@ -169,6 +260,11 @@ async def test_the_switch_tells_the_server_of_this_browser_and_takes_it_back(pus
         await page.locator("#device-switch").click()
         await expect(page.locator("#device-status")).to_contain_text("This device shows a notification")
         assert await pushing_town.count("push_subscription") == 1
+        # Another owner in the same browser is not told that it is on, for it is not on for that one.
+        await page.evaluate(f"location.hash = 'token={await pushing_town.token('owner-11')}'")
+        await expect(page.locator("#device-status")).to_have_text("This device does not tell you of new requests.")
+        await page.evaluate(f"location.hash = 'token={await pushing_town.token(OWNER)}'")
+        await expect(page.locator("#device-status")).to_contain_text("This device shows a notification")
         await page.locator("#device-switch").click()
         await expect(page.locator("#device-status")).to_have_text("This device does not tell you of new requests.")
         assert await pushing_town.count("push_subscription") == 0

@@ -8,6 +8,11 @@ insert into agency (slug, name, kind) values ($1, $2, $3) on conflict (slug) do 
 -- $1 slug
 select id from agency where slug = $1;
 
+-- name: lock_agency
+-- Hold an agency until the transaction ends: of all who submit for it, one judges what the others did.
+-- $1 id
+select id from agency where id = $1 for no key update;
+
 -- name: insert_member
 -- Add a member to an agency.
 -- $1 agency id, $2 name, $3 role
@@ -54,9 +59,9 @@ where m.agency_id = $1 and k.revoked_at is null and m.disabled_at is null order 
 update access_key k set revoked_at = now() from member m
 where k.id = $2 and m.id = k.member_id and m.agency_id = $1 and k.revoked_at is null returning k.name;
 
--- name: key_holder
--- Whose key this is; none of a member who was disabled.
--- $1 SHA-256 of the key
-select k.holder, k.member_id, k.owner_id, m.agency_id, m.role, k.scopes::text[] as scopes
+-- name: key_holders
+-- Whose keys these are; those that are unknown or revoked, or whose member was disabled, have no row.
+-- $1 SHA-256 of the keys
+select k.hash, k.holder, k.member_id, k.owner_id, m.agency_id, m.role, k.scopes::text[] as scopes
 from access_key k left join member m on m.id = k.member_id
-where k.hash = $1 and k.revoked_at is null and m.disabled_at is null;
+where k.hash = any($1::bytea[]) and k.revoked_at is null and m.disabled_at is null;

@@ -51,6 +51,11 @@ update owner set has_mail = false from refused where owner.id = refused.owner_id
 -- $1 endpoint
 select owner_id from push_subscription where endpoint = $1 for update;
 
+-- name: push_endpoints_of_owner
+-- The browsers of an owner, in the order in which they came.
+-- $1 owner id
+select endpoint from push_subscription where owner_id = $1 order by id;
+
 -- name: insert_push_subscription
 -- Add a browser, or move it to the owner who uses it now; no row where the owner has as many as one can have.
 -- $1 owner id, $2 endpoint, $3 p256dh, $4 auth, $5 how many an owner can have

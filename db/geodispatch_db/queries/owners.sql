@@ -15,9 +15,10 @@ select id from owner where external_id = $1;
 -- name: owners_of_cameras
 -- The owners to ask, by the channel that reaches them: 16 bytes a camera, owner id and camera id, big end first. A muted
 -- camera asks nobody. Who owns several stands there several times: NumPy sorts faster.
--- $1 camera ids, $2 leave out who has a prompt of this request already, or null
+-- $1 camera ids, as the text of an array, which is written and read in half the time; $2 leave out who has a prompt of this
+-- request already, or null
 select channel_of(o) as channel, string_agg(int8send(o.id) || int8send(c.id), ''::bytea) as pairs
-from unnest($1::bigint[]) as inside (id) -- any () would be planned element by element
+from unnest($1::text::bigint[]) as inside (id) -- any () would be planned element by element
 join camera c on c.id = inside.id
 join owner o on o.id = c.owner_id
 where not c.is_muted

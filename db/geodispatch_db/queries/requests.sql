@@ -1,11 +1,23 @@
+-- name: hold_law
+-- Let no ordinance and no end of the programme come between what judges a request and its opening: until this transaction
+-- ends, `hold_requests` waits. Insert takes this lock anyway, but only then.
+lock table request in row exclusive mode;
+
+-- name: hold_requests
+-- Let nobody open, claim for, answer or close any request until this transaction ends; reading goes on. A lock of the rows
+-- would not do: those who share them may come one after the other for ever, while whoever waits for a table is next.
+lock table request in exclusive mode;
+
 -- name: insert_request
--- Open a request; no row where the agency has used this idempotency key before.
+-- Open a request; without an instant at which it opens, leave it to a supervisor's review.
 -- $1 agency, $2 member, $3 idempotency key, $4 SHA-256 of the submission, $5 case number, $6 offence, $7 body,
 -- $8 contact name, $9 contact email, $10 window start, $11 window end, $12 fence, $13 area_m2, $14 opened at, $15 expires at
+-- (both null in review), $16 version of the rules that admitted it, $17 when an ordinance ends it, or null
 insert into request (agency_id, member_id, idempotency_key, body_sha256, case_number, offence, body, contact_name,
-                     contact_email, window_start, window_end, fence, area_m2, state, opened_at, expires_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'open', $14, $15)
-on conflict (agency_id, idempotency_key) do nothing
+                     contact_email, window_start, window_end, fence, area_m2, state, opened_at, expires_at,
+                     rule_version, stops_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+        case when $14::timestamptz is null then 'review' else 'open' end::request_state, $14, $15, $16, $17)
 returning id;
 
 -- name: request_by_idempotency_key
@@ -36,6 +48,32 @@ where r.opened_at is not null and ($1::bigint is null or r.id < $1)
 order by r.id desc
 limit $2;
 
+-- name: requests_of_agency
+-- An agency's requests, public or not, newest first.
+-- $1 agency, $2 only in this state, or null; $3 only those before this id, or null; $4 how many
+select r.*, a.slug as agency_slug, a.name as agency_name
+from request r join agency a on a.id = r.agency_id
+where r.agency_id = $1 and ($2::request_state is null or r.state = $2) and ($3::bigint is null or r.id < $3)
+order by r.id desc
+limit $4;
+
+-- name: open_request
+-- Open a request that was in review; no row where it is not.
+-- $1 id, $2 opened at, $3 expires at, $4 version of the rules that admitted it, $5 when an ordinance ends it, or null
+update request set state = 'open', opened_at = $2, expires_at = $3, rule_version = $4, stops_at = $5
+where id = $1 and state = 'review'
+returning id;
+
+-- name: insert_approval
+-- Note who let a request become public.
+-- $1 request, $2 agency, $3 member, $4 now
+insert into approval (request_id, agency_id, member_id, approved_at) values ($1, $2, $3, $4);
+
+-- name: withdraw_review
+-- Take a request back before it becomes public; no row where the agency has none of this id in review.
+-- $1 id, $2 agency
+update request set state = 'draft' where id = $1 and agency_id = $2 and state = 'review' returning id;
+
 -- name: close_request
 -- End an open request; no row where the agency has none of this id that is open.
 -- $1 id, $2 agency, $3 now, $4 reason
@@ -44,11 +82,29 @@ where id = $1 and agency_id = $2 and state = 'open'
 returning id;
 
 -- name: close_expired_requests
--- End all open requests whose time is over.
+-- End all open requests whose time is over, by themselves or by an ordinance.
 -- $1 now
-update request set state = 'closed', closed_at = $1, close_reason = 'expired'
-where state = 'open' and expires_at <= $1 -- as is_live has it
+update request set state = 'closed', closed_at = $1,
+    close_reason = case when stops_at <= expires_at then 'ordinance' else 'expired' end::close_reason
+where state = 'open' and least(expires_at, stops_at) <= $1 -- as is_live has it
 returning id;
+
+-- name: close_all_requests
+-- End all open requests.
+-- $1 now, $2 reason
+update request set state = 'closed', closed_at = $1, close_reason = $2 where state = 'open' returning id;
+
+-- name: open_fences
+-- The fences of open requests, but for some.
+-- $1 ids of requests to leave out
+select id, fence from request where state = 'open' and id <> all ($1::bigint[]);
+
+-- name: set_stops
+-- Say when ordinances end open requests.
+-- $1 request ids, $2 instants, or nulls: one array a column
+update request r set stops_at = due.stops_at
+from unnest($1::bigint[], $2::timestamptz[]) as due (id, stops_at)
+where r.id = due.id and r.state = 'open' and r.stops_at is distinct from due.stops_at;
 
 -- name: insert_closing
 -- Leave the prompts of closed requests to be settled in batches.

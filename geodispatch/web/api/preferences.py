@@ -19,6 +19,12 @@ class PushKey(BaseModel):
     key: str | None = Field(description="`applicationServerKey`, base64url; null where web push is not set up")
 
 
+class BrowserList(BaseModel):
+    """The browsers in which an owner is notified."""
+
+    endpoints: list[str]
+
+
 class BrowserQuery(BaseModel):
     """Which of the owner's browsers."""
 
@@ -40,6 +46,11 @@ async def write_preferences(call: Call) -> Reply:
 async def push_key(call: Call) -> Reply:
     """Return the key with which a browser subscribes to notifications (VAPID)."""
     return Reply(PushKey(key=call.service.reach.application_server_key()))
+
+
+async def list_browsers(call: Call) -> Reply:
+    """Return the browsers in which the owner is notified, so that one can find out whether it is among them."""
+    return Reply(BrowserList(endpoints=await call.service.reach.list_browsers(call.caller)))
 
 
 async def add_browser(call: Call) -> Reply:
@@ -66,6 +77,7 @@ ROUTES: tuple[Route, ...] = (
         errors=BODY_ERRORS,
     ),
     Route("GET", "push/key", push_key, Action.READ_PUBLIC, reply=PushKey),
+    Route("GET", "push/subscriptions", list_browsers, Action.SET_PREFERENCES, reply=BrowserList),
     Route(
         "POST",
         "push/subscriptions",

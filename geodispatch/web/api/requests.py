@@ -7,18 +7,33 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from geodispatch.authority import Action
-from geodispatch.errors import IdempotencyKeyReused, InvalidInput, NotAllowed, NotFound, RequestNotOpen, RulesBroken
+from geodispatch.errors import (
+    IdempotencyKeyReused,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    NotInReview,
+    RequestNotOpen,
+    RequestsEnded,
+    RulesBroken,
+)
 from geodispatch.preview import Preview, PreviewInput
-from geodispatch.request import CloseReason, Offence, Request, Submission
+from geodispatch.request import CloseReason, Offence, Request, RequestState, Submission
 from geodispatch.web.api.page import PageQuery
 from geodispatch.web.call import BODY_ERRORS, INT64, PREFIX, Call, Reply, Route
 
 
 class RequestPage(BaseModel):
-    """A page of public requests, newest first."""
+    """A page of requests, newest first."""
 
     requests: list[Request]
     next_before: int | None = Field(description="`before` of the next page; null after the last")
+
+
+class OwnQuery(PageQuery):
+    """Which page of an agency's own requests."""
+
+    state: Annotated[RequestState | None, Field(description="only those in this state")] = None
 
 
 class OffenceItem(BaseModel):
@@ -43,8 +58,8 @@ class CloseInput(BaseModel):
 
 
 async def preview(call: Call) -> Reply:
-    """Measure a fence, check it against the rules and estimate how many owners it reaches, as a band."""
-    return Reply(await call.service.preview(call.body.fence))
+    """Check what there is of a request against all rules, measure its fence and estimate how many owners it reaches."""
+    return Reply(await call.service.preview(call.caller, call.body))
 
 
 async def submit(call: Call) -> Reply:
@@ -65,10 +80,26 @@ async def close_request(call: Call) -> Reply:
     return Reply(await call.service.close_request(call.caller, call.number("request"), call.body.reason))
 
 
+async def approve_request(call: Call) -> Reply:
+    """Publish a request that another member of the agency submitted where the law asks for two ranks."""
+    return Reply(await call.service.approve(call.caller, call.number("request")))
+
+
+async def list_requests(call: Call) -> Reply:
+    """Return the agency's own requests, newest first, with those that are not public."""
+    query = call.query
+    page = await call.service.list_requests(call.caller, query.state, before=query.before, limit=query.limit)
+    return Reply(_page(page, query))
+
+
 async def list_public_requests(call: Call) -> Reply:
     """Return every agency's requests, newest first, to everybody."""
     page = await call.service.list_public_requests(before=call.query.before, limit=call.query.limit)
-    return Reply(RequestPage(requests=page, next_before=page[-1].id if len(page) == call.query.limit else None))
+    return Reply(_page(page, call.query))
+
+
+def _page(page: list[Request], query: PageQuery) -> RequestPage:
+    return RequestPage(requests=page, next_before=page[-1].id if len(page) == query.limit else None)
 
 
 async def list_offences(_: Call) -> Reply:
@@ -77,7 +108,15 @@ async def list_offences(_: Call) -> Reply:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route("POST", "preview", preview, Action.PREVIEW, body=PreviewInput, reply=Preview, errors=BODY_ERRORS),
+    Route(
+        "POST",
+        "preview",
+        preview,
+        Action.PREVIEW,
+        body=PreviewInput,
+        reply=Preview,
+        errors=(*BODY_ERRORS, RequestsEnded),
+    ),
     Route(
         "POST",
         "requests",
@@ -87,7 +126,16 @@ ROUTES: tuple[Route, ...] = (
         reply=Request,
         status=201,
         header_names=("Idempotency-Key",),
-        errors=(*BODY_ERRORS, NotAllowed, RulesBroken, IdempotencyKeyReused),
+        errors=(*BODY_ERRORS, NotAllowed, RequestsEnded, RulesBroken, IdempotencyKeyReused),
+    ),
+    Route(
+        "GET",
+        "requests",
+        list_requests,
+        Action.READ_REQUEST,
+        query=OwnQuery,
+        reply=RequestPage,
+        errors=(InvalidInput, NotAllowed),
     ),
     Route(
         "GET", "requests/{id}", find_request, Action.READ_REQUEST, reply=Request, id_schema=INT64, errors=(NotFound,)
@@ -101,6 +149,15 @@ ROUTES: tuple[Route, ...] = (
         reply=Request,
         id_schema=INT64,
         errors=(*BODY_ERRORS, NotFound, NotAllowed, RequestNotOpen),
+    ),
+    Route(
+        "POST",
+        "requests/{id}/approve",
+        approve_request,
+        Action.APPROVE_REQUEST,
+        reply=Request,
+        id_schema=INT64,
+        errors=(NotFound, NotAllowed, NotInReview, RequestsEnded, RulesBroken),
     ),
     Route(
         "GET",

@@ -66,7 +66,10 @@ async function showPublished(request) {
   setFence(null);
   await requests.load();
   published.hidden = false;
-  published.textContent = `Request ${request.id} is public. Owners decide; you will not see who was asked.`;
+  published.textContent =
+    request.state === "review"
+      ? `Request ${request.id} waits for a supervisor's approval. Nobody sees it or is asked before.`
+      : `Request ${request.id} is public. Owners decide; you will not see who was asked.`;
   const article = document.getElementById(`request-${request.id}`);
   article?.classList.add("new");
   article?.focus();

@@ -1,5 +1,5 @@
-// Runs without a page: shows that somebody asks, and opens the owner's page. It knows no token and says nothing of who
-// asks or why, as it may be shown on a locked screen.
+// Runs without a page: shows that somebody asks, and opens the owner's page at the prompt. It knows no token and says
+// nothing of who asks or why, as it may be shown on a locked screen.
 
 const PAGE = "/owner";
 
@@ -23,11 +23,13 @@ self.addEventListener("push", (event) => {
 
 self.addEventListener("notificationclick", (event) => {
   event.notification.close();
-  event.waitUntil(openPage());
+  event.waitUntil(openPrompt(event.notification.tag));
 });
 
-async function openPage() {
+async function openPrompt(promptId) {
   const windows = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
   const open = windows.find((client) => new URL(client.url).pathname === PAGE);
-  return open === undefined ? self.clients.openWindow(PAGE) : open.focus();
+  if (open === undefined) return self.clients.openWindow(`${PAGE}#prompt=${promptId}`);
+  open.postMessage({ promptId }); // the page is outside the worker's scope, which may not navigate it
+  return open.focus();
 }

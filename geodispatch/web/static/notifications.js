@@ -3,7 +3,7 @@ import { call } from "./api.js";
 const WORKER = "/static/notification_worker.js";
 
 const WORDS = {
-  on: "This device shows a notification when somebody asks you. It says no more than that.",
+  on: "This device shows a notification when somebody asks you. It says no more than that. Keep your link: a new tab asks for it.",
   off: "This device does not tell you of new requests.",
   blocked: "This browser blocks notifications from this site. Allow them in its settings, then come back.",
   unsupported: "This browser cannot show notifications.",
@@ -15,10 +15,12 @@ export class Notifications {
   /**
    * button, status  the switch, and where its state is said
    * readToken       returns the owner's token or null
+   * onOpen          called with a prompt's id when its notification was clicked
    */
-  constructor({ button, status, readToken }) {
+  constructor({ button, status, readToken, onOpen }) {
     Object.assign(this, { button, status, readToken, state: "off", serverKey: null });
     button.addEventListener("click", () => this.toggle());
+    navigator.serviceWorker?.addEventListener("message", ({ data }) => onOpen(data.promptId));
   }
 
   /** Find out how it stands. */
@@ -32,8 +34,15 @@ export class Notifications {
       this.show("unavailable");
       return;
     }
-    const subscription = await this.subscription();
-    this.show(Notification.permission === "denied" ? "blocked" : subscription === null ? "off" : "on");
+    if (Notification.permission === "denied") this.show("blocked");
+    else this.show((await this.isKnown(await this.subscription())) ? "on" : "off");
+  }
+
+  /** True where the server notifies this owner by the subscription: it may be another owner's, or be forgotten. */
+  async isKnown(subscription) {
+    if (subscription === null) return false;
+    const { endpoints } = await call("GET", "push/subscriptions", { key: this.readToken() });
+    return endpoints.includes(subscription.endpoint);
   }
 
   show(state, trouble = "") {
@@ -67,6 +76,8 @@ export class Notifications {
     }
     const registration = await navigator.serviceWorker.register(WORKER);
     await activated(registration);
+    // One that is left from another owner, or was made with another key of the server, is of no use.
+    await (await registration.pushManager.getSubscription())?.unsubscribe();
     const options = { userVisibleOnly: true, applicationServerKey: bytesOf(this.serverKey) };
     const subscription = await registration.pushManager.subscribe(options);
     try {

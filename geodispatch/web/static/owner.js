@@ -14,7 +14,12 @@ const list = find("#prompts");
 const readToken = () => readCredential("owner");
 const wishes = new Wishes({ form: find("#wishes"), readToken, explain });
 const past = new Past({ list: find("#past"), status: find("#past-status"), more: find("#past-more"), readToken });
-const notifications = new Notifications({ button: find("#device-switch"), status: find("#device-status"), readToken });
+const notifications = new Notifications({
+  button: find("#device-switch"),
+  status: find("#device-status"),
+  readToken,
+  onOpen: showPrompt,
+});
 
 /** What to tell an owner when the service says no. */
 function explain(problem) {
@@ -29,10 +34,25 @@ function explain(problem) {
 }
 
 let following = new AbortController();
+let wanted = null; // the prompt that a notification was about; the notification may be here before the prompt
+
+/** Move to a prompt, now or as soon as it comes. */
+function showPrompt(promptId) {
+  wanted = promptId;
+  showWanted();
+}
+
+function showWanted() {
+  const card = [...list.children].find(({ dataset }) => dataset.prompt === wanted);
+  if (card === undefined) return;
+  wanted = null;
+  card.focus();
+}
 
 async function load() {
   const token = readToken();
   following.abort();
+  wishes.clear();
   find("#token-form").hidden = token !== null;
   find("#owner-part").hidden = token === null;
   find("#retry").hidden = true;
@@ -43,10 +63,11 @@ async function load() {
     const [{ prompts }, gazette] = await Promise.all([call("GET", "prompts", { key: token }), loadGazette()]);
     status.textContent = prompts.length === 0 ? "Nobody has asked you for anything. There is nothing to do." : "";
     list.replaceChildren(...prompts.map((prompt) => renderPrompt(prompt, gazette)));
+    showWanted();
     following = new AbortController();
     followInbox(token, () => renew(token, gazette), following.signal);
-    const agencies = Object.fromEntries(prompts.map(({ request: { agency } }) => [agency.slug, agency.name]));
-    await Promise.all([wishes.load(gazette, agencies), past.load(gazette), notifications.load()]);
+    await Promise.all([past.load(gazette), notifications.load()]);
+    await wishes.load(gazette, namesOfAgencies(prompts));
   } catch (problem) {
     status.textContent = explain(problem);
     if (problem.status === 401 || problem.status === 403) {
@@ -73,6 +94,14 @@ async function renew(token, gazette) {
     if (list.children[place] !== card) list.insertBefore(card, list.children[place] ?? null);
   });
   for (const card of cards.values()) card.remove();
+  showWanted();
+  await past.renew();
+  if (readToken() === token) wishes.addAgencies(namesOfAgencies(prompts));
+}
+
+/** Those who can be muted, as {slug: name}: who asked, and who wished to and was held back. */
+function namesOfAgencies(prompts) {
+  return Object.fromEntries([...prompts, ...past.items].map(({ request: { agency } }) => [agency.slug, agency.name]));
 }
 
 /** What of a prompt can change. */
@@ -197,10 +226,14 @@ find("#leave").addEventListener("click", () => {
   status.textContent = "";
   load();
 });
-// A second link opened in this tab changes only the fragment, which loads nothing anew.
-addEventListener("hashchange", () => {
+
+/** Take from the address who the owner is and which prompt is meant, and show it. */
+function arrive() {
   takeFragmentToken("owner");
+  wanted = new URLSearchParams(location.hash.slice(1)).get("prompt");
   load();
-});
-takeFragmentToken("owner");
-load();
+}
+
+// A second link opened in this tab changes only the fragment, which loads nothing anew.
+addEventListener("hashchange", arrive);
+arrive();

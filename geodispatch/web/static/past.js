@@ -3,6 +3,9 @@ import { element } from "./element.js";
 import { titleRequest } from "./requests.js";
 import { formatMoment } from "./time_window.js";
 
+const PAGE_COUNT = 20;
+const PAGE_COUNT_MAX = 200; // the service's own limit
+
 const REASONS = {
   opted_out: "you did not wish to be asked",
   muted: "you had muted the agency or the offence",
@@ -23,28 +26,34 @@ export class Past {
    * readToken  returns the owner's token or null
    */
   constructor({ list, status, more, readToken }) {
-    Object.assign(this, { list, status, more, readToken, nextBefore: null });
+    Object.assign(this, { list, status, more, readToken, items: [], nextBefore: null });
     more.addEventListener("click", () => this.extend());
   }
 
   /** Load the newest page anew. */
   async load(gazette) {
     this.gazette = gazette;
-    this.list.replaceChildren();
-    await this.fetchPage("prompts/history?limit=20");
+    await this.fetchPage(`prompts/history?limit=${PAGE_COUNT}`, []);
+  }
+
+  /** Load again as much as is on show. */
+  async renew() {
+    const count = Math.min(Math.max(this.items.length, PAGE_COUNT), PAGE_COUNT_MAX);
+    await this.fetchPage(`prompts/history?limit=${count}`, []);
   }
 
   /** Load the next, older page. */
   async extend() {
-    await this.fetchPage(`prompts/history?limit=20&before=${this.nextBefore}`);
+    await this.fetchPage(`prompts/history?limit=${PAGE_COUNT}&before=${this.nextBefore}`, this.items);
   }
 
-  async fetchPage(path) {
+  async fetchPage(path, shown) {
     this.more.disabled = true;
     try {
       const page = await call("GET", path, { key: this.readToken() });
       this.nextBefore = page.next_before;
-      this.list.append(...page.prompts.map((item) => this.render(item)));
+      this.items = [...shown, ...page.prompts];
+      this.list.replaceChildren(...this.items.map((item) => this.render(item)));
       this.status.textContent = this.list.childElementCount === 0 ? "Nothing so far." : "";
     } catch (problem) {
       this.status.textContent = problem.message;

@@ -46,10 +46,11 @@ export class Preview {
     this.panel.replaceChildren(element("p", { className: "quiet" }, text));
   }
 
-  render({ area_m2, vertex_count, band, band_note, allowed, violations }) {
+  render({ area_m2, vertex_count, band, band_note, allowed, violations, needs_approval }) {
+    const good = `This fence is allowed${needs_approval ? "; a supervisor must approve the request" : ""}.`;
     this.panel.className = `preview ${allowed ? "allowed" : "refused"}`;
     this.panel.replaceChildren(
-      element("p", { className: "verdict" }, allowed ? "This fence is allowed." : "This fence cannot be used:"),
+      element("p", { className: "verdict" }, allowed ? good : "This fence cannot be used:"),
       element("ul", { className: "violations" }, ...violations.map(({ detail }) => element("li", {}, detail))),
       descriptions([
         ["Area", formatArea(area_m2)],

@@ -10,7 +10,8 @@ export class Wishes {
    * explain    turns a `Problem` into words
    */
   constructor({ form, readToken, explain }) {
-    Object.assign(this, { form, readToken, explain, wished: null });
+    const submit = form.querySelector("[type=submit]");
+    Object.assign(this, { form, submit, readToken, explain, agencies: {}, wished: null });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.save();
@@ -18,19 +19,32 @@ export class Wishes {
     form.elements.quiet.forEach((choice) => choice.addEventListener("change", () => this.offerHours()));
   }
 
-  /** Show what is wished now; `agencies` are those that can be muted, as {slug: name}. */
+  /** Have nothing saved until what is wished is loaded: an empty form, or another owner's, would undo all of it. */
+  clear() {
+    this.wished = null;
+    this.submit.disabled = true;
+  }
+
+  /** Show what is wished now; `agencies` are those that have asked or wished to, as {slug: name}. */
   async load(gazette, agencies) {
+    Object.assign(this, { gazette, agencies });
     this.wished = await call("GET", "preferences", { key: this.readToken() });
-    this.gazette = gazette;
-    this.agencies = agencies;
     this.show();
+    this.submit.disabled = false;
+  }
+
+  /** Let agencies be muted that asked since, and leave what is chosen and not yet saved. */
+  addAgencies(agencies) {
+    const fresh = Object.entries(agencies).filter(([slug]) => !(slug in this.agencies));
+    Object.assign(this.agencies, agencies);
+    if (this.wished !== null) this.offer("agencies", fresh, []);
   }
 
   show() {
     const { wished, form } = this;
     const { opted_out, week_max, channel, language, hours_start, hours_end } = form.elements;
     opted_out.checked = wished.opted_out;
-    week_max.value = wished.week_max === null || wished.week_max >= 2 ? "" : String(wished.week_max);
+    week_max.value = wished.week_max ?? "";
     channel.value = wished.channel ?? "";
     language.value = wished.language ?? "";
     const own = wished.quiet_hours !== null && wished.quiet_hours !== "none";
@@ -38,20 +52,21 @@ export class Wishes {
     [hours_start.value, hours_end.value] = own ? wished.quiet_hours.split("-") : ["21:00", "08:00"];
     this.offerHours();
     const names = { ...Object.fromEntries(wished.muted_agencies.map((slug) => [slug, slug])), ...this.agencies };
+    for (const list of form.querySelectorAll("[data-list]")) list.replaceChildren();
     this.offer("agencies", Object.entries(names), wished.muted_agencies);
     this.offer("offences", [...this.gazette.titles], wished.muted_offences);
     this.offer("cameras", wished.cameras.map((name) => [name, name]), wished.muted_cameras);
   }
 
-  /** Fill one list of check boxes. */
+  /** Lengthen one list of check boxes. */
   offer(kind, entries, checked) {
     const boxes = entries.map(([value, title]) => {
       const box = element("input", { type: "checkbox", name: kind, value, checked: checked.includes(value) });
       return element("label", { className: "check" }, box, element("span", {}, title));
     });
     const list = this.form.querySelector(`[data-list="${kind}"]`);
-    list.replaceChildren(...boxes);
-    list.closest("fieldset").hidden = boxes.length === 0;
+    list.append(...boxes);
+    list.closest("fieldset").hidden = list.childElementCount === 0;
   }
 
   offerHours() {
@@ -61,13 +76,12 @@ export class Wishes {
   read() {
     const { opted_out, week_max, channel, language, hours_start, hours_end, quiet } = this.form.elements;
     const own = `${hours_start.value}-${hours_end.value}`;
-    const higher = this.wished.week_max >= 2 ? this.wished.week_max : null; // one that the list does not offer
     return {
       opted_out: opted_out.checked,
       muted_agencies: this.chosen("agencies"),
       muted_offences: this.chosen("offences"),
       muted_cameras: this.chosen("cameras"),
-      week_max: week_max.value === "" ? higher : Number(week_max.value),
+      week_max: week_max.value === "" ? null : Number(week_max.value),
       quiet_hours: { usual: null, none: "none", own }[quiet.value],
       channel: channel.value || null,
       language: language.value.trim() || null,
@@ -80,10 +94,14 @@ export class Wishes {
 
   async save() {
     const said = this.form.querySelector("[data-said]");
-    const button = this.form.querySelector("[type=submit]");
     clearErrors(this.form);
     said.textContent = "";
-    button.disabled = true;
+    const { quiet, hours_start, hours_end } = this.form.elements;
+    if (quiet.value === "own" && !(hours_start.value && hours_end.value)) {
+      placeErrors(this.form, [{ pointer: "/quiet_hours", detail: "Enter when the quiet hours begin and when they end." }]);
+      return;
+    }
+    this.submit.disabled = true;
     try {
       const body = JSON.stringify(this.read());
       this.wished = await call("PUT", "preferences", { key: this.readToken(), body });
@@ -95,7 +113,7 @@ export class Wishes {
       const errors = problem.errors.length > 0 ? problem.errors : [{ pointer: "", detail: this.explain(problem) }];
       placeErrors(this.form, errors);
     } finally {
-      button.disabled = false;
+      this.submit.disabled = false;
     }
   }
 }

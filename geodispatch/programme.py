@@ -1,0 +1,52 @@
+"""The operator's switch for all requests: public, or ended as in January 2024, when only posts stayed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+from geodispatch.database import Database
+from geodispatch.law import ProgrammeRequests
+from geodispatch.request import CloseReason
+from geodispatch_db import programme, requests
+
+
+class ProgrammeVersion(BaseModel):
+    """How it stood with requests from an instant on; none is ever changed or deleted."""
+
+    requests: ProgrammeRequests
+    reason: str = Field(description="why, in the operator's words")
+    entered_at: datetime
+
+
+@dataclass(frozen=True)
+class Programme:
+    """The programme, over one database."""
+
+    database: Database
+    clock: Callable[[], datetime]
+
+    async def switch(self, to: ProgrammeRequests, reason: str) -> list[int]:
+        """Take requests from now on, or no more; those that are open when they end are closed, and their ids returned.
+
+        Errors: InvalidInput for a reason of no length; Unavailable.
+        """
+        async with self.database.transaction() as connection:
+            await requests.hold_all(connection)
+            now = self.clock()
+            await programme.add(connection, to, reason, now)
+            await requests.close_expired(connection, now)
+            if to is ProgrammeRequests.PUBLIC:
+                return []
+            return await requests.close_all(connection, now, CloseReason.PROGRAMME_ENDED)
+
+    async def list_all(self) -> list[ProgrammeVersion]:
+        """Return how it stood, oldest first.
+
+        Errors: Unavailable.
+        """
+        async with self.database.connection() as connection:
+            return [ProgrammeVersion.model_validate(dict(row)) for row in await programme.list_all(connection)]

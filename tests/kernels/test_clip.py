@@ -1,0 +1,42 @@
+"""The shares of cells are those that shapely's overlay gives, for concave fences and such with holes too."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import shapely
+
+from geodispatch.geofence import Geofence
+from geodispatch_kernels.clip import cover_cells
+
+
+def cells(count: int, size: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the corners of squares that tile (0, 0) to (count * size, count * size)."""
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * size
+    places = np.stack(np.meshgrid(np.arange(count), np.arange(count)), -1).reshape(-1, 1, 2) * size
+    lon, lat = (places + corners).reshape(-1, 2).T.copy()
+    return lon, lat, np.arange(0, 4 * count * count + 1, 4)
+
+
+SHAPES = {
+    "a box": shapely.box(0.15, 0.15, 0.85, 0.85),
+    "on the cells' borders": shapely.box(0.2, 0.2, 0.8, 0.8),
+    "all": shapely.box(-1, -1, 2, 2),
+    "outside": shapely.box(2, 2, 3, 3),
+    "a comb": shapely.Polygon(
+        [(0.05, 0.05), *((0.05 + n * 0.06, 0.1 + 0.8 * (n % 2)) for n in range(15)), (0.95, 0.05)]
+    ),
+    "a hole": shapely.box(0.1, 0.1, 0.9, 0.9).difference(shapely.box(0.33, 0.31, 0.57, 0.77)),
+    "two parts": shapely.union(shapely.box(0.1, 0.1, 0.3, 0.9), shapely.box(0.52, 0.1, 0.7, 0.33)),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shares_are_those_of_an_overlay(name: str) -> None:
+    fence = Geofence.parse(SHAPES[name])
+    lon, lat, start = cells(5, 0.2)
+    share = np.empty(25)
+    cover_cells(fence.rings, lon, lat, start, share)
+    squares = shapely.polygons(np.stack([lon, lat], 1).reshape(25, 4, 2))
+    expected = shapely.area(shapely.intersection(squares, fence.geometry)) / shapely.area(squares)
+    assert share == pytest.approx(expected, abs=1e-9)
