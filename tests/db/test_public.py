@@ -51,9 +51,10 @@ async def test_nothing_public_is_changed_or_taken_away(connection: asyncpg.Conne
 
 REQUEST = """
 insert into request (agency_id, member_id, idempotency_key, body_sha256, case_number, offence, body, contact_name,
-                     contact_email, window_start, window_end, fence, area_m2, state, opened_at, expires_at)
+                     contact_email, window_start, window_end, fence, area_m2, rule_version, state, opened_at,
+                     expires_at)
 select agency_id, id, 'one', sha256('x'), '1', 'arson', 'Body', 'Name', 'a@b.c', now() - interval '1 hour', now(),
-       '{"type": "Polygon", "coordinates": [[[1, 2], [4, 2], [4, 7], [1, 2]]]}', 1e5, %s from member
+       '{"type": "Polygon", "coordinates": [[[1, 2], [4, 2], [4, 7], [1, 2]]]}', 1e5, 1, %s from member
 """
 
 

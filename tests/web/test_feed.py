@@ -199,3 +199,36 @@ async def test_what_is_public_is_the_same_whatever_owners_do(town: Town) -> None
 async def test_what_is_not_published_is_not_found(town: Town, name: str) -> None:
     for path in (f"public/requests/{name}", f"public/posts/{name}"):
         check_problem(await town.call("GET", path), 404, "")
+
+
+IN_REVIEW = """
+insert into request (agency_id, member_id, idempotency_key, body_sha256, case_number, offence, body, contact_name,
+                     contact_email, window_start, window_end, fence, area_m2, rule_version, state)
+select agency_id, member_id, 'in review', body_sha256, case_number, offence, 'Secret until approved', contact_name,
+       contact_email, window_start, window_end, fence, area_m2, rule_version, 'review'
+from request limit 1
+"""
+
+
+async def test_what_waits_for_approval_is_nowhere_public(town: Town) -> None:
+    await town.submit()
+    await town.service.database.pool.execute(IN_REVIEW)
+    for path in (
+        "feed",
+        "feed.atom",
+        "requests",
+        "requests.csv",
+        "requests.json",
+        "agencies/springfield-pd",
+        "agencies/springfield-pd/reports/2026",
+    ):
+        reply = await town.call("GET", f"public/{path}")
+        assert reply.status == 200
+        assert "Secret until approved" not in reply.text
+    assert len((await town.call("GET", "public/agencies/springfield-pd")).json["requests"]) == 1
+    report = (await town.call("GET", "public/agencies/springfield-pd/reports/2026")).json
+    assert report["use"]["request_count"] == 1
+    for path in ("requests/2", "requests/2/cap"):
+        check_problem(await town.call("GET", f"public/{path}"), 404, "")
+    flagged = {"reason": "other", "detail": "I should not know of this one."}
+    check_problem(await town.call("POST", "public/requests/2/flags", None, flagged), 404, "")

@@ -206,9 +206,10 @@ async def test_dumps_have_every_request_in_full(town: Town) -> None:
 
 MANY = """
 insert into request (agency_id, member_id, idempotency_key, body_sha256, case_number, offence, body, contact_name,
-                     contact_email, window_start, window_end, fence, area_m2, state, opened_at, expires_at)
+                     contact_email, window_start, window_end, fence, area_m2, state, opened_at, expires_at,
+                     rule_version)
 select agency_id, member_id, 'copy ' || n, body_sha256, case_number || n, offence, body, contact_name, contact_email,
-       window_start, window_end, fence, area_m2, state, opened_at, expires_at
+       window_start, window_end, fence, area_m2, state, opened_at, expires_at, rule_version
 from request, generate_series(1, 1000) as n
 """
 

@@ -96,7 +96,7 @@ async def test_pages_say_what_the_api_says(people: People) -> None:
     town = people.town
     await fill(people)
     shown = (await page(town, "/requests/1")).text
-    for said in ("Burglary, in the centre of Springfield, IL, US", "2026-004711", "hand cart", "It describes people"):
+    for said in ("Burglary, in the centre of Springfield, IL, US", "2026-000001", "hand cart", "It describes people"):
         assert said in shown
     assert '<time datetime="2026-06-30T19:00:00Z">30 June 2026, 19:00 UTC</time>' in shown
     shown = (await page(town, "/posts/1")).text
