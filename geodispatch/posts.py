@@ -12,9 +12,10 @@ from geodispatch.accounts import AgencyCaller
 from geodispatch.audit import Event, Origin, actor_of, note
 from geodispatch.authority import Action, require
 from geodispatch.database import Database
-from geodispatch.errors import IdempotencyKeyReused, InvalidInput, NotFound
+from geodispatch.errors import IdempotencyKeyReused, InvalidInput, NotFound, RulesBroken
 from geodispatch.post import NewPost, PostText, read_area
 from geodispatch.publication import PublishedPost, published_posts
+from geodispatch.rules.text import check_post_text
 from geodispatch_db import posts
 
 _IDEMPOTENCY_KEY_MAX = 255
@@ -40,11 +41,13 @@ class Posts:
     ) -> PublishedPost:
         """Publish a post. The same key with the same post returns the same, however often.
 
-        Errors: NotAllowed, InvalidInput, IdempotencyKeyReused.
+        Errors: NotAllowed, InvalidInput, RulesBroken, IdempotencyKeyReused.
         """
         require(caller, Action.PUBLISH_POST, caller.agency_id)
         if not (0 < len(idempotency_key) <= _IDEMPOTENCY_KEY_MAX and idempotency_key.isprintable()):
             raise InvalidInput.at("Idempotency-Key", f"1 to {_IDEMPOTENCY_KEY_MAX} printable characters")
+        if breaches := (*check_post_text(post.title, "/title"), *check_post_text(post.text, "/text")):
+            raise RulesBroken(breaches)
         now = self.clock()
         new = posts.NewPost(
             agency_id=caller.agency_id,
@@ -76,9 +79,11 @@ class Posts:
     ) -> PublishedPost:
         """Append a correction to a post of the caller's agency.
 
-        Errors: NotAllowed, NotFound.
+        Errors: NotAllowed, NotFound, RulesBroken.
         """
         require(caller, Action.PUBLISH_POST, caller.agency_id)
+        if breaches := check_post_text(correction.text, "/text"):
+            raise RulesBroken(breaches)
         now = self.clock()
         async with self.database.transaction() as connection:
             # Another agency's post is public, and still none that this caller could correct.

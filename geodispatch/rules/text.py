@@ -20,11 +20,12 @@ from geodispatch.rules.pattern import Finding, PatternSet
 from geodispatch.rules.race import find_race_only
 from geodispatch.rules.rule import Rule
 
-_POINTER = "/text"
 _WORD = re.compile(r"[^\W_]+")
 _PATTERNS = PatternSet((*pressure.PATTERNS, *victim.PATTERNS, *personal_data.PATTERNS))
 _SEEN_MAX = 80
 """No finding quotes more than this."""
+
+_RULES_OF_POSTS = frozenset({Rule.TEXT_RACE_ONLY, Rule.TEXT_VICTIM})
 
 _LIMITS = {
     Rule.TEXT_PRESSURE: "a request does not press",
@@ -39,7 +40,16 @@ def check_text(text: str) -> tuple[Breach, ...]:
 
     Cost: half a millisecond for 2,000 characters; nothing for the same text again, as while somebody draws.
     """
-    return tuple(_breach(text, finding) for finding in find(text))
+    return tuple(_breach(text, finding, "/text") for finding in find(text))
+
+
+def check_post_text(text: str, pointer: str) -> tuple[Breach, ...]:
+    """Return what is wrong with the words of a post.
+
+    Edges: a post may urge ("leave your homes now") and give numbers to call; nobody is asked for footage, and the
+           numbers are public ones. What it must not do is to cast suspicion by race, or tell who a victim is.
+    """
+    return tuple(_breach(text, finding, pointer) for finding in find(text) if finding.rule in _RULES_OF_POSTS)
 
 
 @lru_cache(maxsize=1024)
@@ -60,10 +70,10 @@ def _outermost(found: list[Finding]) -> Iterator[Finding]:
             yield finding
 
 
-def _breach(text: str, finding: Finding) -> Breach:
+def _breach(text: str, finding: Finding, pointer: str) -> Breach:
     seen, limit = _excerpt(text, finding.span), _LIMITS[finding.rule]
     return Breach(
-        _POINTER,
+        pointer,
         f"{limit}: {seen!r}; {finding.remedy}",
         rule=finding.rule,
         seen=seen,

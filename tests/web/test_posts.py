@@ -56,6 +56,21 @@ async def test_a_repeat_is_the_same_post(town: Town) -> None:
     assert f"post {replies[0].json['id']}" in other.json["detail"]
 
 
+BY_RACE_ONLY = "Watch out for a black man in the neighbourhood."
+
+
+async def test_a_post_may_urge_and_give_a_number_and_must_not_cast_suspicion_by_race(town: Town) -> None:
+    urgent = await publish(town, post(text="Leave your homes immediately. Call 555-0134 if you need help."))
+    assert urgent.status == 201
+    refused = await publish(town, post(title=BY_RACE_ONLY, text=BY_RACE_ONLY))
+    check_problem(refused, 422, "/title")
+    assert [fault["pointer"] for fault in refused.json["errors"]] == ["/title", "/text"]
+    path = f"posts/{urgent.json['id']}/corrections"
+    check_problem(await town.call("POST", path, town.agency_key, {"text": BY_RACE_ONLY}), 422, "/text")
+    assert await town.count("post") == 1
+    assert await town.count("post_correction") == 0
+
+
 async def test_a_correction_is_appended_and_the_words_stay(town: Town) -> None:
     before = (await publish(town)).json
     path = f"posts/{before['id']}/corrections"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from geodispatch.authority import Action
-from geodispatch.errors import IdempotencyKeyReused, NotFound
+from geodispatch.errors import IdempotencyKeyReused, NotFound, RulesBroken
 from geodispatch.post import NewPost
 from geodispatch.posts import CorrectionInput
 from geodispatch.publication import PublishedPost
@@ -33,7 +33,7 @@ ROUTES: tuple[Route, ...] = (
         reply=PublishedPost,
         status=201,
         header_names=("Idempotency-Key",),
-        errors=(*BODY_ERRORS, IdempotencyKeyReused),
+        errors=(*BODY_ERRORS, RulesBroken, IdempotencyKeyReused),
     ),
     Route(
         "POST",
@@ -44,6 +44,6 @@ ROUTES: tuple[Route, ...] = (
         reply=PublishedPost,
         status=201,
         id_schema=INT64,
-        errors=(*BODY_ERRORS, NotFound),
+        errors=(*BODY_ERRORS, RulesBroken, NotFound),
     ),
 )
