@@ -14,11 +14,13 @@ from time import perf_counter
 from typing import Any
 
 import aiohttp
+import shapely
 
 from bench.dispatch.desk import Desk
 from geodispatch.accounts import AgencyKind, Role
 from geodispatch.clock import utc_now
 from geodispatch.database import Database, open_database
+from geodispatch.jurisdictions import Jurisdictions
 from geodispatch.registry import Registry
 from geodispatch.settings import Settings
 
@@ -68,6 +70,9 @@ async def _fill(database: Database, owner_count: int) -> str:
     """Add owners with a camera each, all within the fence; return an agency's key."""
     registry = Registry(database, utc_now)
     await registry.add_agency("pd", "Police Department", AgencyKind.MUNICIPAL_POLICE)
+    jurisdictions = Jurisdictions(database, utc_now)
+    await jurisdictions.add("county", "The county", shapely.box(-88, 41, -87, 42))
+    await jurisdictions.assign("pd", "county")
     async with database.patient_connection() as connection:
         await connection.execute(
             "insert into owner (id, external_id) overriding system value "
