@@ -118,11 +118,11 @@ class Courier:
         """
         address_of = await addresses.read(connection, [prompt.owner_id for prompt in due])
         unreached = Address()
-        chosen: dict[tuple[Address, bool], Endpoint] = {}
+        chosen: dict[tuple[int, bool], Endpoint] = {}  # owners reached alike share an address
         ways: list[tuple[DuePrompt, Address, Endpoint]] = []
         for prompt in due:
             address = address_of.get(prompt.owner_id, unreached)
-            case = address, not is_replay and prompt.attempt_count >= self._try_count
+            case = id(address), not is_replay and prompt.attempt_count >= self._try_count
             if case not in chosen:
                 chosen[case] = choose(address, queue, self.channels, is_given_up=case[1])
             ways.append((prompt, address, chosen[case]))

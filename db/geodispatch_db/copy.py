@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import asyncpg
 import numpy as np
 import numpy.typing as npt
+
+Part = TypeVar("Part")
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # signature, flags, length of the extension
 _TRAILER = b"\xff\xff"  # a field count of -1
@@ -72,23 +75,29 @@ def wire_of(rows: npt.NDArray[np.void]) -> bytes:
     return wire.tobytes()
 
 
-async def copy_rows(connection: asyncpg.Connection, table: str, parts: Sequence[npt.NDArray[np.void]]) -> None:
-    """Append rows to a table's columns of the same names; parts may differ in the widths of their columns.
+async def in_turn(parts: Iterable[Part]) -> AsyncIterator[Part]:
+    """Give parts that are there already, where parts may be awaited."""
+    for part in parts:
+        yield part
 
-    Wants:  each part as `wire_of` wants it; all with the same names in the same order.
-    Errors: those of asyncpg; nothing is appended then.
+
+async def copy_rows(
+    connection: asyncpg.Connection, table: str, columns: Sequence[str], parts: AsyncIterable[npt.NDArray[np.void]]
+) -> None:
+    """Append rows to a table; parts may differ in the widths of their columns.
+
+    Wants:  each part as `wire_of` wants it, with these columns in this order.
+    Errors: those of asyncpg and of `parts`; nothing is appended then.
     Source: PostgreSQL manual, COPY, "Binary Format".
     """
-    if not parts:
-        return
 
     async def chunks() -> AsyncIterator[bytes]:
         yield _HEADER
-        for part in parts:
+        async for part in parts:
             # Little by little: while the server takes one chunk in, the next is written here.
             step = max(1, _CHUNK_BYTES // _wire_dtype(part.dtype).itemsize)
             for start in range(0, part.size, step):
                 yield wire_of(part[start : start + step])
         yield _TRAILER
 
-    await connection.copy_to_table(table, source=chunks(), columns=parts[0].dtype.names, format="binary")
+    await connection.copy_to_table(table, source=chunks(), columns=columns, format="binary")

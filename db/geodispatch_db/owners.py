@@ -10,6 +10,7 @@ import asyncpg
 import numpy as np
 import numpy.typing as npt
 
+from geodispatch_db.arrays import text_of
 from geodispatch_db.queries import load
 
 _SQL = load("owners")
@@ -52,8 +53,7 @@ async def of_cameras(
     Cost: O(n log n) in PostgreSQL; here no object per owner.
     """
     found: list[OwnersOfChannel] = []
-    cameras = f"{{{','.join(map(str, camera_id))}}}"
-    for row in await connection.fetch(_SQL["owners_of_cameras"], cameras, without_prompt_of):
+    for row in await connection.fetch(_SQL["owners_of_cameras"], text_of(camera_id), without_prompt_of):
         owner, camera = np.frombuffer(row["pairs"], ">i8").reshape(-1, 2).T.astype(np.int64)
         order = np.lexsort((camera, owner))
         owner_id, first = np.unique(owner[order], return_index=True)

@@ -7,7 +7,7 @@ stands in geodispatch/prompt.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -17,6 +17,7 @@ import asyncpg
 import numpy as np
 import numpy.typing as npt
 
+from geodispatch_db.arrays import text_of
 from geodispatch_db.copy import copy_rows
 from geodispatch_db.queries import load
 
@@ -24,6 +25,8 @@ _SQL = load("prompts")
 
 CHANNEL = "geodispatch_prompt"
 """NOTIFY's channel: prompts were queued."""
+
+_QUEUED_COLUMNS = ("request_id", "channel", "owner_id", "camera_id", "key", "due_at")
 
 PromptId = tuple[int, int]
 """A request and an owner."""
@@ -112,21 +115,22 @@ def _columns(ids: Iterable[PromptId]) -> tuple[list[int], list[int]]:
     return [request_id for request_id, _ in pairs], [owner_id for _, owner_id in pairs]
 
 
-async def queue(connection: asyncpg.Connection, request_id: int, new: Iterable[NewPrompts]) -> None:
-    """Queue one prompt an owner, by binary COPY.
+async def queue(connection: asyncpg.Connection, request_id: int, new: AsyncIterable[NewPrompts]) -> None:
+    """Queue one prompt an owner, by binary COPY, part after part.
 
-    Wants: owners that exist, read in this transaction: no foreign key looks after it.
+    Wants: owners that exist (none ever goes away, and no foreign key looks after it), none of them twice.
     """
-    parts: list[npt.NDArray[np.void]] = []
-    for part in new:
-        label = np.array(part.channel.encode())
-        columns = [("request_id", "i8"), ("owner_id", "i8"), ("camera_id", "i8"), ("key", "V16")]
-        rows = np.empty(part.owner_id.size, [*columns, ("due_at", "i8"), ("channel", label.dtype.str)])
-        rows["request_id"], rows["channel"] = request_id, label
-        for name in ("owner_id", "camera_id", "key", "due_at"):
-            rows[name] = getattr(part, name)
-        parts.append(rows)
-    await copy_rows(connection, "prompt", parts)
+    await copy_rows(connection, "prompt", _QUEUED_COLUMNS, (_rows_of(request_id, part) async for part in new))
+
+
+def _rows_of(request_id: int, new: NewPrompts) -> npt.NDArray[np.void]:
+    label = np.array(new.channel.encode())
+    kinds = ("i8", label.dtype.str, "i8", "i8", f"V{new.key.itemsize}", "i8")
+    rows = np.empty(new.owner_id.size, list(zip(_QUEUED_COLUMNS, kinds, strict=True)))
+    rows["request_id"], rows["channel"] = request_id, label
+    for name in _QUEUED_COLUMNS[2:]:
+        rows[name] = getattr(new, name)
+    return rows
 
 
 async def lock_due(connection: asyncpg.Connection, channel: str, now: datetime, limit: int) -> LockedPrompts | None:
@@ -221,7 +225,8 @@ async def mark_delivered(
     A claim that has lapsed and was taken over is left alone; the try counts all the same.
     """
     tries = _tries(attempts)
-    if await connection.execute(_SQL["mark_delivered"], *tries, now) != f"UPDATE {len(attempts)}":
+    columns = [text_of(column) for column in tries]
+    if await connection.execute(_SQL["mark_delivered"], *columns, now) != f"UPDATE {len(attempts)}":
         await connection.execute(_SQL["insert_lost_attempts"], *tries, channel, now)
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from geodispatch.fan_out import draw_keys
 from geodispatch_db import prompts
-from geodispatch_db.copy import microseconds
+from geodispatch_db.arrays import text_of
+from geodispatch_db.copy import in_turn, microseconds
 from geodispatch_db.pool import open_connection
 from geodispatch_db.queries import load
 from tests.db.test_prompts import LEASE, NOW, PACE, claim, fill
@@ -35,7 +36,8 @@ async def fill_million(connection: asyncpg.Connection) -> None:
     owner_id = np.arange(1, COUNT + 1)
     hour_us = 3600 * 10**6
     due_at = microseconds(NOW) + np.where(owner_id % 10 == 0, -hour_us, hour_us) + owner_id
-    await prompts.queue(connection, 1, [prompts.NewPrompts("inbox", owner_id, owner_id, draw_keys(COUNT), due_at)])
+    new = prompts.NewPrompts("inbox", owner_id, owner_id, draw_keys(COUNT), due_at)
+    await prompts.queue(connection, 1, in_turn([new]))
     for table in ("prompt", "owner", "camera"):
         await connection.execute(f"analyze {table}")
 
@@ -71,7 +73,7 @@ async def check_plans(connection: asyncpg.Connection) -> None:
         "suppress": ("Tid Scan on prompt", (held.places, [1, 2], ["muted", "muted"])),
         "delay": ("Tid Scan on prompt", (held.places, [1, 2], [NOW, NOW])),
         "claimed_prompts": ("prompt_pkey", (*ids, numbers)),
-        "mark_delivered": ("prompt_pkey", (*ids, numbers, seconds, NOW)),
+        "mark_delivered": ("prompt_pkey", (*map(text_of, (*ids, numbers, seconds)), NOW)),
         "insert_lost_attempts": ("prompt_pkey", (*ids, numbers, seconds, "inbox", NOW)),
         "close_these_prompts": ("prompt_pkey", ids),
         "close_next_prompts": ("prompt_pkey", (1, 500_000, 1000)),

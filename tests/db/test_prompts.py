@@ -17,7 +17,7 @@ from geodispatch.fan_out import draw_keys
 from geodispatch.prompt import TRANSITIONS, PromptState
 from geodispatch.zone import QuietHours
 from geodispatch_db import prompts
-from geodispatch_db.copy import microseconds
+from geodispatch_db.copy import in_turn, microseconds
 from geodispatch_db.pool import open_connection
 
 NOW = datetime(2026, 7, 1, 15, tzinfo=UTC)
@@ -51,7 +51,7 @@ async def fill(connection: asyncpg.Connection, *, request_count: int, owner_coun
         owner_id = np.arange(1, owner_count + 1)
         due_at = np.full(owner_count, microseconds(NOW))
         new = prompts.NewPrompts("inbox", owner_id, np.zeros(owner_count, np.int64), draw_keys(owner_count), due_at)
-        await prompts.queue(connection, number, [new])
+        await prompts.queue(connection, number, in_turn([new]))
     await connection.execute("update prompt set camera_id = null")  # owners without cameras, as before there were any
 
 

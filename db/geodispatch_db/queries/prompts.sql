@@ -63,8 +63,10 @@ with claimed as (
     returning p.request_id, due.owner_place
 )
 update owner o
-set asked_at = (o.asked_at || $4::timestamptz)[greatest(1, cardinality(o.asked_at) + 2 - $6::integer):],
-    asked_for = (o.asked_for || claimed.request_id)[greatest(1, cardinality(o.asked_for) + 2 - $6::integer):]
+set asked_at = case when cardinality(o.asked_at) < $6::integer then o.asked_at
+                    else o.asked_at[cardinality(o.asked_at) + 2 - $6:] end || $4::timestamptz,
+    asked_for = case when cardinality(o.asked_for) < $6 then o.asked_for
+                     else o.asked_for[cardinality(o.asked_for) + 2 - $6:] end || claimed.request_id
 from claimed
 where o.ctid = claimed.owner_place and claimed.request_id <> all (o.asked_for);
 
@@ -112,9 +114,11 @@ where p.state = 'sending' and p.attempt_count = mine.number;
 
 -- name: mark_delivered
 -- Settle what arrived. Only while the lease is still ours: attempt_count counts claims, so a later claim has another number.
--- $1 request ids, $2 owner ids, $3 attempt numbers, $4 durations in seconds: one array a column; $5 now
+-- $1 request ids, $2 owner ids, $3 attempt numbers, $4 durations in seconds: one array a column, as text, which is written and
+-- read in half the time; $5 now
 update prompt p set state = 'delivered', delivered_at = $5, due_at = null, lease_until = null, duration_s = done.duration_s
-from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::real[]) as done (request_id, owner_id, number, duration_s)
+from unnest($1::text::bigint[], $2::text::bigint[], $3::text::smallint[], $4::text::real[])
+    as done (request_id, owner_id, number, duration_s)
 where p.request_id = done.request_id and p.owner_id = done.owner_id
   and p.state = 'sending' and p.attempt_count = done.number;
 
