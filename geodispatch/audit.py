@@ -1,4 +1,4 @@
-"""What was done about accounts, by whom, from where: written once, never changed (PostgreSQL itself refuses it).
+"""What was done about accounts and reviews, by whom, from where: written once, never changed (PostgreSQL refuses it).
 
 What is done is noted in the transaction that does it. What is refused is noted in one of its own, for the refusal rolls
 the first back. Of an address only the network is kept: who it was belongs to nobody's provider's records but theirs.
@@ -46,6 +46,9 @@ class Event(StrEnum):
     KEY_ENDED = "key.ended"
     AGENCY_ADDED = "agency.added"
     AGENCY_REFUSED = "agency.refused"
+    REVIEW_PASSED = "review.passed"
+    REVIEW_REFUSED = "review.refused"
+    REQUEST_JUSTIFIED = "request.justified"
     PROVIDER_REFUSED = "provider.refused"
 
 

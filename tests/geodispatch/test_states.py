@@ -25,6 +25,9 @@ ENUMS: dict[str, type[StrEnum]] = {
     "channel": ChannelName,
     "ordinance_rule": law.OrdinanceRule,
     "programme_requests": law.ProgrammeRequests,
+    "programme_review": law.ProgrammeReview,
+    "verdict_kind": law.VerdictKind,
+    "place_kind": law.PlaceKind,
 }
 
 

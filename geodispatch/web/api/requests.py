@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from geodispatch.authority import Action
 from geodispatch.errors import (
     IdempotencyKeyReused,
     InvalidInput,
+    JustificationLate,
+    JustifiedAlready,
     NotAllowed,
+    NotExigent,
     NotFound,
     NotInReview,
     RequestNotOpen,
@@ -18,7 +22,7 @@ from geodispatch.errors import (
     RulesBroken,
 )
 from geodispatch.preview import Preview, PreviewInput
-from geodispatch.request import CloseReason, Offence, Request, RequestState, Submission
+from geodispatch.request import CloseReason, Offence, OwnRequest, Prose, Request, RequestState, Submission
 from geodispatch.web.api.page import PageQuery
 from geodispatch.web.call import BODY_ERRORS, INT64, PREFIX, Call, Reply, Route
 
@@ -27,6 +31,13 @@ class RequestPage(BaseModel):
     """A page of requests, newest first."""
 
     requests: list[Request]
+    next_before: int | None = Field(description="`before` of the next page; null after the last")
+
+
+class OwnRequestPage(BaseModel):
+    """A page of an agency's own requests, newest first."""
+
+    requests: list[OwnRequest]
     next_before: int | None = Field(description="`before` of the next page; null after the last")
 
 
@@ -57,6 +68,14 @@ class CloseInput(BaseModel):
     reason: Annotated[CloseReason, Field(description="resolved or withdrawn")]
 
 
+class JustificationInput(BaseModel):
+    """Why an exigent request could not wait, as the public will read it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Annotated[Prose, StringConstraints(min_length=20, max_length=2000)]
+
+
 async def preview(call: Call) -> Reply:
     """Check what there is of a request against all rules, measure its fence and estimate how many owners it reaches."""
     return Reply(await call.service.preview(call.caller, call.body))
@@ -85,21 +104,26 @@ async def approve_request(call: Call) -> Reply:
     return Reply(await call.service.approve(call.caller, call.number("request")))
 
 
+async def justify_request(call: Call) -> Reply:
+    """Add to an exigent request, for all to read, why it could not wait; without, it is withdrawn after 7 days."""
+    return Reply(await call.service.justify(call.caller, call.number("request"), call.body.text, call.origin))
+
+
 async def list_requests(call: Call) -> Reply:
     """Return the agency's own requests, newest first, with those that are not public."""
     query = call.query
     page = await call.service.list_requests(call.caller, query.state, before=query.before, limit=query.limit)
-    return Reply(_page(page, query))
+    return Reply(OwnRequestPage(requests=page, next_before=_next(page, query)))
 
 
 async def list_public_requests(call: Call) -> Reply:
     """Return every agency's requests, newest first, to everybody."""
     page = await call.service.list_public_requests(before=call.query.before, limit=call.query.limit)
-    return Reply(_page(page, call.query))
+    return Reply(RequestPage(requests=page, next_before=_next(page, call.query)))
 
 
-def _page(page: list[Request], query: PageQuery) -> RequestPage:
-    return RequestPage(requests=page, next_before=page[-1].id if len(page) == query.limit else None)
+def _next(page: Sequence[Request], query: PageQuery) -> int | None:
+    return page[-1].id if len(page) == query.limit else None
 
 
 async def list_offences(_: Call) -> Reply:
@@ -123,7 +147,7 @@ ROUTES: tuple[Route, ...] = (
         submit,
         Action.SUBMIT_REQUEST,
         body=Submission,
-        reply=Request,
+        reply=OwnRequest,
         status=201,
         header_names=("Idempotency-Key",),
         errors=(*BODY_ERRORS, NotAllowed, RequestsEnded, RulesBroken, IdempotencyKeyReused),
@@ -134,11 +158,11 @@ ROUTES: tuple[Route, ...] = (
         list_requests,
         Action.READ_REQUEST,
         query=OwnQuery,
-        reply=RequestPage,
+        reply=OwnRequestPage,
         errors=(InvalidInput, NotAllowed),
     ),
     Route(
-        "GET", "requests/{id}", find_request, Action.READ_REQUEST, reply=Request, id_schema=INT64, errors=(NotFound,)
+        "GET", "requests/{id}", find_request, Action.READ_REQUEST, reply=OwnRequest, id_schema=INT64, errors=(NotFound,)
     ),
     Route(
         "POST",
@@ -146,7 +170,7 @@ ROUTES: tuple[Route, ...] = (
         close_request,
         Action.CLOSE_REQUEST,
         body=CloseInput,
-        reply=Request,
+        reply=OwnRequest,
         id_schema=INT64,
         errors=(*BODY_ERRORS, NotFound, NotAllowed, RequestNotOpen),
     ),
@@ -155,9 +179,19 @@ ROUTES: tuple[Route, ...] = (
         "requests/{id}/approve",
         approve_request,
         Action.APPROVE_REQUEST,
-        reply=Request,
+        reply=OwnRequest,
         id_schema=INT64,
         errors=(NotFound, NotAllowed, NotInReview, RequestsEnded, RulesBroken),
+    ),
+    Route(
+        "POST",
+        "requests/{id}/justification",
+        justify_request,
+        Action.JUSTIFY_REQUEST,
+        body=JustificationInput,
+        reply=OwnRequest,
+        id_schema=INT64,
+        errors=(*BODY_ERRORS, NotFound, NotAllowed, NotExigent, JustifiedAlready, JustificationLate, RulesBroken),
     ),
     Route(
         "GET",
