@@ -97,8 +97,8 @@ class Reviews:
             await self._say(connection, caller, row, VerdictKind.PASS, reason, now, origin)
             submission = submission_of_row(row)
             draft = draft_of(submission)
-            ground, mark = await self.opening.grounds.for_submission(connection, row["agency_id"], row["case_number"])
             passed_count = len((await reviews.list_verdicts(connection, [request_id]))[request_id])
+            ground, mark = await self.opening.grounds.for_submission(connection, row["agency_id"], row["case_number"])
             if passed_count >= _count_needed(row, self._near(draft, ground), mark):
                 await reviews.end(connection, request_id, now, VerdictKind.PASS)
                 if row["state"] == RequestState.REVIEW:

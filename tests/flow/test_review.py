@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
+import asyncpg
 import pytest
 
 from geodispatch.accounts import Role, StaffRole
@@ -25,6 +26,7 @@ from tests.services import NOW, OWNER_COUNT, SOUTH, STEP, WEST, Reply, Town, str
 MOMENT = timedelta(microseconds=1)
 REASON = "A child was seen being pulled into a van ten minutes ago."
 JUSTIFICATION = "The van could still be stopped before it left the city, and it was, an hour later."
+PRESSING = "Everybody must answer immediately or face arrest."
 WEEK = timedelta(days=7)
 
 
@@ -303,7 +305,7 @@ async def test_two_reviewers_at_once_are_both_counted(
         both, judge = asyncio.Barrier(2), town.service.grounds.for_submission
 
         async def for_submission(*arguments: Any) -> Any:
-            await both.wait()  # both have spoken, and neither has committed
+            await both.wait()  # both have spoken and counted, and neither has committed
             return await judge(*arguments)
 
         monkeypatch.setattr(Opening, "hold", lambda *_: asyncio.sleep(0))
@@ -356,12 +358,10 @@ async def test_taking_back_against_a_pass_ends_one_way(town: Town, people: Peopl
 async def test_an_exigent_request_is_public_at_once_and_read_by_two_afterwards(town: Town, people: People) -> None:
     one, two = await moderators(people, 2)
     await review_all(town)
-    preview = await town.call(
-        "POST", "preview", town.agency_key, {"fence": street_fence(), "exigent_reason": "He is black, hurry!"}
-    )
+    preview = await town.call("POST", "preview", town.agency_key, {"fence": street_fence(), "exigent_reason": PRESSING})
     assert preview.json["reviewers_needed"] == 2
     assert {each["pointer"] for each in preview.json["violations"]} == {"/exigent_reason"}
-    pressing = await town.submit(exigent_reason="Everybody must answer immediately or face arrest.")
+    pressing = await town.submit(exigent_reason=PRESSING)
     assert (pressing.status, {fault["pointer"] for fault in pressing.json["errors"]}) == (422, {"/exigent_reason"})
     assert (await town.submit(exigent_reason="now")).json["errors"][0]["pointer"] == "/exigent_reason"
     submitted = await town.submit(exigent_reason=REASON)
@@ -415,11 +415,11 @@ async def test_without_a_justification_it_is_withdrawn_at_that_very_instant(
     town.clock.now = NOW + WEEK
     assert (await claims.claim("inbox", 100)).send == []
     assert (await own(town, submitted))["state"] == "open"  # nobody has done the chore
-    chief = await people.member("chief@springfield.example")
+    chief = await people.member("chief@springfield.example")  # a session would not have lasted so long
     path = f"requests/{submitted.json['id']}/justification"
     late = await chief.call("POST", path, {"text": JUSTIFICATION})
     assert (late.status, late.json["type"]) == (409, "/problems/justification-late")
-    town.clock.advance(hours=1)
+    town.clock.advance(minutes=10)  # a lease has to lapse
     await town.send_all()
     shown = await own(town, submitted)
     assert (shown["state"], shown["close_reason"]) == ("closed", CloseReason.WITHDRAWN)
@@ -439,11 +439,12 @@ async def test_a_justification_is_public_for_good_and_lets_it_go_on(town: Town, 
     assert (await stranger.call("POST", path, body)).status == 404
     not_exigent = await chief.call("POST", f"requests/{plain.json['id']}/justification", body)
     assert (not_exigent.status, not_exigent.json["type"]) == (409, "/problems/not-exigent")
-    pressing = await chief.call("POST", path, {"text": "Everybody must answer immediately or face arrest."})
+    pressing = await chief.call("POST", path, {"text": PRESSING})
     assert (pressing.status, pressing.json["errors"][0]["pointer"]) == (422, "/text")
     assert (await chief.call("POST", path, {"text": "short"})).json["errors"][0]["pointer"] == "/text"
 
     town.clock.now = NOW + WEEK - MOMENT
+    chief = await people.member("deputy@springfield.example", Role.REQUESTER)
     replies = await asyncio.gather(*(chief.call("POST", path, body) for _ in range(3)))
     assert kinds(replies) == ["200", *["justified-already"] * 2]
     assert await people.events("request.justified") == ["request.justified"]
@@ -459,12 +460,12 @@ async def test_a_justification_is_public_for_good_and_lets_it_go_on(town: Town, 
 
 
 async def test_what_was_closed_in_time_can_still_be_justified(town: Town, people: People) -> None:
-    (moderator,) = await moderators(people, 1)
-    chief = await people.member("chief@springfield.example")
     submitted = await town.submit(exigent_reason=REASON)
     path = f"requests/{submitted.json['id']}"
-    assert (await chief.call("POST", f"{path}/close", {"reason": "resolved"})).status == 200
+    assert (await town.call("POST", f"{path}/close", town.agency_key, {"reason": "resolved"})).status == 200
     town.clock.advance(days=1)
+    (moderator,) = await moderators(people, 1)
+    chief = await people.member("chief@springfield.example")
     justified = await chief.call("POST", f"{path}/justification", {"text": JUSTIFICATION})
     assert (justified.status, justified.json["close_reason"]) == (200, CloseReason.RESOLVED)
     assert justified.json["exigency"]["justified_at"] is not None
@@ -499,28 +500,24 @@ async def test_the_law_and_the_justification_do_not_undo_each_other(
         "update request set exigent_reason = 'another'",
         "update request set justification = 'another'",
         "update request set justification = null, justified_by = null, justified_at = null",
-        "update request set lapses_at = lapses_at + interval '1 day'",
+        "update request set lapses_at = opened_at",
     ],
 )
 async def test_a_justified_request_never_changes(town: Town, people: People, change: str) -> None:
     chief = await people.member("chief@springfield.example")
     submitted = await town.submit(exigent_reason=REASON)
     await chief.call("POST", f"requests/{submitted.json['id']}/justification", {"text": JUSTIFICATION})
-    before = await own(town, submitted)
-    try:
+    with pytest.raises(asyncpg.RestrictViolationError, match="cannot be changed"):
         await town.service.database.pool.execute(change)
-    except Exception as error:
-        assert "cannot be changed" in str(error)
-    assert await own(town, submitted) == before
 
 
 async def test_two_ranks_come_before_an_exigent_request_too(town: Town, people: People) -> None:
-    chief = await people.member("chief@springfield.example", Role.SUPERVISOR)
     given = {"slug": "ord", "jurisdiction": "springfield", "rule": OrdinanceRule.TWO_RANK, "reference": "Ord. 1"}
     await town.service.ordinances.enter(OrdinanceInput.model_validate(given), "the council voted")
     submitted = await town.submit(exigent_reason=REASON)
     assert (submitted.json["waits_for"], submitted.json["exigency"]["justify_by"]) == ("supervisor", None)
     town.clock.advance(hours=2)
+    chief = await people.member("chief@springfield.example", Role.SUPERVISOR)
     approved = await chief.call("POST", f"requests/{submitted.json['id']}/approve")
     assert (approved.json["state"], approved.json["exigency"]["justify_by"]) == (
         "open",
