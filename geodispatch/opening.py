@@ -123,7 +123,7 @@ class Opening:
 
 def near_items(near: Iterable[NearPlace]) -> list[NearItem]:
     """Tell of sensitive places near a fence."""
-    return [NearItem(kind=each.place.kind, name=each.place.name, distance_m=round(each.distance_m, 1)) for each in near]
+    return [NearItem(**vars(each.place), distance_m=round(each.distance_m, 1)) for each in near]
 
 
 def draft_of(given: Submission | PreviewInput) -> Draft:

@@ -95,6 +95,8 @@ class NearItem(BaseModel):
 
     kind: PlaceKind
     name: str
+    lon: float
+    lat: float
     distance_m: float = Field(description="from the fence; 0 inside")
 
 

@@ -175,6 +175,20 @@ class Exigency(BaseModel):
     justified_at: datetime | None
 
 
+class WaitsFor(StrEnum):
+    """Who must let a request in review pass."""
+
+    SUPERVISOR = "supervisor"
+    REVIEWERS = "reviewers"
+
+
+class Refusal(BaseModel):
+    """Why a reviewer refused a request."""
+
+    reason: str
+    refused_at: datetime
+
+
 class Request(BaseModel):
     """A request as the public sees it: the same for everybody, without a number of any owner."""
 
@@ -193,29 +207,11 @@ class Request(BaseModel):
     closed_at: datetime | None
     close_reason: CloseReason | None
     rule_version: int = Field(description="the version of the rules that admitted it")
-    exigency: Exigency | None = Field(description="of one that was public before any reviewer read it")
-
-
-class WaitsFor(StrEnum):
-    """Who must let a request in review pass."""
-
-    SUPERVISOR = "supervisor"
-    REVIEWERS = "reviewers"
-
-
-class Refusal(BaseModel):
-    """Why a reviewer refused a request."""
-
-    reason: str
-    refused_at: datetime
-
-
-class OwnRequest(Request):
-    """A request as its agency sees it."""
-
-    waits_for: WaitsFor | None = Field(description="of one in review")
+    exigency: Exigency | None = Field(description="of one that is public before any reviewer reads it")
+    waits_for: WaitsFor | None = Field(description="of one in review, which only its agency sees")
     refusal: Refusal | None = Field(
-        description="one that was refused before it was public is a draft for good, and counts towards no case"
+        description="told to its agency only. What was refused before it was public is a draft for good, and counts "
+        "towards no case"
     )
 
 
@@ -233,7 +229,7 @@ def submission_of_row(row: Any) -> Submission:
 
 
 def request_of_row(row: Any) -> Request:
-    """Make a request of a row of `geodispatch_db.requests`."""
+    """Make a request of a row of `geodispatch_db.requests`, with as much as there is of how reviewers see it."""
     return Request(
         id=row["id"],
         agency=Agency(slug=row["agency_slug"], name=row["agency_name"]),
@@ -251,6 +247,8 @@ def request_of_row(row: Any) -> Request:
         close_reason=row["close_reason"],
         rule_version=row["rule_version"],
         exigency=None if row["exigent_reason"] is None else _exigency(row),
+        waits_for=_waits_for(row),
+        refusal=None if row.get("refused_for") is None else _refusal(row),
     )
 
 
@@ -264,11 +262,11 @@ def _exigency(row: Any) -> Exigency:
     )
 
 
-def own_request_of_row(row: Any) -> OwnRequest:
-    """Make an agency's own request of such a row that tells how it fares with the reviewers."""
-    waits_for, refusal = None, None
-    if row["state"] == RequestState.REVIEW:
-        waits_for = WaitsFor.REVIEWERS if row["is_with_reviewers"] else WaitsFor.SUPERVISOR
-    if row["refused_for"] is not None:
-        refusal = Refusal(reason=row["refused_for"], refused_at=row["refused_at"])
-    return OwnRequest(**dict(request_of_row(row)), waits_for=waits_for, refusal=refusal)
+def _waits_for(row: Any) -> WaitsFor | None:
+    if row["state"] != RequestState.REVIEW:
+        return None
+    return WaitsFor.REVIEWERS if row["is_with_reviewers"] else WaitsFor.SUPERVISOR
+
+
+def _refusal(row: Any) -> Refusal:
+    return Refusal(reason=row["refused_for"], refused_at=row["refused_at"])

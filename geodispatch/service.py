@@ -69,12 +69,10 @@ from geodispatch.registry import Registry
 from geodispatch.request import (
     JUSTIFY_WITHIN,
     CloseReason,
-    OwnRequest,
     Request,
     RequestState,
     Submission,
     WaitsFor,
-    own_request_of_row,
     request_of_row,
     submission_of_row,
 )
@@ -190,7 +188,7 @@ class Service:
             sensitive_places=near_items(near),
         )
 
-    async def submit(self, caller: AgencyCaller, submission: Submission, *, idempotency_key: str) -> OwnRequest:
+    async def submit(self, caller: AgencyCaller, submission: Submission, *, idempotency_key: str) -> Request:
         """Publish a request and queue one prompt for each owner inside its fence, in one transaction.
 
         Where an ordinance asks for two ranks, what a requester or a program submits waits in review for `approve`; then
@@ -220,7 +218,7 @@ class Service:
                 request_id, earlier_sha256 = earlier
                 if earlier_sha256 != body_sha256:
                     raise IdempotencyKeyReused(request_id)
-                return own_request_of_row(await requests.find(connection, request_id))
+                return request_of_row(await requests.find(connection, request_id))
             judged = await self.opening.judge(connection, caller.agency_id, submission, draft, is_kept=False)
             request_id = await requests.insert(
                 connection,
@@ -245,11 +243,11 @@ class Service:
             queued_count = 0
             if not _is_left_to_supervisor(caller, judged.binding, judged.now):
                 queued_count = await self.opening.proceed(connection, request_id, judged)
-            request = own_request_of_row(await requests.find(connection, request_id))
+            request = request_of_row(await requests.find(connection, request_id))
         PROMPTS_QUEUED.inc(queued_count)
         return request
 
-    async def approve(self, caller: AgencyCaller, request_id: int) -> OwnRequest:
+    async def approve(self, caller: AgencyCaller, request_id: int) -> Request:
         """Let pass what another member submitted, and go on with it as `submit` does, if the rules allow it now.
 
         Errors: NotFound, NotAllowed, NotInReview, RequestsEnded, RulesBroken.
@@ -260,7 +258,7 @@ class Service:
             await self.opening.hold(connection, caller.agency_id)
             row = await requests.find(connection, request_id)
             assert row is not None, "a request in review is never deleted"
-            if own_request_of_row(row).waits_for is not WaitsFor.SUPERVISOR:
+            if request_of_row(row).waits_for is not WaitsFor.SUPERVISOR:
                 raise NotInReview(request_id)
             if row["member_id"] == caller.member_id:
                 raise NotAllowed("a supervisor who did not submit it")
@@ -272,13 +270,11 @@ class Service:
                 connection, request_id, agency_id=caller.agency_id, member_id=caller.member_id, now=judged.now
             )
             queued_count = await self.opening.proceed(connection, request_id, judged)
-            request = own_request_of_row(await requests.find(connection, request_id))
+            request = request_of_row(await requests.find(connection, request_id))
         PROMPTS_QUEUED.inc(queued_count)
         return request
 
-    async def justify(
-        self, caller: AgencyCaller, request_id: int, justification: str, origin: audit.Origin
-    ) -> OwnRequest:
+    async def justify(self, caller: AgencyCaller, request_id: int, justification: str, origin: audit.Origin) -> Request:
         """Add to an exigent request why it could not wait, for good and for everybody; it lapses no more.
 
         Errors: NotFound, NotAllowed, NotExigent, JustifiedAlready, JustificationLate; RulesBroken by its words.
@@ -300,18 +296,18 @@ class Service:
             await requests.justify(connection, request_id, caller.member_id, justification, now)
             actor = audit.actor_of(caller)
             await audit.note(connection, now, audit.Event.REQUEST_JUSTIFIED, actor, origin, f"request {request_id}")
-            return own_request_of_row(await requests.find(connection, request_id))
+            return request_of_row(await requests.find(connection, request_id))
 
     async def list_requests(
         self, caller: AgencyCaller, state: RequestState | None, *, before: int | None, limit: int
-    ) -> list[OwnRequest]:
+    ) -> list[Request]:
         """Return the requests of the caller's agency, public or not, all or those in a state, newest first."""
         require(caller, Action.READ_REQUEST, caller.agency_id)
         async with self.database.connection() as connection:
             rows = await requests.list_of_agency(connection, caller.agency_id, state, before, limit)
-        return [own_request_of_row(row) for row in rows]
+        return [request_of_row(row) for row in rows]
 
-    async def find_request(self, caller: AgencyCaller, request_id: int) -> OwnRequest:
+    async def find_request(self, caller: AgencyCaller, request_id: int) -> Request:
         """Return a request of the caller's agency.
 
         Errors: NotFound.
@@ -324,7 +320,7 @@ class Service:
             rows = await requests.list_public(connection, before, limit)
         return [request_of_row(row) for row in rows]
 
-    async def close_request(self, caller: AgencyCaller, request_id: int, reason: CloseReason) -> OwnRequest:
+    async def close_request(self, caller: AgencyCaller, request_id: int, reason: CloseReason) -> Request:
         """End a request before its time; what is not yet on its way never will be. One in review is a draft again.
 
         Errors: NotFound, NotAllowed, RequestNotOpen.
@@ -336,7 +332,7 @@ class Service:
             await accounts.lock_agency(connection, caller.agency_id)  # a reviewer may be about to say something
             if await requests.withdraw(connection, request_id, caller.agency_id):
                 await reviews.end(connection, request_id, now, outcome=None)
-                return own_request_of_row(await requests.find(connection, request_id))
+                return request_of_row(await requests.find(connection, request_id))
             if not await requests.close(connection, request_id, caller.agency_id, now, reason):
                 raise RequestNotOpen(request_id)
         # From here on nothing of it is sent. What its prompts say follows; a large request's is left to the senders.
@@ -408,13 +404,13 @@ class Service:
             await addresses.opt_out(connection, owner_id, self.clock())
             await prompts.take_back(connection, owner_id)
 
-    async def _find_request(self, caller: AgencyCaller, action: Action, request_id: int) -> OwnRequest:
+    async def _find_request(self, caller: AgencyCaller, action: Action, request_id: int) -> Request:
         async with self.database.connection() as connection:
             row = await requests.find(connection, request_id)
         # Another agency's is not found rather than forbidden: a number that is taken is nobody's business.
         if row is None or not allows(caller, action, row["agency_id"]):
             raise NotFound("request", str(request_id))
-        return own_request_of_row(row)
+        return request_of_row(row)
 
 
 def _is_left_to_supervisor(caller: AgencyCaller, binding: Collection[Ordinance], now: datetime) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -22,7 +21,7 @@ from geodispatch.errors import (
     RulesBroken,
 )
 from geodispatch.preview import Preview, PreviewInput
-from geodispatch.request import CloseReason, Offence, OwnRequest, Prose, Request, RequestState, Submission
+from geodispatch.request import CloseReason, Offence, Prose, Request, RequestState, Submission
 from geodispatch.web.api.page import PageQuery
 from geodispatch.web.call import BODY_ERRORS, INT64, PREFIX, Call, Reply, Route
 
@@ -31,13 +30,6 @@ class RequestPage(BaseModel):
     """A page of requests, newest first."""
 
     requests: list[Request]
-    next_before: int | None = Field(description="`before` of the next page; null after the last")
-
-
-class OwnRequestPage(BaseModel):
-    """A page of an agency's own requests, newest first."""
-
-    requests: list[OwnRequest]
     next_before: int | None = Field(description="`before` of the next page; null after the last")
 
 
@@ -113,17 +105,17 @@ async def list_requests(call: Call) -> Reply:
     """Return the agency's own requests, newest first, with those that are not public."""
     query = call.query
     page = await call.service.list_requests(call.caller, query.state, before=query.before, limit=query.limit)
-    return Reply(OwnRequestPage(requests=page, next_before=_next(page, query)))
+    return Reply(_page(page, query))
 
 
 async def list_public_requests(call: Call) -> Reply:
     """Return every agency's requests, newest first, to everybody."""
     page = await call.service.list_public_requests(before=call.query.before, limit=call.query.limit)
-    return Reply(RequestPage(requests=page, next_before=_next(page, call.query)))
+    return Reply(_page(page, call.query))
 
 
-def _next(page: Sequence[Request], query: PageQuery) -> int | None:
-    return page[-1].id if len(page) == query.limit else None
+def _page(page: list[Request], query: PageQuery) -> RequestPage:
+    return RequestPage(requests=page, next_before=page[-1].id if len(page) == query.limit else None)
 
 
 async def list_offences(_: Call) -> Reply:
@@ -147,7 +139,7 @@ ROUTES: tuple[Route, ...] = (
         submit,
         Action.SUBMIT_REQUEST,
         body=Submission,
-        reply=OwnRequest,
+        reply=Request,
         status=201,
         header_names=("Idempotency-Key",),
         errors=(*BODY_ERRORS, NotAllowed, RequestsEnded, RulesBroken, IdempotencyKeyReused),
@@ -158,11 +150,11 @@ ROUTES: tuple[Route, ...] = (
         list_requests,
         Action.READ_REQUEST,
         query=OwnQuery,
-        reply=OwnRequestPage,
+        reply=RequestPage,
         errors=(InvalidInput, NotAllowed),
     ),
     Route(
-        "GET", "requests/{id}", find_request, Action.READ_REQUEST, reply=OwnRequest, id_schema=INT64, errors=(NotFound,)
+        "GET", "requests/{id}", find_request, Action.READ_REQUEST, reply=Request, id_schema=INT64, errors=(NotFound,)
     ),
     Route(
         "POST",
@@ -170,7 +162,7 @@ ROUTES: tuple[Route, ...] = (
         close_request,
         Action.CLOSE_REQUEST,
         body=CloseInput,
-        reply=OwnRequest,
+        reply=Request,
         id_schema=INT64,
         errors=(*BODY_ERRORS, NotFound, NotAllowed, RequestNotOpen),
     ),
@@ -179,7 +171,7 @@ ROUTES: tuple[Route, ...] = (
         "requests/{id}/approve",
         approve_request,
         Action.APPROVE_REQUEST,
-        reply=OwnRequest,
+        reply=Request,
         id_schema=INT64,
         errors=(NotFound, NotAllowed, NotInReview, RequestsEnded, RulesBroken),
     ),
@@ -189,7 +181,7 @@ ROUTES: tuple[Route, ...] = (
         justify_request,
         Action.JUSTIFY_REQUEST,
         body=JustificationInput,
-        reply=OwnRequest,
+        reply=Request,
         id_schema=INT64,
         errors=(*BODY_ERRORS, NotFound, NotAllowed, NotExigent, JustifiedAlready, JustificationLate, RulesBroken),
     ),
