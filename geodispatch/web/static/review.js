@@ -13,7 +13,7 @@ const KINDS = {
   union_hall: "Union hall",
   polling_place: "Polling place",
 };
-const DONE = { pass: "passed", refuse: "refused" };
+const DONE = { pass: "passed", refuse: "was refused" };
 const find = (selector) => document.querySelector(selector);
 
 let gazette = null;
@@ -89,7 +89,8 @@ function describeProgress({ verdicts, reviewers_needed: needed }) {
 
 function describePlace({ kind, name, distance_m }) {
   const where = distance_m === 0 ? "inside" : `${Math.round(distance_m)} m away`;
-  return `${KINDS[kind] ?? kind}${name === "" ? "" : ` ${name}`}, ${where}`;
+  const what = KINDS[kind] ?? kind;
+  return `${name === "" ? what : `${name} (${what.toLowerCase()})`}, ${where}`;
 }
 
 function describeFinding({ pointer, detail }) {
@@ -164,7 +165,7 @@ async function say(form, id, verdict) {
 function describeOutcome({ request: { id, state }, outcome }) {
   if (outcome === null) return `Request ${id}: noted; another reviewer has to let it pass, too.`;
   const after = { open: "it is public", draft: "it will never be public", closed: "it is closed" }[state];
-  return `Request ${id} is ${DONE[outcome]}: ${after}.`;
+  return `Request ${id} ${DONE[outcome]}: ${after}.`;
 }
 
 function tell(text) {
