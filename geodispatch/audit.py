@@ -1,4 +1,4 @@
-"""What was done about accounts and in public, by whom, from where: written once, never changed.
+"""What was done about accounts, in reviews and in public, by whom, from where: written once, never changed.
 
 PostgreSQL itself refuses to change it.
 What is done is noted in the transaction that does it. What is refused is noted in one of its own, for the refusal rolls
@@ -47,6 +47,9 @@ class Event(StrEnum):
     KEY_ENDED = "key.ended"
     AGENCY_ADDED = "agency.added"
     AGENCY_REFUSED = "agency.refused"
+    REVIEW_PASSED = "review.passed"
+    REVIEW_REFUSED = "review.refused"
+    REQUEST_JUSTIFIED = "request.justified"
     PROVIDER_REFUSED = "provider.refused"
     POST_PUBLISHED = "post.published"
     POST_CORRECTED = "post.corrected"

@@ -60,6 +60,8 @@ class Action(StrEnum):
     CLOSE_REQUEST = "close a request"
     APPROVE_REQUEST = "approve what a requester submitted"
     PUBLISH_POST = "publish a post, and correct one"
+    JUSTIFY_REQUEST = "justify that a request could not wait"
+    REVIEW_REQUESTS = "read what waits for reviewers, let it pass or refuse it"
     READ_MEMBERS = "read who the members are"
     CHANGE_MEMBERS = "invite, change and disable members"
     READ_KEYS = "read which keys there are"
@@ -85,6 +87,7 @@ _ADMINS: Final = {Part.ADMIN: _OWN, Part.OPERATOR: _ANY}
 _OPERATOR: Final = {Part.OPERATOR: _ANY}
 _OWNER: Final = {Part.OWNER: _ANY}
 _STAFF: Final = {Part.OPERATOR: _ANY, Part.MODERATOR: _ANY}
+_MODERATOR: Final = {Part.MODERATOR: _ANY}
 _ENTERING: Final = {Part.ENTERING: _ANY}
 _ALL: Final = dict.fromkeys(Part, _ANY)
 
@@ -101,6 +104,8 @@ ALLOWED: Final[Mapping[Action, Mapping[Part, Reach]]] = {
     Action.CLOSE_REQUEST: _REQUESTERS,
     Action.APPROVE_REQUEST: _SUPERVISORS,
     Action.PUBLISH_POST: _REQUESTERS,
+    Action.JUSTIFY_REQUEST: _REQUESTERS,
+    Action.REVIEW_REQUESTS: _MODERATOR,
     Action.READ_MEMBERS: _MEMBERS | {Part.OPERATOR: _ANY},
     Action.CHANGE_MEMBERS: _ADMINS,
     Action.READ_KEYS: _ADMINS,
@@ -118,7 +123,7 @@ ALLOWED: Final[Mapping[Action, Mapping[Part, Reach]]] = {
     Action.SET_PREFERENCES: _OWNER,
 }
 
-# What a key can be for. No key of an agency approves, or changes members, keys or passwords: that takes a person.
+# What a key can be for. No key approves, justifies, or changes members, keys or passwords: that takes a person.
 SCOPES: Final[Mapping[Scope, frozenset[Action]]] = {
     Scope.READ: frozenset({Action.READ_REQUEST, Action.READ_MEMBERS}),
     Scope.PREVIEW: frozenset({Action.PREVIEW}),

@@ -23,15 +23,17 @@ from rich.table import Table
 from geodispatch.accounts import AgencyKind, Role
 from geodispatch.clock import utc_now
 from geodispatch.database import Database, open_database
-from geodispatch.demo_account import DemoAccount, demo_account
+from geodispatch.demo_account import DemoAccount, demo_account, demo_moderator
 from geodispatch.demo_towns import M_PER_DEGREE, City, Towns, make_towns, owner_name
 from geodispatch.errors import DemoFailed, InvalidSettings
 from geodispatch.jurisdictions import Jurisdictions
+from geodispatch.law import PlaceKind
 from geodispatch.preview import can_draw
 from geodispatch.progress import progress_bar
 from geodispatch.registry import Registry
 from geodispatch.rules.measure import M2_PER_SQUARE_MILE
 from geodispatch.send import open_sender, run_sender
+from geodispatch.sensitive_places import PlaceBook, PlaceInput
 from geodispatch.service import Service, open_service
 from geodispatch.settings import Settings
 from geodispatch.web.app import serve
@@ -45,6 +47,8 @@ _FENCE_AREA_M2 = 0.35 * M2_PER_SQUARE_MILE
 _TOWN_COUNT = 200  # `--once` visits the largest in turn, for an owner who was asked today is not asked again,
 _NEXT_FENCE_M = 1200.0  # and then their next quarters to the east
 _OWNERS_SHOWN_COUNT = 3
+_MODERATORS = ("moderator1@demo.example", "moderator2@demo.example")  # near a sensitive place it takes two
+_SCHOOL_WEST_M = 2500.0  # of the largest city's middle, whence `--once` goes to the east
 _CODES_SHOWN_COUNT = 5
 
 
@@ -113,6 +117,7 @@ async def _set_up(console: Console, settings: Settings, database: Database, town
         south, north = towns.lat.min() - 1, towns.lat.max() + 1
         await jurisdictions.add(_JURISDICTION, "Demo Country", shapely.box(west, south, east, north))
         await jurisdictions.assign(_AGENCY, _JURISDICTION)
+    await PlaceBook(database, utc_now).add([_school_of(towns.cities[0])])
     if known_count != len(towns):
         with progress_bar(console, "cameras into PostgreSQL", len(towns)) as advance:
             await registry.put_cameras(towns.entries(), progress=advance)
@@ -129,13 +134,18 @@ async def _serve(console: Console, service: Service, towns: Towns, keys: Keys, p
         for owner in _owners_inside(towns, _fence_around(city))[:_OWNERS_SHOWN_COUNT]
     ]
 
-    def show(url: str, account: DemoAccount) -> None:
+    school = _school_of(city)
+
+    def show(url: str, account: DemoAccount, moderators: list[DemoAccount]) -> None:
         console.print(f"\n[bold]{url}[/bold]            what it is, and all public requests")
         console.print(f"{url}/sign-in     sign in and draw a fence; try the middle of {city.name}")
-        console.print(f"  email         {account.email}")
-        console.print(f"  password      {account.password}")
-        console.print(f"  code          any of these, once each: {'  '.join(account.codes[:_CODES_SHOWN_COUNT])}")
+        _show_account(console, account)
         console.print(f"  agency key    {keys.agency} (for programs)")
+        console.print(
+            f"{url}/review      what two moderators read first: near {school.lat:.4f}, {school.lon:.4f} is a school"
+        )
+        for moderator in moderators:
+            _show_account(console, moderator)
         for token in tokens:
             console.print(f"{url}/owner#token={token}")
         console.print(f"  operator key  {keys.operator}")
@@ -143,13 +153,26 @@ async def _serve(console: Console, service: Service, towns: Towns, keys: Keys, p
 
     sender = asyncio.create_task(run_sender(service.database, service.settings, utc_now))
     try:
-        async with demo_account(service, _AGENCY) as account:
-            await serve(service, service.settings.host, port, lambda url: show(url, account))
+        async with AsyncExitStack() as stack:
+            account = await stack.enter_async_context(demo_account(service, _AGENCY))
+            moderators = [await stack.enter_async_context(demo_moderator(service, email)) for email in _MODERATORS]
+            await serve(service, service.settings.host, port, lambda url: show(url, account, moderators))
     finally:
         sender.cancel()
         await asyncio.gather(sender, return_exceptions=True)
         for key in tokens:
             await service.registry.revoke(key)
+
+
+def _show_account(console: Console, account: DemoAccount) -> None:
+    console.print(f"  email         {account.email}")
+    console.print(f"  password      {account.password}")
+    console.print(f"  code          any of these, once each: {'  '.join(account.codes[:_CODES_SHOWN_COUNT])}")
+
+
+def _school_of(city: City) -> PlaceInput:
+    lon = city.lon - _SCHOOL_WEST_M / (M_PER_DEGREE * float(np.cos(np.radians(city.lat))))
+    return PlaceInput(kind=PlaceKind.SCHOOL, name="Demo School", lon=round(lon, 7), lat=round(city.lat, 7))
 
 
 async def _play_once(console: Console, service: Service, towns: Towns, keys: Keys) -> None:

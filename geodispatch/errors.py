@@ -7,6 +7,7 @@ status a leaf becomes stands in one table, `geodispatch/web/errors.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 
 
@@ -187,12 +188,63 @@ class RulesBroken(GeodispatchError):
 
 @dataclass
 class NotInReview(GeodispatchError):
-    """A request that is not waiting for a supervisor: it was approved, or taken back."""
+    """A request that is not waiting for a supervisor: it was approved, or taken back, or reviewers have it."""
 
     request_id: int
 
     def __str__(self) -> str:
         return f"request {self.request_id} is not waiting for approval"
+
+
+@dataclass
+class ReviewOver(GeodispatchError):
+    """A request that waits for no reviewer any more: it was passed, refused, or taken back."""
+
+    request_id: int
+
+    def __str__(self) -> str:
+        return f"request {self.request_id} waits for no reviewer any more"
+
+
+@dataclass
+class ReviewedAlready(GeodispatchError):
+    """A reviewer who has let the request pass already; where it takes two, the other is somebody else."""
+
+    request_id: int
+
+    def __str__(self) -> str:
+        return f"you have let request {self.request_id} pass already; the other reviewer is somebody else"
+
+
+@dataclass
+class NotExigent(GeodispatchError):
+    """A request that was not published as exigent, so that there is nothing to justify."""
+
+    request_id: int
+
+    def __str__(self) -> str:
+        return f"request {self.request_id} was not published as exigent"
+
+
+@dataclass
+class JustifiedAlready(GeodispatchError):
+    """The request has its justification, which is public and never changes."""
+
+    request_id: int
+
+    def __str__(self) -> str:
+        return f"request {self.request_id} is justified already"
+
+
+@dataclass
+class JustificationLate(GeodispatchError):
+    """The time to justify an exigent request is over; it was withdrawn."""
+
+    request_id: int
+    justify_by: datetime
+
+    def __str__(self) -> str:
+        return f"request {self.request_id} was to be justified before {self.justify_by:%Y-%m-%d %H:%M} UTC"
 
 
 @dataclass

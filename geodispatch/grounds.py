@@ -25,6 +25,8 @@ from geodispatch.rules.jurisdiction import Jurisdiction, Territory
 from geodispatch.rules.limits import RuleDocument
 from geodispatch.rules.ordinance import Ordinance
 from geodispatch.rules.overlap import EarlierFence, EarlierFences
+from geodispatch.rules.sensitive import SensitivePlaces
+from geodispatch.sensitive_places import read_places
 from geodispatch_db import grounds, jurisdictions, rule_versions
 from geodispatch_db.grounds import Mark
 
@@ -57,6 +59,12 @@ class _Law:
         return max((each.limits.overlap_days or 0 for each in self.ordinances if each.limits is not None), default=0)
 
 
+@dataclass(frozen=True)
+class _Sensitive:
+    version: int
+    places: SensitivePlaces
+
+
 class Grounds:
     """The grounds of all agencies that were checked lately."""
 
@@ -67,6 +75,7 @@ class Grounds:
         self._kept: OrderedDict[int, _Kept] = OrderedDict()
         self._rules: _RulesInForce | None = None
         self._law: _Law | None = None
+        self._sensitive: _Sensitive | None = None
 
     async def for_preview(self, agency_id: int, case_number: str | None) -> tuple[Ground, Mark]:
         """Return an agency's ground and mark by what is committed now.
@@ -103,11 +112,12 @@ class Grounds:
     async def _read(self, connection: asyncpg.Connection, agency_id: int, mark: Mark) -> Ground:
         rules = await self._read_rules(connection, mark.rule_version)
         law = await self._read_law(connection, mark.ordinance_version)
+        sensitive = await self._read_sensitive(connection, mark.sensitive_place_version)
         kept = self._kept.pop(agency_id, None)
         since = self._clock() - timedelta(days=max(rules.document.overlap_days_max, law.overlap_days_max))
         if kept is not None and _versions(kept.mark) == _versions(mark):
             # A longer look back needs another version of the rules or of an ordinance, and what was submitted long
-            # before it became public, an approval; otherwise there are only newer ones to be read.
+            # before it became public, an approval or a verdict; otherwise there are only newer ones to be read.
             earlier = [fence for fence in kept.ground.earlier.fences if fence.opened_at > since]
             read_to = kept.mark.newest_request_id
         else:
@@ -127,6 +137,7 @@ class Grounds:
             territory=territory,
             earlier=EarlierFences(earlier),
             ordinances=law.ordinances,
+            sensitive=sensitive.places,
         )
         # Rows may have been read that are newer than the mark, and would then be read again.
         newest = max((fence.request_id for fence in earlier), default=0)
@@ -152,6 +163,12 @@ class Grounds:
             law = self._law = _Law(version, await read_ordinances(connection, self._clock()))
         return law
 
+    async def _read_sensitive(self, connection: asyncpg.Connection, version: int) -> _Sensitive:
+        sensitive = self._sensitive
+        if sensitive is None or sensitive.version != version:
+            sensitive = self._sensitive = _Sensitive(version, await read_places(connection))
+        return sensitive
+
 
 def _same_ground(kept: Mark, mark: Mark) -> bool:
     return (*_versions(kept), kept.newest_request_id, kept.jurisdiction_change_count) == (
@@ -161,8 +178,14 @@ def _same_ground(kept: Mark, mark: Mark) -> bool:
     )
 
 
-def _versions(mark: Mark) -> tuple[int, int, int]:
-    return mark.rule_version, mark.ordinance_version, mark.newest_approval_id
+def _versions(mark: Mark) -> tuple[int, ...]:
+    return (
+        mark.rule_version,
+        mark.ordinance_version,
+        mark.sensitive_place_version,
+        mark.newest_approval_id,
+        mark.newest_verdict_id,
+    )
 
 
 def _jurisdictions(rows: Iterable[Any]) -> tuple[Jurisdiction, ...]:

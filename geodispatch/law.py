@@ -19,3 +19,27 @@ class ProgrammeRequests(StrEnum):
 
     PUBLIC = "public"
     ENDED = "ended"
+
+
+class ProgrammeReview(StrEnum):
+    """Which requests reviewers read before they are public: those near sensitive places, or all."""
+
+    SENSITIVE = "sensitive"
+    ALL = "all"
+
+
+class PlaceKind(StrEnum):
+    """Near what it takes two reviewers."""
+
+    WORSHIP = "worship"
+    CLINIC = "clinic"
+    SCHOOL = "school"
+    UNION_HALL = "union_hall"
+    POLLING_PLACE = "polling_place"
+
+
+class VerdictKind(StrEnum):
+    """What a reviewer says."""
+
+    PASS = "pass"  # noqa: S105  # it is no password
+    REFUSE = "refuse"

@@ -22,6 +22,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from geodispatch.band import Band
 from geodispatch.errors import Breach
 from geodispatch.geofence import Geofence
+from geodispatch.law import PlaceKind
 from geodispatch.request import FenceInput, Line, Offence, Prose, Window
 from geodispatch_kernels.cells import fill_cells
 from geodispatch_kernels.clip import cover_cells
@@ -52,6 +53,7 @@ class PreviewInput(BaseModel, extra="forbid"):
     contact: PreviewContact | None = None
     window: Window | None = None
     fence: FenceInput | None = None
+    exigent_reason: Annotated[Prose, StringConstraints(max_length=500)] | None = None
 
 
 class TextRange(BaseModel):
@@ -86,6 +88,16 @@ class Violation(BaseModel):
         )
 
 
+class NearItem(BaseModel):
+    """A sensitive place near a fence."""
+
+    kind: PlaceKind
+    name: str
+    lon: float
+    lat: float
+    distance_m: float = Field(description="from the fence; 0 inside")
+
+
 class Preview(BaseModel):
     """What an agency sees while drawing and writing."""
 
@@ -97,6 +109,10 @@ class Preview(BaseModel):
     violations: list[Violation]
     rule_version: int
     needs_approval: bool = Field(description="a supervisor must approve it before it is public")
+    reviewers_needed: int = Field(
+        description="how many reviewers read it: before it is public, or of an exigent one afterwards"
+    )
+    sensitive_places: list[NearItem] = Field(description="those near the fence, the nearest first: they make it two")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
-"""The operator's switch for all requests: public, or ended as in January 2024, when only posts stayed."""
+"""The operator's switches for all requests: public, or ended as in January 2024, when only posts stayed; and whether
+reviewers read all of them before they are public, or only those near sensitive places.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +11,16 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 from geodispatch.database import Database
-from geodispatch.law import ProgrammeRequests
+from geodispatch.law import ProgrammeRequests, ProgrammeReview
 from geodispatch.request import CloseReason
 from geodispatch_db import programme, requests
 
 
 class ProgrammeVersion(BaseModel):
-    """How it stood with requests from an instant on; none is ever changed or deleted."""
+    """How it stood from an instant on; none is ever changed or deleted."""
 
     requests: ProgrammeRequests
+    review: ProgrammeReview
     reason: str = Field(description="why, in the operator's words")
     entered_at: datetime
 
@@ -37,11 +40,20 @@ class Programme:
         async with self.database.transaction() as connection:
             await requests.hold_all(connection)
             now = self.clock()
-            await programme.add(connection, to, reason, now)
+            await programme.add(connection, requests=to, reason=reason, entered_at=now)
             await requests.close_expired(connection, now)
             if to is ProgrammeRequests.PUBLIC:
                 return []
             return await requests.close_all(connection, now, CloseReason.PROGRAMME_ENDED)
+
+    async def review(self, which: ProgrammeReview, reason: str) -> None:
+        """Let reviewers read all requests from now on, or those near sensitive places; what waits already still does.
+
+        Errors: InvalidInput for a reason of no length; Unavailable.
+        """
+        async with self.database.transaction() as connection:
+            await requests.hold_all(connection)
+            await programme.add(connection, review=which, reason=reason, entered_at=self.clock())
 
     async def list_all(self) -> list[ProgrammeVersion]:
         """Return how it stood, oldest first.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -40,6 +40,10 @@ TRANSITIONS: dict[RequestState, frozenset[RequestState]] = {
 }
 
 
+JUSTIFY_WITHIN = timedelta(days=7)
+"""So long after an exigent request became public its agency may justify that; without, it is withdrawn."""
+
+
 class CloseReason(StrEnum):
     """Why a request ended."""
 
@@ -48,6 +52,7 @@ class CloseReason(StrEnum):
     WITHDRAWN = "withdrawn"
     ORDINANCE = "ordinance"
     PROGRAMME_ENDED = "programme_ended"
+    REFUSED = "refused"
 
 
 class Offence(StrEnum):
@@ -139,13 +144,18 @@ class Submission(BaseModel):
     contact: Contact
     window: Window
     fence: FenceInput
+    exigent_reason: Annotated[Prose, StringConstraints(min_length=20, max_length=500)] | None = Field(
+        None,
+        description="why it cannot wait for reviewers: it is public at once, with this, and two of them read it "
+        "afterwards; within 7 days the agency justifies that, or the request is withdrawn",
+    )
 
     def sha256(self, fence: Mapping[str, Any]) -> bytes:
         """Hash what was submitted: two bodies that mean the same have the same hash.
 
         `fence` is the submission's own as it was read, so that its spelling does not count.
         """
-        meant = self.model_dump(mode="json", exclude={"fence"}) | {"fence": fence}
+        meant = self.model_dump(mode="json", exclude={"fence"}, exclude_none=True) | {"fence": fence}
         return hashlib.sha256(json.dumps(meant, sort_keys=True).encode()).digest()
 
 
@@ -154,6 +164,29 @@ class Agency(BaseModel):
 
     slug: str
     name: str
+
+
+class Exigency(BaseModel):
+    """Why a request could not wait, in the agency's words: before it was public, and afterwards."""
+
+    reason: str
+    justify_by: datetime | None = Field(description="null before it is public")
+    justification: str | None
+    justified_at: datetime | None
+
+
+class WaitsFor(StrEnum):
+    """Who must let a request in review pass."""
+
+    SUPERVISOR = "supervisor"
+    REVIEWERS = "reviewers"
+
+
+class Refusal(BaseModel):
+    """Why a reviewer refused a request."""
+
+    reason: str
+    refused_at: datetime
 
 
 class Request(BaseModel):
@@ -174,6 +207,12 @@ class Request(BaseModel):
     closed_at: datetime | None
     close_reason: CloseReason | None
     rule_version: int = Field(description="the version of the rules that admitted it")
+    exigency: Exigency | None = Field(description="of one that is public before any reviewer reads it")
+    waits_for: WaitsFor | None = Field(description="of one in review, which only its agency sees")
+    refusal: Refusal | None = Field(
+        description="told to its agency only. What was refused before it was public is a draft for good, and counts "
+        "towards no case"
+    )
 
 
 def submission_of_row(row: Any) -> Submission:
@@ -185,11 +224,12 @@ def submission_of_row(row: Any) -> Submission:
         contact=Contact(name=row["contact_name"], email=row["contact_email"]),
         window=Window(start=row["window_start"], end=row["window_end"]),
         fence=row["fence"],
+        exigent_reason=row["exigent_reason"],
     )
 
 
 def request_of_row(row: Any) -> Request:
-    """Make a request of a row of `geodispatch_db.requests`."""
+    """Make a request of a row of `geodispatch_db.requests`, with as much as there is of how reviewers see it."""
     return Request(
         id=row["id"],
         agency=Agency(slug=row["agency_slug"], name=row["agency_name"]),
@@ -206,4 +246,27 @@ def request_of_row(row: Any) -> Request:
         closed_at=row["closed_at"],
         close_reason=row["close_reason"],
         rule_version=row["rule_version"],
+        exigency=None if row["exigent_reason"] is None else _exigency(row),
+        waits_for=_waits_for(row),
+        refusal=None if row.get("refused_for") is None else _refusal(row),
     )
+
+
+def _exigency(row: Any) -> Exigency:
+    opened_at = row["opened_at"]
+    return Exigency(
+        reason=row["exigent_reason"],
+        justify_by=opened_at and opened_at + JUSTIFY_WITHIN,
+        justification=row["justification"],
+        justified_at=row["justified_at"],
+    )
+
+
+def _waits_for(row: Any) -> WaitsFor | None:
+    if row["state"] != RequestState.REVIEW:
+        return None
+    return WaitsFor.REVIEWERS if row["is_with_reviewers"] else WaitsFor.SUPERVISOR
+
+
+def _refusal(row: Any) -> Refusal:
+    return Refusal(reason=row["refused_for"], refused_at=row["refused_at"])

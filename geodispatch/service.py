@@ -17,12 +17,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from time import perf_counter
 from uuid import UUID
 
-import asyncpg
 import numpy as np
 
+from geodispatch import audit
 from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, OwnerCaller, Role, Scope, hash_key
 from geodispatch.annual_report import AnnualReports
 from geodispatch.authority import Action, allows, require
@@ -36,7 +35,10 @@ from geodispatch.errors import (
     AnswerWithdrawn,
     IdempotencyKeyReused,
     InvalidInput,
+    JustificationLate,
+    JustifiedAlready,
     NotAllowed,
+    NotExigent,
     NotFound,
     NotInReview,
     RequestNotOpen,
@@ -55,8 +57,9 @@ from geodispatch.index import CameraIndex
 from geodispatch.jurisdictions import Jurisdictions
 from geodispatch.lookup import Lookup
 from geodispatch.members import Members
-from geodispatch.metrics import MATCH_DURATION, PROMPTS_QUEUED
+from geodispatch.metrics import PROMPTS_QUEUED
 from geodispatch.oidc import Provider
+from geodispatch.opening import Opening, draft_of, near_items
 from geodispatch.ordinances import Ordinances
 from geodispatch.owner import Owners, answer_of_row
 from geodispatch.pace import Pace
@@ -69,16 +72,28 @@ from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
 from geodispatch.queue_level import measure_queue
 from geodispatch.reach import Reach
 from geodispatch.registry import Registry
-from geodispatch.request import CloseReason, Request, RequestState, Submission, request_of_row, submission_of_row
+from geodispatch.request import (
+    JUSTIFY_WITHIN,
+    CloseReason,
+    Request,
+    RequestState,
+    Submission,
+    WaitsFor,
+    request_of_row,
+    submission_of_row,
+)
+from geodispatch.reviews import Reviews
 from geodispatch.rule_versions import RuleVersions
-from geodispatch.rules.draft import Draft, check_draft
-from geodispatch.rules.fence import DrawnFence, read_fence
-from geodispatch.rules.ordinance import Ordinance, needs_approval, stops_at, touching
+from geodispatch.rules.draft import check_draft
+from geodispatch.rules.ordinance import Ordinance, needs_approval, touching
+from geodispatch.rules.sensitive import reviewers_needed
+from geodispatch.rules.text import check_text
+from geodispatch.sensitive_places import PlaceBook
 from geodispatch.session import Limits
 from geodispatch.settings import Settings
 from geodispatch.sign_in import SignIn
 from geodispatch.staff import Staff
-from geodispatch_db import accounts, addresses, cameras, inboxes, owners, prompts, requests
+from geodispatch_db import accounts, addresses, cameras, inboxes, owners, prompts, requests, reviews
 from geodispatch_db.notice import Notice
 
 _INBOX_COUNT = 200
@@ -89,9 +104,9 @@ _IDEMPOTENCY_KEY_MAX = 255
 class Service:
     """What agencies, owners and the public can do. `open_service` gives one.
 
-    `registry`, `jurisdictions`, `rule_versions`, `ordinances` and `programme` have what the operator can do, `owners`
-    what owners wish and were asked; `sign_in`, `members` and `staff` know who is who; `posts`, `public_feed`, `flags`,
-    `disclosures`, `profiles` and `annual_reports` have what is public.
+    `registry`, `jurisdictions`, `rule_versions`, `ordinances`, `programme` and `places` have what the operator can do,
+    `reviews` what moderators can, `owners` what owners wish and were asked; `sign_in`, `members` and `staff` know who
+    is who; `posts`, `public_feed`, `flags`, `disclosures`, `profiles` and `annual_reports` have what is public.
     """
 
     settings: Settings
@@ -101,12 +116,14 @@ class Service:
     rule_versions: RuleVersions
     ordinances: Ordinances
     programme: Programme
+    places: PlaceBook
+    reviews: Reviews
     owners: Owners
     feed: CameraFeed
     inboxes: InboxFeed
     reach: Reach
     clock: Callable[[], datetime]
-    fan_out: FanOut
+    opening: Opening
     closings: Closings
     keys: Lookup[bytes, accounts.KeyHolder]
     grounds: Grounds
@@ -165,6 +182,7 @@ class Service:
         breaches = check_draft(draft, ground, mark.case_request_count, now)
         band, note, fence = None, None, draft.fence
         binding = [] if fence is None else touching(fence.geofence, ground.ordinances)
+        near = [] if fence is None else ground.sensitive.near(fence.geofence, self.settings.sensitive_distance_m)
         if fence is not None and not any(breach.pointer.startswith("/fence") for breach in breaches):
             band, note = await self.estimates.band(fence.geofence, mark.epoch)
         return Preview(
@@ -175,13 +193,18 @@ class Service:
             allowed=not breaches,
             violations=[Violation.of(breach) for breach in breaches],
             rule_version=ground.version,
-            needs_approval=_is_left_to_review(caller, binding, now),
+            needs_approval=_is_left_to_supervisor(caller, binding, now),
+            reviewers_needed=reviewers_needed(
+                near, is_exigent=given.exigent_reason is not None, are_all_reviewed=mark.are_all_reviewed
+            ),
+            sensitive_places=near_items(near),
         )
 
     async def submit(self, caller: AgencyCaller, submission: Submission, *, idempotency_key: str) -> Request:
         """Publish a request and queue one prompt for each owner inside its fence, in one transaction.
 
-        Where an ordinance asks for two ranks, what a requester or a program submits waits in review for `approve`.
+        Where an ordinance asks for two ranks, what a requester or a program submits waits in review for `approve`; then
+        it waits for as many of `reviews` as it takes. One that is exigent does not wait for these.
 
         The same key with the same submission returns the same request, however often. All submissions of an agency are
         judged one after the other, each by what those before it published.
@@ -200,7 +223,7 @@ class Service:
         fence = draft.fence.geofence.to_geojson()
         body_sha256 = submission.sha256(fence)
         async with self.database.transaction() as connection:
-            await accounts.lock_agency(connection, caller.agency_id)
+            await self.opening.hold(connection, caller.agency_id)
             # A repeat is answered as it was, though the rules may have changed meanwhile, and its window grown too old.
             earlier = await requests.find_by_idempotency_key(connection, caller.agency_id, idempotency_key)
             if earlier is not None:
@@ -208,15 +231,7 @@ class Service:
                 if earlier_sha256 != body_sha256:
                     raise IdempotencyKeyReused("request", request_id)
                 return request_of_row(await requests.find(connection, request_id))
-            await requests.hold_law(connection)
-            now = self.clock()
-            ground, mark = await self.grounds.for_submission(connection, caller.agency_id, submission.case_number)
-            if mark.are_requests_ended:
-                raise RequestsEnded
-            if breaches := check_draft(draft, ground, mark.case_request_count, now):
-                raise RulesBroken(breaches)
-            binding = touching(draft.fence.geofence, ground.ordinances)
-            is_left = _is_left_to_review(caller, binding, now)
+            judged = await self.opening.judge(connection, caller.agency_id, submission, draft, is_kept=False)
             request_id = await requests.insert(
                 connection,
                 requests.NewRequest(
@@ -233,58 +248,67 @@ class Service:
                     window_end=submission.window.end,
                     fence=fence,
                     area_m2=draft.fence.area_m2,
-                    opened_at=None if is_left else now,
-                    expires_at=None if is_left else now + timedelta(days=self.settings.request_days),
-                    rule_version=ground.version,
-                    stops_at=None if is_left else stops_at(binding, now),
+                    rule_version=judged.rule_version,
+                    exigent_reason=submission.exigent_reason,
                 ),
             )
             queued_count = 0
-            if not is_left:
-                queued_count = await self._ask(connection, request_id, draft.fence, now, submission.offence)
+            if not _is_left_to_supervisor(caller, judged.binding, judged.now):
+                queued_count = await self.opening.proceed(connection, request_id, judged)
             request = request_of_row(await requests.find(connection, request_id))
         PROMPTS_QUEUED.inc(queued_count)
         return request
 
     async def approve(self, caller: AgencyCaller, request_id: int) -> Request:
-        """Publish a request that another member submitted, as `submit` does, if the rules still allow it.
+        """Let pass what another member submitted, and go on with it as `submit` does, if the rules allow it now.
 
         Errors: NotFound, NotAllowed, NotInReview, RequestsEnded, RulesBroken.
         """
         require(caller, Action.APPROVE_REQUEST, caller.agency_id)
         await self._find_request(caller, Action.APPROVE_REQUEST, request_id)
         async with self.database.transaction() as connection:
-            await accounts.lock_agency(connection, caller.agency_id)
-            await requests.hold_law(connection)
+            await self.opening.hold(connection, caller.agency_id)
             row = await requests.find(connection, request_id)
             assert row is not None, "a request in review is never deleted"
-            if row["state"] != RequestState.REVIEW:
+            if request_of_row(row).waits_for is not WaitsFor.SUPERVISOR:
                 raise NotInReview(request_id)
             if row["member_id"] == caller.member_id:
                 raise NotAllowed("a supervisor who did not submit it")
-            now, draft = self.clock(), draft_of(submission_of_row(row))
-            assert draft.fence is not None, "a fence that cannot be measured is never kept"
-            ground, mark = await self.grounds.for_submission(connection, caller.agency_id, row["case_number"])
-            if mark.are_requests_ended:
-                raise RequestsEnded
-            if breaches := check_draft(draft, ground, mark.case_request_count - 1, now):  # it counts itself already
-                raise RulesBroken(breaches)
-            is_opened = await requests.approve(
-                connection,
-                request_id,
-                agency_id=caller.agency_id,
-                member_id=caller.member_id,
-                opened_at=now,
-                expires_at=now + timedelta(days=self.settings.request_days),
-                rule_version=ground.version,
-                stops_at=stops_at(touching(draft.fence.geofence, ground.ordinances), now),
+            submission = submission_of_row(row)
+            judged = await self.opening.judge(
+                connection, caller.agency_id, submission, draft_of(submission), is_kept=True
             )
-            if not is_opened:  # taken back just now
-                raise NotInReview(request_id)
-            queued_count = await self._ask(connection, request_id, draft.fence, now, row["offence"])
+            await requests.approve(
+                connection, request_id, agency_id=caller.agency_id, member_id=caller.member_id, now=judged.now
+            )
+            queued_count = await self.opening.proceed(connection, request_id, judged)
             request = request_of_row(await requests.find(connection, request_id))
         PROMPTS_QUEUED.inc(queued_count)
         return request
+
+    async def justify(self, caller: AgencyCaller, request_id: int, justification: str, origin: audit.Origin) -> Request:
+        """Add to an exigent request why it could not wait, for good and for everybody; it lapses no more.
+
+        Errors: NotFound, NotAllowed, NotExigent, JustifiedAlready, JustificationLate; RulesBroken by its words.
+        """
+        require(caller, Action.JUSTIFY_REQUEST, caller.agency_id)
+        if breaches := check_text(justification):
+            raise RulesBroken(breaches)
+        async with self.database.transaction() as connection:
+            row = await requests.lock(connection, request_id, caller.agency_id)
+            if row is None:
+                raise NotFound("request", str(request_id))
+            if row["exigent_reason"] is None or row["opened_at"] is None:
+                raise NotExigent(request_id)
+            if row["justified_at"] is not None:
+                raise JustifiedAlready(request_id)
+            now, justify_by = self.clock(), row["opened_at"] + JUSTIFY_WITHIN
+            if now >= justify_by:
+                raise JustificationLate(request_id, justify_by)
+            await requests.justify(connection, request_id, caller.member_id, justification, now)
+            actor = audit.actor_of(caller)
+            await audit.note(connection, now, audit.Event.REQUEST_JUSTIFIED, actor, origin, f"request {request_id}")
+            return request_of_row(await requests.find(connection, request_id))
 
     async def list_requests(
         self, caller: AgencyCaller, state: RequestState | None, *, before: int | None, limit: int
@@ -315,10 +339,13 @@ class Service:
         """
         require(caller, Action.CLOSE_REQUEST, caller.agency_id)
         await self._find_request(caller, Action.CLOSE_REQUEST, request_id)
+        now = self.clock()
         async with self.database.transaction() as connection:
+            await accounts.lock_agency(connection, caller.agency_id)  # a reviewer may be about to say something
             if await requests.withdraw(connection, request_id, caller.agency_id):
+                await reviews.end(connection, request_id, now, outcome=None)
                 return request_of_row(await requests.find(connection, request_id))
-            if not await requests.close(connection, request_id, caller.agency_id, self.clock(), reason):
+            if not await requests.close(connection, request_id, caller.agency_id, now, reason):
                 raise RequestNotOpen(request_id)
         # From here on nothing of it is sent. What its prompts say follows; a large request's is left to the senders.
         with contextlib.suppress(Unavailable):
@@ -389,14 +416,6 @@ class Service:
             await addresses.opt_out(connection, owner_id, self.clock())
             await prompts.take_back(connection, owner_id)
 
-    async def _ask(
-        self, connection: asyncpg.Connection, request_id: int, fence: DrawnFence, opened_at: datetime, offence: str
-    ) -> int:
-        started = perf_counter()
-        camera_id = self.index.match(fence.geofence)
-        MATCH_DURATION.observe(perf_counter() - started)
-        return await self.fan_out.begin(connection, request_id, camera_id, opened_at, offence)
-
     async def _find_request(self, caller: AgencyCaller, action: Action, request_id: int) -> Request:
         async with self.database.connection() as connection:
             row = await requests.find(connection, request_id)
@@ -406,26 +425,9 @@ class Service:
         return request_of_row(row)
 
 
-def _is_left_to_review(caller: AgencyCaller, binding: Collection[Ordinance], now: datetime) -> bool:
+def _is_left_to_supervisor(caller: AgencyCaller, binding: Collection[Ordinance], now: datetime) -> bool:
     # A program's key approves nothing, whoever answers for it: the second rank is a person.
     return needs_approval(binding, now) and not allows(caller, Action.APPROVE_REQUEST, caller.agency_id)
-
-
-def draft_of(given: Submission | PreviewInput) -> Draft:
-    """Return what the rules look at of a request, whole or being written.
-
-    Errors: InvalidInput with where in the fence.
-    """
-    geofence, unreadable = (None, ()) if given.fence is None else read_fence(given.fence)
-    return Draft(
-        fence=None if geofence is None else DrawnFence(geofence),
-        unreadable=unreadable,
-        window=given.window,
-        offence=given.offence,
-        case_number=given.case_number,
-        contact_name=None if given.contact is None else given.contact.name,
-        text=given.text,
-    )
 
 
 @asynccontextmanager
@@ -454,6 +456,16 @@ async def open_service(
         stack.push_async_callback(inbox_notice.close)
         watcher = asyncio.create_task(inbox_feed.run(inbox_notice), name="inbox feed")
         stack.push_async_callback(_cancel, watcher)
+        grounds = Grounds(database, clock)
+        opening = Opening(
+            grounds,
+            feed,
+            FanOut(Pace.of(settings), settings.fan_out_part_count, np.random.default_rng()),
+            clock,
+            timedelta(days=settings.request_days),
+            settings.sensitive_distance_m,
+        )
+        closings = Closings(database, clock, timedelta(days=settings.prompt_keep_days))
         yield Service(
             settings,
             database,
@@ -462,15 +474,17 @@ async def open_service(
             RuleVersions(database, clock),
             Ordinances(database, clock),
             Programme(database, clock),
+            PlaceBook(database, clock),
+            Reviews(database, clock, opening, closings),
             Owners(database, clock),
             feed,
             inbox_feed,
             reach,
             clock,
-            FanOut(Pace.of(settings), settings.fan_out_part_count, np.random.default_rng()),
-            Closings(database, clock, timedelta(days=settings.prompt_keep_days)),
+            opening,
+            closings,
             Lookup(partial(_find_key_holders, database)),
-            Grounds(database, clock),
+            grounds,
             Estimates(database),
             SignIn(database, clock, passwords, limits),
             Members(database, clock),

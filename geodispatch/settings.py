@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     cameras_body_limit_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
 
     request_days: Annotated[float, Field(gt=0, le=90)] = 7
+    sensitive_distance_m: Annotated[
+        float, Field(ge=0, le=10_000, description="up to so far from a sensitive place two reviewers read a request")
+    ] = 150.0
     preview_resolution: Annotated[int, Field(ge=7, le=10, description="H3 resolution of the preview's histogram")] = 8
     preview_epsilon: Annotated[float, Field(gt=0, description="privacy loss of one drawing of the histogram")] = 1.0
 

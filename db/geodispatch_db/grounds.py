@@ -16,14 +16,19 @@ _SQL = load("grounds")
 
 @dataclass(frozen=True)
 class Mark:
-    """How far an agency's record, the rules, the law and the histogram have come; how often a case was asked about."""
+    """How far an agency's record, the rules, the law, the places and the histogram have come; the programme's switches;
+    how often a case was asked about.
+    """
 
     agency: str
     rule_version: int
     ordinance_version: int
+    sensitive_place_version: int
     are_requests_ended: bool
+    are_all_reviewed: bool
     newest_request_id: int
     newest_approval_id: int
+    newest_verdict_id: int
     jurisdiction_change_count: int
     case_request_count: int
     epoch: Epoch | None
@@ -40,9 +45,12 @@ async def read_marks(
             row["agency"],
             row["rule_version"],
             row["ordinance_version"],
+            row["sensitive_place_version"],
             row["are_requests_ended"],
+            row["are_all_reviewed"],
             row["newest_request_id"],
             row["newest_approval_id"],
+            row["newest_verdict_id"],
             row["jurisdiction_change_count"],
             row["case_request_count"],
             None if row["epoch_id"] is None else Epoch(row["epoch_id"], row["epoch_resolution"]),

@@ -1,4 +1,4 @@
-"""Whether the programme takes requests: versions that are only ever added to."""
+"""Whether the programme takes requests, and which are reviewed: versions that are only ever added to."""
 
 from __future__ import annotations
 
@@ -11,12 +11,22 @@ from geodispatch_db.queries import load
 _SQL = load("programme")
 
 
-async def add(connection: asyncpg.Connection, requests: str, reason: str, entered_at: datetime) -> None:
-    """Enter how it stands with requests from now on."""
-    await connection.execute(_SQL["insert_programme_version"], requests, reason, entered_at)
+async def add(
+    connection: asyncpg.Connection,
+    *,
+    requests: str | None = None,
+    review: str | None = None,
+    reason: str,
+    entered_at: datetime,
+) -> None:
+    """Enter how it stands from now on; what is None stays.
+
+    Wants: nobody else enters anything meanwhile.
+    """
+    await connection.execute(_SQL["insert_programme_version"], requests, review, reason, entered_at)
 
 
 async def list_all(connection: asyncpg.Connection) -> list[asyncpg.Record]:
-    """Return how it stood with requests, oldest first."""
+    """Return how it stood, oldest first."""
     rows: list[asyncpg.Record] = await connection.fetch(_SQL["all_programme_versions"])
     return rows

@@ -1,4 +1,4 @@
-"""Requests: inserted once, closed once, never otherwise changed; and what of them is still to be worked off."""
+"""Requests: inserted, opened, closed, each once, and never otherwise changed; and what is still to be worked off."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SQL = load("requests")
 
 @dataclass(frozen=True)
 class NewRequest:
-    """The columns of a request that is about to be opened, or to be reviewed: it has no dates then."""
+    """The columns of a request that was submitted; it has no dates before it is open."""
 
     agency_id: int
     member_id: int
@@ -33,10 +33,18 @@ class NewRequest:
     window_end: datetime
     fence: dict[str, Any]
     area_m2: float
-    opened_at: datetime | None
-    expires_at: datetime | None
     rule_version: int
+    exigent_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Dates:
+    """From when and until when a request is open: by itself, by an ordinance, without a justification."""
+
+    opened_at: datetime
+    expires_at: datetime
     stops_at: datetime | None = None
+    lapses_at: datetime | None = None
 
 
 async def hold_law(connection: asyncpg.Connection) -> None:
@@ -50,7 +58,7 @@ async def hold_all(connection: asyncpg.Connection) -> None:
 
 
 async def insert(connection: asyncpg.Connection, request: NewRequest) -> int:
-    """Open a request, or leave it to review, and return its id.
+    """Keep a request, in review, and return its id.
 
     Wants: the agency is held, and has not used this idempotency key before.
     """
@@ -66,7 +74,7 @@ async def find_by_idempotency_key(
 
 
 async def find(connection: asyncpg.Connection, request_id: int) -> asyncpg.Record | None:
-    """Return a request with its agency's slug and name."""
+    """Return a request with its agency's slug and name, and how it fares with the reviewers."""
     return await connection.fetchrow(_SQL["request_by_id"], request_id)
 
 
@@ -85,27 +93,45 @@ async def list_public(connection: asyncpg.Connection, before: int | None, limit:
 async def list_of_agency(
     connection: asyncpg.Connection, agency_id: int, state: str | None, before: int | None, limit: int
 ) -> list[asyncpg.Record]:
-    """Return an agency's requests, public or not, all or those in a state, newest first."""
+    """Return an agency's requests, public or not, all or those in a state, newest first, with the same."""
     rows: list[asyncpg.Record] = await connection.fetch(_SQL["requests_of_agency"], agency_id, state, before, limit)
     return rows
 
 
-async def approve(
-    connection: asyncpg.Connection,
-    request_id: int,
-    *,
-    agency_id: int,
-    member_id: int,
-    opened_at: datetime,
-    expires_at: datetime,
-    rule_version: int,
-    stops_at: datetime | None,
-) -> bool:
-    """Open a request that is in review, and note who approved it; False if it is no longer in review."""
-    opened = await connection.fetchval(_SQL["open_request"], request_id, opened_at, expires_at, rule_version, stops_at)
-    if opened is not None:
-        await connection.execute(_SQL["insert_approval"], request_id, agency_id, member_id, opened_at)
+async def open_reviewed(connection: asyncpg.Connection, request_id: int, dates: Dates, rule_version: int) -> bool:
+    """Open a request that is in review, by those rules; False if it is no longer in review."""
+    opened: int | None = await connection.fetchval(
+        _SQL["open_request"],
+        request_id,
+        dates.opened_at,
+        dates.expires_at,
+        rule_version,
+        dates.stops_at,
+        dates.lapses_at,
+    )
     return opened is not None
+
+
+async def approve(
+    connection: asyncpg.Connection, request_id: int, *, agency_id: int, member_id: int, now: datetime
+) -> None:
+    """Note who of a second rank approved a request."""
+    await connection.execute(_SQL["insert_approval"], request_id, agency_id, member_id, now)
+
+
+async def lock(connection: asyncpg.Connection, request_id: int, agency_id: int) -> asyncpg.Record | None:
+    """Hold an agency's request: how it stands, whether it is exigent, and justified."""
+    return await connection.fetchrow(_SQL["lock_request"], request_id, agency_id)
+
+
+async def justify(
+    connection: asyncpg.Connection, request_id: int, member_id: int, justification: str, now: datetime
+) -> None:
+    """Add why an exigent request could not wait.
+
+    Wants: the request is held, exigent, and not justified yet.
+    """
+    await connection.execute(_SQL["justify_request"], request_id, member_id, justification, now)
 
 
 async def withdraw(connection: asyncpg.Connection, request_id: int, agency_id: int) -> bool:

@@ -1,4 +1,4 @@
-"""Whether the programme takes requests at all."""
+"""Whether the programme takes requests at all, and which ones reviewers read first."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from rich.table import Table
 
 from geodispatch.cli.run import out, with_programme
 from geodispatch.cli.words import Reason, write_moment
-from geodispatch.law import ProgrammeRequests
+from geodispatch.law import ProgrammeRequests, ProgrammeReview
 
 if TYPE_CHECKING:
     from geodispatch.programme import Programme
 
-app = typer.Typer(no_args_is_help=True, help="Whether agencies can make requests at all; posts are always possible.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Whether agencies can make requests at all, and which ones are reviewed; posts are always possible.",
+)
 
 
 @app.command("requests")
@@ -28,14 +31,25 @@ def switch_requests(to: ProgrammeRequests, reason: Reason) -> None:
     with_programme(act)
 
 
-@app.command("list")
-def list_programme() -> None:
-    """Print how it stood with requests, and why."""
+@app.command("review")
+def switch_review(which: ProgrammeReview, reason: Reason) -> None:
+    """Let a reviewer read all requests before they are public, or only those near sensitive places (always by two)."""
 
     async def act(programme: Programme) -> None:
-        table = Table("from", "requests", "reason")
+        await programme.review(which, reason)
+        out.print(f"review: {which}")
+
+    with_programme(act)
+
+
+@app.command("list")
+def list_programme() -> None:
+    """Print how it stood, and why."""
+
+    async def act(programme: Programme) -> None:
+        table = Table("from", "requests", "review", "reason")
         for version in await programme.list_all():
-            table.add_row(write_moment(version.entered_at), version.requests, version.reason)
+            table.add_row(write_moment(version.entered_at), version.requests, version.review, version.reason)
         out.print(table)
 
     with_programme(act)

@@ -90,6 +90,13 @@ def with_programme(act: Callable[[Any], Awaitable[None]]) -> None:
     _with(Programme, act)
 
 
+def with_place_book(act: Callable[[Any], Awaitable[None]]) -> None:
+    """The same through the sensitive places."""
+    from geodispatch.sensitive_places import PlaceBook
+
+    _with(PlaceBook, act)
+
+
 def show_invitation(invitation: Any) -> None:
     """Print an invitation's page, on the public address where there is one."""
     from geodispatch.settings import Settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
 from geodispatch.errors import Breach
@@ -16,6 +16,7 @@ from geodispatch.rules.limits import Limits, RuleDocument, Scope
 from geodispatch.rules.offence import check_offence
 from geodispatch.rules.ordinance import Ordinance, check_ordinances, touching
 from geodispatch.rules.overlap import EarlierFences, check_overlap
+from geodispatch.rules.sensitive import SensitivePlaces
 from geodispatch.rules.text import check_text
 from geodispatch.rules.window import check_window
 from geodispatch.zone import zone_at, zone_named
@@ -35,11 +36,13 @@ class Draft:
     case_number: str | None = None
     contact_name: str | None = None
     text: str | None = None
+    exigent_reason: str | None = None
 
 
 @dataclass(frozen=True)
 class Ground:
-    """What the rules know beside the draft: the agency, the rules and the law in force, and what it asked before.
+    """What the rules know beside the draft: the agency, the rules and the law in force, what it asked before, and the
+    sensitive places.
 
     named    the jurisdictions that some tightening is for
     """
@@ -51,6 +54,7 @@ class Ground:
     territory: Territory
     earlier: EarlierFences
     ordinances: Sequence[Ordinance] = ()
+    sensitive: SensitivePlaces = field(default_factory=SensitivePlaces)
 
 
 def check_draft(draft: Draft, ground: Ground, case_request_count: int, now: datetime) -> tuple[Breach, ...]:
@@ -65,6 +69,8 @@ def check_draft(draft: Draft, ground: Ground, case_request_count: int, now: date
         breaches += check_offence(draft.offence, limits)
     if draft.text is not None:
         breaches += check_text(draft.text)
+    if draft.exigent_reason is not None:
+        breaches += check_text(draft.exigent_reason, "/exigent_reason")
     if draft.contact_name is not None:
         breaches += check_contact_name(draft.contact_name)
     if draft.window is not None:

@@ -35,12 +35,12 @@ _LIMITS = {
 }
 
 
-def check_text(text: str) -> tuple[Breach, ...]:
-    """Return what is wrong with a request's text, in its order, each with its range of characters.
+def check_text(text: str, pointer: str = "/text") -> tuple[Breach, ...]:
+    """Return what is wrong with a text, in its order, each with its range of characters; `pointer` is where it stands.
 
     Cost: half a millisecond for 2,000 characters; nothing for the same text again, as while somebody draws.
     """
-    return tuple(_breach(text, finding, "/text") for finding in find(text))
+    return tuple(_breach(pointer, text, finding) for finding in find(text))
 
 
 def check_post_text(text: str, pointer: str) -> tuple[Breach, ...]:
@@ -49,7 +49,7 @@ def check_post_text(text: str, pointer: str) -> tuple[Breach, ...]:
     Edges: a post may urge ("leave your homes now") and give numbers to call; nobody is asked for footage, and the
            numbers are public ones. What it must not do is to cast suspicion by race, or tell who a victim is.
     """
-    return tuple(_breach(text, finding, pointer) for finding in find(text) if finding.rule in _RULES_OF_POSTS)
+    return tuple(_breach(pointer, text, finding) for finding in find(text) if finding.rule in _RULES_OF_POSTS)
 
 
 @lru_cache(maxsize=1024)
@@ -70,7 +70,7 @@ def _outermost(found: list[Finding]) -> Iterator[Finding]:
             yield finding
 
 
-def _breach(text: str, finding: Finding, pointer: str) -> Breach:
+def _breach(pointer: str, text: str, finding: Finding) -> Breach:
     seen, limit = _excerpt(text, finding.span), _LIMITS[finding.rule]
     return Breach(
         pointer,

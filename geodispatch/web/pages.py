@@ -30,6 +30,7 @@ PAGE_PATHS: Final = {
     "/sign-in": "sign_in.html",
     "/invitation": "invitation.html",
     "/members": "members.html",
+    "/review": "review.html",
 }
 
 # Files of other kinds are not served. The standard library's table differs between Python releases and knows no

@@ -178,6 +178,28 @@ async def test_ordinances_and_the_programme(environment: dict[str, str], tmp_pat
     assert ended[:2] == (0, "requests: ended\n")
     code, out, _ = await run(environment | {"COLUMNS": "300"}, "programme", "list")
     assert (code, [word for word in ("public", "ended", "as in January 2024") if word not in out]) == (0, [])
+    reviewed = await run(environment, "programme", "review", "all", "--reason", "the council wants it")
+    assert reviewed[:2] == (0, "review: all\n")
+    assert (await run(environment, "programme", "review", "none", "--reason", "no matter"))[0] == 2
+    code, out, _ = await run(environment | {"COLUMNS": "300"}, "programme", "list")
+    assert (code, [word for word in ("sensitive", "all", "the council wants it") if word not in out]) == (0, [])
+
+
+async def test_sensitive_places(environment: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "places.csv"
+    file.write_text(
+        "kind,lon,lat,name\nschool,-89.65,39.8,Elm School\nclinic,-89.66,39.81,\nschool,-89.65,39.8,Elm School\n"
+    )
+    assert (await run(environment, "places", "import", str(file)))[:2] == (0, "3 read, 2 new or renamed\n")
+    assert (await run(environment, "places", "import", str(file)))[:2] == (0, "3 read, 0 new or renamed\n")
+    code, out, _ = await run(environment, "places", "list")
+    assert (code, [word for word in ("school", "Elm School", "clinic", "39.8100000") if word not in out]) == (0, [])
+    file.write_text("kind,lon,lat\nclinic,-89.66,39.81\nbank,1,1\n")
+    code, _, err = await run(environment, "places", "remove", str(file))
+    assert (code, "line 3: kind" in err) == (1, True), err
+    file.write_text("kind,lon,lat\nclinic,-89.66,39.81\nclinic,1,1\n")
+    assert (await run(environment, "places", "remove", str(file)))[:2] == (0, "2 read, 1 removed\n")
+    assert "clinic" not in (await run(environment, "places", "list"))[1]
 
 
 def recent_submission() -> dict[str, Any]:

@@ -129,10 +129,10 @@ async def fill(dsn: str, url: str) -> None:
         for number, count in ((1, OWNER_COUNT), (2, TWICE_COUNT)):
             async with connection.transaction():
                 new = requests.NewRequest(
-                    1, 1, str(number), b"", "c", "theft", "b", "n", "e", now - timedelta(hours=1), now, {}, 1.0, now,
-                    now + timedelta(days=7), 1,
+                    1, 1, str(number), b"", "c", "theft", "b", "n", "e", now - timedelta(hours=1), now, {}, 1.0, 1,
                 )  # fmt: skip
                 request_id = await requests.insert(connection, new)
+                await requests.open_reviewed(connection, request_id, requests.Dates(now, now + timedelta(days=7)), 1)
                 await fan_out.begin(connection, request_id, np.arange(1, count + 1, dtype=np.uint64), now, "theft")
     finally:
         await connection.close()

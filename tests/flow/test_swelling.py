@@ -125,11 +125,11 @@ class Line:
                 window_end=now,
                 fence=street_fence(),
                 area_m2=1.0,
-                opened_at=now,
-                expires_at=now + timedelta(days=self.settings.request_days),
                 rule_version=1,
             )
             request_id = await requests.insert(connection, new)
+            dates = requests.Dates(now, now + timedelta(days=self.settings.request_days))
+            await requests.open_reviewed(connection, request_id, dates, new.rule_version)
             await fan_out.begin(
                 connection, request_id, np.arange(1, self.owner_count + 1, dtype=np.uint64), now, "theft"
             )

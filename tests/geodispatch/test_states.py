@@ -29,6 +29,9 @@ ENUMS: dict[str, type[StrEnum]] = {
     "flag_reason": flags.FlagReason,
     "document_kind": disclosures.DocumentKind,
     "report_section": disclosures.Section,
+    "programme_review": law.ProgrammeReview,
+    "verdict_kind": law.VerdictKind,
+    "place_kind": law.PlaceKind,
 }
 
 

@@ -1,8 +1,9 @@
 -- name: insert_programme_version
--- From now on requests are public, or have ended.
--- $1 public or ended, $2 reason, $3 now
-insert into programme_version (requests, reason, entered_at) values ($1, $2, $3);
+-- From now on it stands otherwise with requests, or with reviews; what is not said stays.
+-- $1 requests: public or ended, or null; $2 review: sensitive or all, or null; $3 reason, $4 now
+insert into programme_version (requests, review, reason, entered_at)
+select coalesce($1, requests), coalesce($2, review), $3, $4 from programme_version order by id desc limit 1;
 
 -- name: all_programme_versions
--- How it stood with requests, oldest first.
-select requests, reason, entered_at from programme_version order by id;
+-- How it stood, oldest first.
+select requests, review, reason, entered_at from programme_version order by id;

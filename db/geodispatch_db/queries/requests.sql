@@ -9,15 +9,13 @@ lock table request in row exclusive mode;
 lock table request in exclusive mode;
 
 -- name: insert_request
--- Open a request; without an instant at which it opens, leave it to a supervisor's review.
+-- Keep a request that was submitted, in review.
 -- $1 agency, $2 member, $3 idempotency key, $4 SHA-256 of the submission, $5 case number, $6 offence, $7 body,
--- $8 contact name, $9 contact email, $10 window start, $11 window end, $12 fence, $13 area_m2, $14 opened at, $15 expires at
--- (both null in review), $16 version of the rules that admitted it, $17 when an ordinance ends it, or null
+-- $8 contact name, $9 contact email, $10 window start, $11 window end, $12 fence, $13 area_m2, $14 version of the rules that
+-- admitted it, $15 why it is exigent, or null
 insert into request (agency_id, member_id, idempotency_key, body_sha256, case_number, offence, body, contact_name,
-                     contact_email, window_start, window_end, fence, area_m2, state, opened_at, expires_at,
-                     rule_version, stops_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
-        case when $14::timestamptz is null then 'review' else 'open' end::request_state, $14, $15, $16, $17)
+                     contact_email, window_start, window_end, fence, area_m2, rule_version, exigent_reason, state)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'review')
 returning id;
 
 -- name: request_by_idempotency_key
@@ -26,10 +24,13 @@ returning id;
 select id, body_sha256 from request where agency_id = $1 and idempotency_key = $2;
 
 -- name: request_by_id
--- One request, with its agency.
+-- One request, with its agency, and how it fares with the reviewers.
 -- $1 id
-select r.*, a.slug as agency_slug, a.name as agency_name
+select r.*, a.slug as agency_slug, a.name as agency_name, v.begun_at is not null and v.ended_at is null as is_with_reviewers,
+       refusal.reason as refused_for, refusal.given_at as refused_at
 from request r join agency a on a.id = r.agency_id
+left join review v on v.request_id = r.id
+left join verdict refusal on refusal.request_id = r.id and refusal.kind = 'refuse'
 where r.id = $1;
 
 -- name: requests_by_ids
@@ -49,25 +50,39 @@ order by r.id desc
 limit $2;
 
 -- name: requests_of_agency
--- An agency's requests, public or not, newest first.
+-- An agency's requests, public or not, newest first, with the same.
 -- $1 agency, $2 only in this state, or null; $3 only those before this id, or null; $4 how many
-select r.*, a.slug as agency_slug, a.name as agency_name
+select r.*, a.slug as agency_slug, a.name as agency_name, v.begun_at is not null and v.ended_at is null as is_with_reviewers,
+       refusal.reason as refused_for, refusal.given_at as refused_at
 from request r join agency a on a.id = r.agency_id
+left join review v on v.request_id = r.id
+left join verdict refusal on refusal.request_id = r.id and refusal.kind = 'refuse'
 where r.agency_id = $1 and ($2::request_state is null or r.state = $2) and ($3::bigint is null or r.id < $3)
 order by r.id desc
 limit $4;
 
 -- name: open_request
 -- Open a request that was in review; no row where it is not.
--- $1 id, $2 opened at, $3 expires at, $4 version of the rules that admitted it, $5 when an ordinance ends it, or null
-update request set state = 'open', opened_at = $2, expires_at = $3, rule_version = $4, stops_at = $5
+-- $1 id, $2 opened at, $3 expires at, $4 version of the rules that admitted it, $5 when an ordinance ends it, or null, $6 when
+-- it lapses without a justification, or null
+update request set state = 'open', opened_at = $2, expires_at = $3, rule_version = $4, stops_at = $5, lapses_at = $6
 where id = $1 and state = 'review'
 returning id;
 
 -- name: insert_approval
--- Note who let a request become public.
+-- Note who of a second rank approved a request.
 -- $1 request, $2 agency, $3 member, $4 now
 insert into approval (request_id, agency_id, member_id, approved_at) values ($1, $2, $3, $4);
+
+-- name: lock_request
+-- Hold an agency's request; no row where it has none of this id.
+-- $1 id, $2 agency
+select state, opened_at, exigent_reason, justified_at from request where id = $1 and agency_id = $2 for update;
+
+-- name: justify_request
+-- Add why an exigent request could not wait: it lapses no more.
+-- $1 id, $2 member, $3 justification, $4 now
+update request set justification = $3, justified_by = $2, justified_at = $4, lapses_at = null where id = $1;
 
 -- name: withdraw_review
 -- Take a request back before it becomes public; no row where the agency has none of this id in review.
@@ -82,11 +97,12 @@ where id = $1 and agency_id = $2 and state = 'open'
 returning id;
 
 -- name: close_expired_requests
--- End all open requests whose time is over, by themselves or by an ordinance.
+-- End all open requests whose time is over: by themselves, by an ordinance, or for want of a justification.
 -- $1 now
 update request set state = 'closed', closed_at = $1,
-    close_reason = case when stops_at <= expires_at then 'ordinance' else 'expired' end::close_reason
-where state = 'open' and least(expires_at, stops_at) <= $1 -- as is_live has it
+    close_reason = case when lapses_at <= least(expires_at, stops_at) then 'withdrawn'
+                        when stops_at <= expires_at then 'ordinance' else 'expired' end::close_reason
+where state = 'open' and least(expires_at, stops_at, lapses_at) <= $1 -- as is_live has it
 returning id;
 
 -- name: close_all_requests

@@ -13,6 +13,7 @@ from geodispatch.web.api import (
     preferences,
     prompts,
     requests,
+    reviews,
     sessions,
     staff,
 )
@@ -24,6 +25,7 @@ ROUTES: tuple[Route, ...] = (
     *feed.ROUTES,
     *agencies.ROUTES,
     *flags.ROUTES,
+    *reviews.ROUTES,
     *prompts.ROUTES,
     *preferences.ROUTES,
     *cameras.ROUTES,

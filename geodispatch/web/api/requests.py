@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from geodispatch.authority import Action
 from geodispatch.errors import (
     IdempotencyKeyReused,
     InvalidInput,
+    JustificationLate,
+    JustifiedAlready,
     NotAllowed,
+    NotExigent,
     NotFound,
     NotInReview,
     RequestNotOpen,
@@ -18,7 +21,7 @@ from geodispatch.errors import (
     RulesBroken,
 )
 from geodispatch.preview import Preview, PreviewInput
-from geodispatch.request import CloseReason, Offence, Request, RequestState, Submission
+from geodispatch.request import CloseReason, Offence, Prose, Request, RequestState, Submission
 from geodispatch.web.api.page import PageQuery
 from geodispatch.web.call import BODY_ERRORS, INT64, PREFIX, Call, Reply, Route
 
@@ -57,6 +60,14 @@ class CloseInput(BaseModel):
     reason: Annotated[CloseReason, Field(description="resolved or withdrawn")]
 
 
+class JustificationInput(BaseModel):
+    """Why an exigent request could not wait, as the public will read it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Annotated[Prose, StringConstraints(min_length=20, max_length=2000)]
+
+
 async def preview(call: Call) -> Reply:
     """Check what there is of a request against all rules, measure its fence and estimate how many owners it reaches."""
     return Reply(await call.service.preview(call.caller, call.body))
@@ -83,6 +94,11 @@ async def close_request(call: Call) -> Reply:
 async def approve_request(call: Call) -> Reply:
     """Publish a request that another member of the agency submitted where the law asks for two ranks."""
     return Reply(await call.service.approve(call.caller, call.number("request")))
+
+
+async def justify_request(call: Call) -> Reply:
+    """Add to an exigent request, for all to read, why it could not wait; without, it is withdrawn after 7 days."""
+    return Reply(await call.service.justify(call.caller, call.number("request"), call.body.text, call.origin))
 
 
 async def list_requests(call: Call) -> Reply:
@@ -158,6 +174,16 @@ ROUTES: tuple[Route, ...] = (
         reply=Request,
         id_schema=INT64,
         errors=(NotFound, NotAllowed, NotInReview, RequestsEnded, RulesBroken),
+    ),
+    Route(
+        "POST",
+        "requests/{id}/justification",
+        justify_request,
+        Action.JUSTIFY_REQUEST,
+        body=JustificationInput,
+        reply=Request,
+        id_schema=INT64,
+        errors=(*BODY_ERRORS, NotFound, NotAllowed, NotExigent, JustifiedAlready, JustificationLate, RulesBroken),
     ),
     Route(
         "GET",

@@ -66,10 +66,11 @@ async function showPublished(request) {
   setFence(null);
   await requests.load();
   published.hidden = false;
+  const waiting = { supervisor: "a supervisor's approval", reviewers: "a reviewer who belongs to no agency" };
   published.textContent =
-    request.state === "review"
-      ? `Request ${request.id} waits for a supervisor's approval. Nobody sees it or is asked before.`
-      : `Request ${request.id} is public. Owners decide; you will not see who was asked.`;
+    request.waits_for === null
+      ? `Request ${request.id} is public. Owners decide; you will not see who was asked.`
+      : `Request ${request.id} waits for ${waiting[request.waits_for]}. Nobody sees it or is asked before.`;
   const article = document.getElementById(`request-${request.id}`);
   article?.classList.add("new");
   article?.focus();

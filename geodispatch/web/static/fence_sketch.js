@@ -1,5 +1,5 @@
 import { svgElement } from "./element.js";
-import { fenceBounds, fenceCentre } from "./fence.js";
+import { fenceBounds } from "./fence.js";
 
 const WIDTH = 240;
 const HEIGHT = 170;
@@ -12,10 +12,11 @@ const M_PER_DEGREE = 111_320; // along a meridian; fences are a few hundred metr
  *
  * fence  GeoJSON Polygon, degrees
  * label  what a screen reader says instead of the picture
+ * places [{lon, lat}], each a dot; all of them are in the picture
  */
-export function sketchFence(fence, label) {
-  const [west, south, east, north] = fenceBounds(fence);
-  const { lon, lat } = fenceCentre(fence);
+export function sketchFence(fence, label, places = []) {
+  const [west, south, east, north] = boundsWith(fenceBounds(fence), places);
+  const [lon, lat] = [(west + east) / 2, (south + north) / 2];
   const m_per_degree_lon = M_PER_DEGREE * Math.cos((lat * Math.PI) / 180);
   const width_m = Math.max((east - west) * m_per_degree_lon, 1);
   const height_m = Math.max((north - south) * M_PER_DEGREE, 1);
@@ -32,6 +33,10 @@ export function sketchFence(fence, label) {
     "svg",
     { class: "sketch", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label },
     svgElement("path", { class: "sketch-fence", d: outline, "fill-rule": "evenodd" }),
+    ...places.map((at) => {
+      const [cx, cy] = place([at.lon, at.lat]);
+      return svgElement("circle", { class: "sketch-place", cx, cy, r: 4 });
+    }),
     svgElement("path", {
       class: "sketch-bar",
       d: `M${MARGIN} ${bar_y - 5}v5h${(bar_m * px_per_m).toFixed(1)}v-5`,
@@ -39,6 +44,11 @@ export function sketchFence(fence, label) {
     svgElement("text", { x: MARGIN + bar_m * px_per_m + 6, y: bar_y }, formatLength(bar_m)),
     svgElement("text", { x: WIDTH - MARGIN, y: bar_y, "text-anchor": "end" }, "N ↑"),
   );
+}
+
+function boundsWith([west, south, east, north], places) {
+  const [lons, lats] = [places.map(({ lon }) => lon), places.map(({ lat }) => lat)];
+  return [Math.min(west, ...lons), Math.min(south, ...lats), Math.max(east, ...lons), Math.max(north, ...lats)];
 }
 
 /** The longest of 1, 2, 5 × 10ⁿ metres that is not over `length_m`. */

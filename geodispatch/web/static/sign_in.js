@@ -32,6 +32,7 @@ async function showNext(session) {
   } else {
     find("#who").textContent = `${describeSession(session)}.`;
     find("#to-agency").hidden = find("#to-members").hidden = session.agency === null;
+    find("#to-review").hidden = session.staff_role !== "moderator";
     show("#done-step");
     find("#done-title").focus();
   }
@@ -47,8 +48,9 @@ attachStep(find("#code-step"), async () => {
   const isFirst = !find("#set-up-step").hidden;
   const session = await takeStep("POST", "session/code", { code: find("#code").value });
   find("#code").value = "";
-  // A member comes for the map; recovery codes have to be seen first.
+  // A member comes for the map, a moderator for the queue; recovery codes have to be seen first.
   if (!isFirst && session.agency !== null) location.assign("/agency");
+  else if (!isFirst && session.staff_role === "moderator") location.assign("/review");
   else await showNext(session);
 });
 
