@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from geojson_pydantic import Polygon
 from pydantic import (
@@ -174,6 +174,17 @@ class Request(BaseModel):
     closed_at: datetime | None
     close_reason: CloseReason | None
     rule_version: int = Field(description="the version of the rules that admitted it")
+
+
+class OwnRequest(Request):
+    """A request as its agency's members see it."""
+
+    submitted_by: str = Field(description="the member's name")
+    approved_by: str | None = Field(description="the supervisor's name; null where none was needed, or none has yet")
+    stops_at: datetime | None = Field(description="when an ordinance ends it, if it is open until then")
+    waits_for: Literal["supervisor"] | None = Field(description="whose turn it is; null where it waits for nobody")
+    may_approve: bool = Field(description="whether the caller may publish it")
+    may_close: bool = Field(description="whether the caller may end it or take it back")
 
 
 def submission_of_row(row: Any) -> Submission:

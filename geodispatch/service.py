@@ -24,6 +24,7 @@ import asyncpg
 import numpy as np
 
 from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, OwnerCaller, Role, Scope, hash_key
+from geodispatch.atlas import Atlas
 from geodispatch.authority import Action, allows, require
 from geodispatch.camera_feed import CameraFeed
 from geodispatch.clock import utc_now
@@ -63,7 +64,15 @@ from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
 from geodispatch.queue_level import measure_queue
 from geodispatch.reach import Reach
 from geodispatch.registry import Registry
-from geodispatch.request import CloseReason, Request, RequestState, Submission, request_of_row, submission_of_row
+from geodispatch.request import (
+    CloseReason,
+    OwnRequest,
+    Request,
+    RequestState,
+    Submission,
+    request_of_row,
+    submission_of_row,
+)
 from geodispatch.rule_versions import RuleVersions
 from geodispatch.rules.draft import Draft, check_draft
 from geodispatch.rules.fence import DrawnFence, read_fence
@@ -83,8 +92,8 @@ _IDEMPOTENCY_KEY_MAX = 255
 class Service:
     """What agencies, owners and the public can do. `open_service` gives one.
 
-    `registry`, `jurisdictions`, `rule_versions`, `ordinances` and `programme` have what the operator can do, `owners`
-    what owners wish and were asked; `sign_in`, `members` and `staff` know who is who.
+    `registry`, `jurisdictions`, `rule_versions`, `ordinances` and `programme` have what the operator can do, `atlas`
+    shows the law; `owners` what owners wish and were asked; `sign_in`, `members` and `staff` know who is who.
     """
 
     settings: Settings
@@ -94,6 +103,7 @@ class Service:
     rule_versions: RuleVersions
     ordinances: Ordinances
     programme: Programme
+    atlas: Atlas
     owners: Owners
     feed: CameraFeed
     inboxes: InboxFeed
@@ -247,7 +257,7 @@ class Service:
             assert row is not None, "a request in review is never deleted"
             if row["state"] != RequestState.REVIEW:
                 raise NotInReview(request_id)
-            if row["member_id"] == caller.member_id:
+            if not _is_anothers(caller, row):
                 raise NotAllowed("a supervisor who did not submit it")
             now, draft = self.clock(), draft_of(submission_of_row(row))
             assert draft.fence is not None, "a fence that cannot be measured is never kept"
@@ -275,12 +285,12 @@ class Service:
 
     async def list_requests(
         self, caller: AgencyCaller, state: RequestState | None, *, before: int | None, limit: int
-    ) -> list[Request]:
+    ) -> list[OwnRequest]:
         """Return the requests of the caller's agency, public or not, all or those in a state, newest first."""
         require(caller, Action.READ_REQUEST, caller.agency_id)
         async with self.database.connection() as connection:
             rows = await requests.list_of_agency(connection, caller.agency_id, state, before, limit)
-        return [request_of_row(row) for row in rows]
+        return [_own_request(caller, row) for row in rows]
 
     async def find_request(self, caller: AgencyCaller, request_id: int) -> Request:
         """Return a request of the caller's agency.
@@ -393,6 +403,25 @@ class Service:
         return request_of_row(row)
 
 
+def _own_request(caller: AgencyCaller, row: asyncpg.Record) -> OwnRequest:
+    is_waiting, is_open = row["state"] == RequestState.REVIEW, row["state"] == RequestState.OPEN
+    may_approve = allows(caller, Action.APPROVE_REQUEST, caller.agency_id) and _is_anothers(caller, row)
+    return OwnRequest(
+        **vars(request_of_row(row)),
+        submitted_by=row["member_name"],
+        approved_by=row["approver_name"],
+        stops_at=row["stops_at"],
+        waits_for="supervisor" if is_waiting else None,
+        may_approve=is_waiting and may_approve,
+        may_close=(is_waiting or is_open) and allows(caller, Action.CLOSE_REQUEST, caller.agency_id),
+    )
+
+
+def _is_anothers(caller: AgencyCaller, row: asyncpg.Record) -> bool:
+    # Two ranks are two people: nobody approves what they submitted, whatever their role.
+    return bool(row["member_id"] != caller.member_id)
+
+
 def _is_left_to_review(caller: AgencyCaller, binding: Collection[Ordinance], now: datetime) -> bool:
     # A program's key approves nothing, whoever answers for it: the second rank is a person.
     return needs_approval(binding, now) and not allows(caller, Action.APPROVE_REQUEST, caller.agency_id)
@@ -449,6 +478,7 @@ async def open_service(
             RuleVersions(database, clock),
             Ordinances(database, clock),
             Programme(database, clock),
+            Atlas(database, clock),
             Owners(database, clock),
             feed,
             inbox_feed,

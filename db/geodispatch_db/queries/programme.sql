@@ -6,3 +6,7 @@ insert into programme_version (requests, reason, entered_at) values ($1, $2, $3)
 -- name: all_programme_versions
 -- How it stood with requests, oldest first.
 select requests, reason, entered_at from programme_version order by id;
+
+-- name: newest_programme_version
+-- How it stands with requests, and since when.
+select requests, reason, entered_at from programme_version order by id desc limit 1;

@@ -49,10 +49,11 @@ order by r.id desc
 limit $2;
 
 -- name: requests_of_agency
--- An agency's requests, public or not, newest first.
+-- An agency's requests, public or not, newest first, with who submitted and who approved each.
 -- $1 agency, $2 only in this state, or null; $3 only those before this id, or null; $4 how many
-select r.*, a.slug as agency_slug, a.name as agency_name
-from request r join agency a on a.id = r.agency_id
+select r.*, a.slug as agency_slug, a.name as agency_name, m.name as member_name,
+       (select s.name from approval w join member s on s.id = w.member_id where w.request_id = r.id) as approver_name
+from request r join agency a on a.id = r.agency_id join member m on m.id = r.member_id
 where r.agency_id = $1 and ($2::request_state is null or r.state = $2) and ($3::bigint is null or r.id < $3)
 order by r.id desc
 limit $4;
