@@ -56,6 +56,7 @@ class OrdinanceItem(BaseModel):
     from_at: datetime
     until_at: datetime | None
     in_force: bool
+    forbids: bool = Field(description="because of it, no request can be made there now")
 
 
 class LawMap(BaseModel):
@@ -105,7 +106,7 @@ class Atlas:
         return LawMap(
             requests=state["requests"],
             requests_since=state["entered_at"],
-            ordinances=[_ordinance(row, now) for row in rows],
+            ordinances=_ordinances(rows, now),
             areas=[Area(slug=slug, name=names[slug], **dict(border)) for slug, border in borders.items()],
         )
 
@@ -137,8 +138,22 @@ class Atlas:
             return self._kept[slugs]
 
 
-def _ordinance(row: Any, now: datetime) -> OrdinanceItem:
+def _ordinances(rows: Collection[Any], now: datetime) -> list[OrdinanceItem]:
+    holding = [row["from_at"] <= now and (row["until_at"] is None or now < row["until_at"]) for row in rows]
+    authorised = {
+        row["jurisdiction"]
+        for row, holds in zip(rows, holding, strict=True)
+        if holds and row["rule"] == OrdinanceRule.AUTHORISATION
+    }
+    return [_ordinance(row, holds, authorised) for row, holds in zip(rows, holding, strict=True)]
+
+
+def _ordinance(row: Any, holds: bool, authorised: Collection[str]) -> OrdinanceItem:
     rule, limits = OrdinanceRule(row["rule"]), row["limits"] and LimitChange.model_validate(row["limits"])
+    if rule is OrdinanceRule.AUTHORISATION:
+        forbids = row["jurisdiction"] not in authorised  # one of several that holds is enough
+    else:
+        forbids = holds and rule is OrdinanceRule.BANNED
     return OrdinanceItem(
         slug=row["slug"],
         area=row["jurisdiction"],
@@ -147,7 +162,8 @@ def _ordinance(row: Any, now: datetime) -> OrdinanceItem:
         reference=row["reference"],
         from_at=row["from_at"],
         until_at=row["until_at"],
-        in_force=row["from_at"] <= now and (row["until_at"] is None or now < row["until_at"]),
+        in_force=holds,
+        forbids=forbids,
     )
 
 

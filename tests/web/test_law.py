@@ -38,10 +38,10 @@ async def test_the_law_says_what_each_ordinance_demands_where_and_when(town: Tow
     limits = {"area_max_m2": 647_497.027584, "window_max_s": 5400, "offences_refused": ["theft", "arson"]}
     await enter(town, OrdinanceRule.LIMITS, "26-3", limits=limits)
     law = (await town.call("GET", "public/law")).json
-    assert [(each["slug"], each["in_force"]) for each in law["ordinances"]] == [
-        ("26-1", False),
-        ("26-2", True),
-        ("26-3", True),
+    assert [(each["slug"], each["in_force"], each["forbids"]) for each in law["ordinances"]] == [
+        ("26-1", False, False),
+        ("26-2", True, False),
+        ("26-3", True, False),
     ]
     assert [each["says"] for each in law["ordinances"]] == [
         "No request may touch this area.",
@@ -56,7 +56,7 @@ async def test_the_law_says_what_each_ordinance_demands_where_and_when(town: Tow
     town.clock.advance(hours=1)
     await town.service.programme.switch(ProgrammeRequests.ENDED, "as in January 2024")
     later = (await town.call("GET", "public/law")).json
-    assert [(each["slug"], each["in_force"]) for each in later["ordinances"]] == [("26-1", True), ("26-3", True)]
+    assert [(each["slug"], each["forbids"]) for each in later["ordinances"]] == [("26-1", True), ("26-3", False)]
     assert (later["requests"], later["requests_since"]) == ("ended", "2026-07-01T16:00:00Z")
 
 
@@ -65,7 +65,10 @@ async def test_an_authorisation_that_has_ended_is_still_told_for_it_still_forbid
     await enter(town, OrdinanceRule.AUTHORISATION, "26-1", until_at=NOW + HOUR)
     town.clock.advance(hours=2)
     (ended,) = (await town.call("GET", "public/law")).json["ordinances"]
-    assert (ended["slug"], ended["in_force"]) == ("26-1", False)
+    assert (ended["slug"], ended["in_force"], ended["forbids"]) == ("26-1", False, True)
+    await enter(town, OrdinanceRule.AUTHORISATION, "26-2")
+    law = (await town.call("GET", "public/law")).json
+    assert [(each["in_force"], each["forbids"]) for each in law["ordinances"]] == [(False, False), (True, False)]
 
 
 async def test_an_agencys_territory_is_all_its_jurisdictions_joined(town: Town) -> None:
@@ -100,9 +103,11 @@ async def test_it_may_be_kept_for_a_minute_and_is_not_sent_again_unchanged(town:
     town.clock.advance(hours=1)
     begun = await town.call("GET", "public/law", If_None_Match=changed.headers["ETag"])
     assert (begun.status, begun.json["ordinances"][0]["in_force"]) == (200, True)
-    async with aiohttp.ClientSession(auto_decompress=False) as http:
-        async with http.get(f"{town.url}/api/v1/public/law", headers={"Accept-Encoding": "gzip"}) as packed:
-            assert packed.headers["Content-Encoding"] == "gzip"
+    async with (
+        aiohttp.ClientSession(auto_decompress=False) as http,
+        http.get(f"{town.url}/api/v1/public/law", headers={"Accept-Encoding": "gzip"}) as packed,
+    ):
+        assert packed.headers["Content-Encoding"] == "gzip"
 
 
 def rough_disk(corner_count: int) -> Any:
