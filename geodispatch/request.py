@@ -215,6 +215,16 @@ class Request(BaseModel):
     )
 
 
+class OwnRequest(Request):
+    """A request as its agency's members see it."""
+
+    submitted_by: str = Field(description="the member's name")
+    approved_by: str | None = Field(description="the supervisor's name; null where none was needed, or none has yet")
+    stops_at: datetime | None = Field(description="when an ordinance ends it, if it is open until then")
+    may_approve: bool = Field(description="whether the caller may publish it")
+    may_close: bool = Field(description="whether the caller may end it or take it back")
+
+
 def submission_of_row(row: Any) -> Submission:
     """Make of such a row what was submitted."""
     return Submission(

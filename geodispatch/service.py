@@ -19,11 +19,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
+import asyncpg
 import numpy as np
 
 from geodispatch import audit
 from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, OwnerCaller, Role, Scope, hash_key
 from geodispatch.annual_report import AnnualReports
+from geodispatch.atlas import Atlas
 from geodispatch.authority import Action, allows, require
 from geodispatch.camera_feed import CameraFeed
 from geodispatch.clock import utc_now
@@ -75,6 +77,7 @@ from geodispatch.registry import Registry
 from geodispatch.request import (
     JUSTIFY_WITHIN,
     CloseReason,
+    OwnRequest,
     Request,
     RequestState,
     Submission,
@@ -107,6 +110,8 @@ class Service:
     `registry`, `jurisdictions`, `rule_versions`, `ordinances`, `programme` and `places` have what the operator can do,
     `reviews` what moderators can, `owners` what owners wish and were asked; `sign_in`, `members` and `staff` know who
     is who; `posts`, `public_feed`, `flags`, `disclosures`, `profiles` and `annual_reports` have what is public.
+    `registry`, `jurisdictions`, `rule_versions`, `ordinances` and `programme` have what the operator can do, `atlas`
+    shows the law; `owners` what owners wish and were asked; `sign_in`, `members` and `staff` know who is who.
     """
 
     settings: Settings
@@ -118,6 +123,7 @@ class Service:
     programme: Programme
     places: PlaceBook
     reviews: Reviews
+    atlas: Atlas
     owners: Owners
     feed: CameraFeed
     inboxes: InboxFeed
@@ -272,7 +278,7 @@ class Service:
             assert row is not None, "a request in review is never deleted"
             if request_of_row(row).waits_for is not WaitsFor.SUPERVISOR:
                 raise NotInReview(request_id)
-            if row["member_id"] == caller.member_id:
+            if not _is_anothers(caller, row):
                 raise NotAllowed("a supervisor who did not submit it")
             submission = submission_of_row(row)
             judged = await self.opening.judge(
@@ -312,12 +318,12 @@ class Service:
 
     async def list_requests(
         self, caller: AgencyCaller, state: RequestState | None, *, before: int | None, limit: int
-    ) -> list[Request]:
+    ) -> list[OwnRequest]:
         """Return the requests of the caller's agency, public or not, all or those in a state, newest first."""
         require(caller, Action.READ_REQUEST, caller.agency_id)
         async with self.database.connection() as connection:
             rows = await requests.list_of_agency(connection, caller.agency_id, state, before, limit)
-        return [request_of_row(row) for row in rows]
+        return [_own_request(caller, row) for row in rows]
 
     async def find_request(self, caller: AgencyCaller, request_id: int) -> Request:
         """Return a request of the caller's agency.
@@ -425,6 +431,25 @@ class Service:
         return request_of_row(row)
 
 
+def _own_request(caller: AgencyCaller, row: asyncpg.Record) -> OwnRequest:
+    request = request_of_row(row)
+    may_approve = allows(caller, Action.APPROVE_REQUEST, caller.agency_id) and _is_anothers(caller, row)
+    return OwnRequest(
+        **vars(request),
+        submitted_by=row["member_name"],
+        approved_by=row["approver_name"],
+        stops_at=row["stops_at"],
+        may_approve=request.waits_for is WaitsFor.SUPERVISOR and may_approve,
+        may_close=request.state in (RequestState.REVIEW, RequestState.OPEN)
+        and allows(caller, Action.CLOSE_REQUEST, caller.agency_id),
+    )
+
+
+def _is_anothers(caller: AgencyCaller, row: asyncpg.Record) -> bool:
+    # Two ranks are two people: nobody approves what they submitted, whatever their role.
+    return bool(row["member_id"] != caller.member_id)
+
+
 def _is_left_to_supervisor(caller: AgencyCaller, binding: Collection[Ordinance], now: datetime) -> bool:
     # A program's key approves nothing, whoever answers for it: the second rank is a person.
     return needs_approval(binding, now) and not allows(caller, Action.APPROVE_REQUEST, caller.agency_id)
@@ -476,6 +501,7 @@ async def open_service(
             Programme(database, clock),
             PlaceBook(database, clock),
             Reviews(database, clock, opening, closings),
+            Atlas(database, clock),
             Owners(database, clock),
             feed,
             inbox_feed,

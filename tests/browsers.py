@@ -22,6 +22,9 @@ NO_WEBGL = ["--disable-3d-apis"]
 ZONE, LOCALE = "UTC", "en-GB"
 PATIENCE_MS = 30_000
 
+# Where pictures of each step go, for people to look at; none are taken if it is unset.
+PICTURES = os.environ.get("GEODISPATCH_PICTURES")
+
 needs_chromium = pytest.mark.skipif(not os.access(CHROMIUM, os.X_OK), reason=f"there is no {CHROMIUM}")
 
 expect.set_options(timeout=PATIENCE_MS)
@@ -81,12 +84,26 @@ def _leaves(url: str, origin: str) -> bool:
     return not url.startswith(("blob:", "data:")) and urlsplit(url).netloc != origin
 
 
+async def look(page: Page, name: str) -> None:
+    """Make sure that nothing sticks out to the right, and take a picture if somebody wants one."""
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+    if PICTURES:
+        await page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
+
+
 async def sign_in(page: Page, server: LiveServer) -> None:
-    """Sign in from the agency's page, which is where it ends."""
-    await page.get_by_role("link", name="Sign in to ask owners").click()
-    await page.get_by_label("Email").fill(server.account.email)
-    await page.get_by_label("Password").fill(server.account.password)
-    await page.get_by_role("button", name="Sign in").click()
-    await page.get_by_label("Code from your authenticator app").fill(server.account.codes[0])
-    await page.get_by_role("button", name="Continue").click()
+    """Sign in from the agency's page as its admin; there it ends, too."""
+    account = server.account
+    await sign_in_as(page, account.email, account.password, account.codes[0])
     await expect(page.get_by_text("Demo Admin, admin at Springfield Police")).to_be_visible()
+
+
+async def sign_in_as(page: Page, email: str, password: str, code: str) -> None:
+    """Sign in from the agency's page with both factors."""
+    await page.get_by_role("link", name="Sign in to ask owners").click()
+    await page.get_by_label("Email").fill(email)
+    await page.get_by_label("Password").fill(password)
+    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_label("Code from your authenticator app").fill(code)
+    await page.get_by_role("button", name="Continue").click()
+    await expect(page.locator("#signed-in")).to_be_visible()

@@ -208,6 +208,7 @@ async def town(database: str) -> AsyncIterator[Town]:
 class LiveServer:
     """What a browser needs: a server whose clock goes and whose sender runs, and an owner in mid-street."""
 
+    town: Town
     url: str
     agency_key: str
     account: DemoAccount
@@ -228,7 +229,14 @@ async def live_server(database: str) -> AsyncIterator[LiveServer]:
             owner_token = await town.token(f"owner-{middle}")
             async with demo_account(town.service, "springfield-pd") as account:
                 yield LiveServer(
-                    town.url, town.agency_key, account, town.invite, owner_token, WEST + (middle - 1) * STEP, SOUTH
+                    town,
+                    town.url,
+                    town.agency_key,
+                    account,
+                    town.invite,
+                    owner_token,
+                    WEST + (middle - 1) * STEP,
+                    SOUTH,
                 )
         finally:
             await cancelled(sender)

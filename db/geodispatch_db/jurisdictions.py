@@ -33,6 +33,12 @@ async def of_agency(connection: asyncpg.Connection, agency_id: int) -> list[asyn
     return rows
 
 
+async def names_of_agency(connection: asyncpg.Connection, agency: str) -> list[asyncpg.Record]:
+    """Return each area's slug and name with the agency's name; one row of the latter alone where it has no area."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["jurisdiction_names_of_agency"], agency)
+    return rows
+
+
 async def list_all(connection: asyncpg.Connection) -> list[asyncpg.Record]:
     """Return every area without its boundary, with the slugs of the agencies that may ask there now."""
     rows: list[asyncpg.Record] = await connection.fetch(_SQL["all_jurisdictions"])

@@ -48,6 +48,12 @@ async def in_force(connection: asyncpg.Connection, now: datetime) -> list[asyncp
     return rows
 
 
+async def in_words(connection: asyncpg.Connection, now: datetime) -> list[asyncpg.Record]:
+    """Return every ordinance that says something now or will, with its area's slug and name."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["ordinances_in_words"], now)
+    return rows
+
+
 async def find(connection: asyncpg.Connection, slug: str) -> asyncpg.Record | None:
     """Return the newest version of an ordinance, with its jurisdiction's slug."""
     return await connection.fetchrow(_SQL["ordinance_by_slug"], slug)

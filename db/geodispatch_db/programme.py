@@ -30,3 +30,10 @@ async def list_all(connection: asyncpg.Connection) -> list[asyncpg.Record]:
     """Return how it stood, oldest first."""
     rows: list[asyncpg.Record] = await connection.fetch(_SQL["all_programme_versions"])
     return rows
+
+
+async def find(connection: asyncpg.Connection) -> asyncpg.Record:
+    """Return how it stands with requests."""
+    row = await connection.fetchrow(_SQL["newest_programme_version"])
+    assert row is not None, "there was a beginning, and versions are never deleted"
+    return row

@@ -93,7 +93,7 @@ async def list_public(connection: asyncpg.Connection, before: int | None, limit:
 async def list_of_agency(
     connection: asyncpg.Connection, agency_id: int, state: str | None, before: int | None, limit: int
 ) -> list[asyncpg.Record]:
-    """Return an agency's requests, public or not, all or those in a state, newest first, with the same."""
+    """Return an agency's requests, all or those in a state, newest first, with the same and with members' names."""
     rows: list[asyncpg.Record] = await connection.fetch(_SQL["requests_of_agency"], agency_id, state, before, limit)
     return rows
 

@@ -6,11 +6,12 @@ body; then parameters, path and headers; then the body, up to its limit.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from aiohttp import web
+from aiohttp import ETag, web
 from pydantic import BaseModel, ValidationError
 
 from geodispatch.audit import Origin
@@ -89,6 +90,8 @@ class Route:
     stream_type: str | None = None
     """The media type of a reply that is a stream."""
     status: int = 200
+    max_age_s: int | None = None
+    """For how long anybody may keep the reply, which is the same for everybody; None: nobody may."""
     header_names: tuple[str, ...] = ()
     id_schema: Mapping[str, str] = field(default_factory=lambda: {"type": "string"})
     errors: tuple[type[GeodispatchError], ...] = ()
@@ -114,6 +117,9 @@ class Route:
         reply = await self.handler(call)
         if reply.stream is not None:
             return await reply.stream(request)
+        if self.max_age_s is not None:
+            assert reply.body is not None
+            return _kept(request, reply.body, self.max_age_s)
         headers = {"Cache-Control": "no-store"}
         if reply.location is not None:
             headers["Location"] = reply.location
@@ -136,6 +142,20 @@ class Route:
         if self.ndjson is not None:
             return await read_body(request, NDJSON, service.settings.cameras_body_limit_bytes)
         return None
+
+
+def _kept(request: web.Request, body: BaseModel, max_age_s: int) -> web.Response:
+    """Answer with what may be kept, or that what is kept is still so."""
+    text = body.model_dump_json()
+    tag = ETag(hashlib.sha256(text.encode()).hexdigest()[:32], is_weak=True)  # it is the same compressed, too
+    headers = {"Cache-Control": f"public, max-age={max_age_s}", "Vary": "Accept-Encoding"}
+    if any(asked.value in (tag.value, "*") for asked in request.if_none_match or ()):
+        response = web.Response(status=304, headers=headers)
+    else:
+        response = web.Response(text=text, content_type=JSON, headers=headers)
+        response.enable_compression()
+    response.etag = tag
+    return response
 
 
 async def read_body(request: web.Request, media_type: str, limit_bytes: int) -> bytes:

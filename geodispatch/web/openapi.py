@@ -157,6 +157,11 @@ def _responses(route: Route, schema_of: _Schemas) -> dict[str, Any]:
         success["content"] = {route.stream_type: {"schema": {"type": "string"}}}
     if route.status == 201 and "{" not in route.path:
         success["headers"] = {"Location": {"schema": {"type": "string"}}}
+    unchanged: dict[str, Any] = {}
+    if route.max_age_s is not None:
+        headers = {name: {"schema": {"type": "string"}} for name in ("ETag", "Cache-Control")}
+        success["headers"] = headers
+        unchanged["304"] = {"description": "what If-None-Match names is still so", "headers": headers}
     errors: list[type[GeodispatchError]] = [*route.errors, Unavailable]
     if not is_open(route.action):
         errors += [UnknownKey, NotAllowed]
@@ -166,7 +171,11 @@ def _responses(route: Route, schema_of: _Schemas) -> dict[str, Any]:
     for error in dict.fromkeys(errors):
         titles.setdefault(STATUS[error], []).append(kind_of(error).title)
     problem = {PROBLEM_JSON: {"schema": schema_of.given(Problem)}}
-    return {str(route.status): success} | {
-        str(status): _HEADERS.get(status, {}) | {"description": "; ".join(names), "content": problem}
-        for status, names in sorted(titles.items())
-    }
+    return (
+        {str(route.status): success}
+        | unchanged
+        | {
+            str(status): _HEADERS.get(status, {}) | {"description": "; ".join(names), "content": problem}
+            for status, names in sorted(titles.items())
+        }
+    )

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
 
 import pyotp
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from geodispatch.clock import utc_now
-from tests.browsers import NO_WEBGL, needs_chromium, open_browser, open_page, sign_in
+from tests.browsers import NO_WEBGL, look, needs_chromium, open_browser, open_page, sign_in
 from tests.clients import PASSWORD
 from tests.services import LiveServer
-
-# Where pictures of each step go, for people to look at; none are taken if it is unset.
-PICTURES = os.environ.get("GEODISPATCH_PICTURES")
 
 SIZES = {"phone": (360, 740), "desktop": (1280, 800)}
 
 pytestmark = needs_chromium
-
-
-async def look(page: Page, name: str) -> None:
-    """Make sure that nothing sticks out to the right, and take a picture if somebody wants one."""
-    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
-    if PICTURES:
-        await page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
 
 
 @pytest.mark.parametrize("size", SIZES)

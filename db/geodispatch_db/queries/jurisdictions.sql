@@ -18,6 +18,16 @@ from agency_jurisdiction a join jurisdiction j on j.id = a.jurisdiction_id
 where a.agency_id = $1 and a.until_at is null
 order by j.slug;
 
+-- name: jurisdiction_names_of_agency
+-- The names of the areas in which an agency may ask now; one row of nulls where it may nowhere, none without the agency.
+-- $1 slug of the agency
+select g.name as agency_name, j.slug, j.name
+from agency g
+     left join (agency_jurisdiction a join jurisdiction j on j.id = a.jurisdiction_id)
+         on a.agency_id = g.id and a.until_at is null
+where g.slug = $1
+order by j.slug;
+
 -- name: all_jurisdictions
 -- Every area without its boundary, and the agencies that may ask there now.
 select j.slug, j.name, j.entered_at, array_remove(array_agg(g.slug order by g.slug), null) as agencies

@@ -15,6 +15,15 @@ join jurisdiction j on j.id = v.jurisdiction_id
 where v.until_at is null or v.until_at > $1 or v.rule = 'authorisation'
 order by v.slug;
 
+-- name: ordinances_in_words
+-- The same as `ordinances_in_force` without the areas' borders.
+-- $1 now
+select v.*, j.slug as jurisdiction, j.name as jurisdiction_name
+from (select distinct on (slug) * from ordinance_version order by slug, id desc) v
+join jurisdiction j on j.id = v.jurisdiction_id
+where v.until_at is null or v.until_at > $1 or v.rule = 'authorisation'
+order by v.slug;
+
 -- name: ordinance_by_slug
 -- The newest version of an ordinance.
 -- $1 slug

@@ -7,3 +7,7 @@ select coalesce($1, requests), coalesce($2, review), $3, $4 from programme_versi
 -- name: all_programme_versions
 -- How it stood, oldest first.
 select requests, review, reason, entered_at from programme_version order by id;
+
+-- name: newest_programme_version
+-- How it stands with requests, and since when.
+select requests, reason, entered_at from programme_version order by id desc limit 1;

@@ -50,11 +50,12 @@ order by r.id desc
 limit $2;
 
 -- name: requests_of_agency
--- An agency's requests, public or not, newest first, with the same.
+-- An agency's requests, public or not, newest first, with the same, and with who submitted and who approved each.
 -- $1 agency, $2 only in this state, or null; $3 only those before this id, or null; $4 how many
 select r.*, a.slug as agency_slug, a.name as agency_name, v.begun_at is not null and v.ended_at is null as is_with_reviewers,
-       refusal.reason as refused_for, refusal.given_at as refused_at
-from request r join agency a on a.id = r.agency_id
+       refusal.reason as refused_for, refusal.given_at as refused_at, m.name as member_name,
+       (select s.name from approval w join member s on s.id = w.member_id where w.request_id = r.id) as approver_name
+from request r join agency a on a.id = r.agency_id join member m on m.id = r.member_id
 left join review v on v.request_id = r.id
 left join verdict refusal on refusal.request_id = r.id and refusal.kind = 'refuse'
 where r.agency_id = $1 and ($2::request_state is null or r.state = $2) and ($3::bigint is null or r.id < $3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -21,7 +22,7 @@ from geodispatch.errors import (
     RulesBroken,
 )
 from geodispatch.preview import Preview, PreviewInput
-from geodispatch.request import CloseReason, Offence, Prose, Request, RequestState, Submission
+from geodispatch.request import CloseReason, Offence, OwnRequest, Prose, Request, RequestState, Submission
 from geodispatch.web.api.page import PageQuery
 from geodispatch.web.call import BODY_ERRORS, INT64, PREFIX, Call, Reply, Route
 
@@ -30,6 +31,13 @@ class RequestPage(BaseModel):
     """A page of requests, newest first."""
 
     requests: list[Request]
+    next_before: int | None = Field(description="`before` of the next page; null after the last")
+
+
+class OwnRequestPage(BaseModel):
+    """A page of an agency's own requests, newest first."""
+
+    requests: list[OwnRequest]
     next_before: int | None = Field(description="`before` of the next page; null after the last")
 
 
@@ -105,17 +113,17 @@ async def list_requests(call: Call) -> Reply:
     """Return the agency's own requests, newest first, with those that are not public."""
     query = call.query
     page = await call.service.list_requests(call.caller, query.state, before=query.before, limit=query.limit)
-    return Reply(_page(page, query))
+    return Reply(OwnRequestPage(requests=page, next_before=_next_before(page, query)))
 
 
 async def list_public_requests(call: Call) -> Reply:
     """Return every agency's requests, newest first, to everybody."""
     page = await call.service.list_public_requests(before=call.query.before, limit=call.query.limit)
-    return Reply(_page(page, call.query))
+    return Reply(RequestPage(requests=page, next_before=_next_before(page, call.query)))
 
 
-def _page(page: list[Request], query: PageQuery) -> RequestPage:
-    return RequestPage(requests=page, next_before=page[-1].id if len(page) == query.limit else None)
+def _next_before(page: Sequence[Request], query: PageQuery) -> int | None:
+    return page[-1].id if len(page) == query.limit else None
 
 
 async def list_offences(_: Call) -> Reply:
@@ -150,7 +158,7 @@ ROUTES: tuple[Route, ...] = (
         list_requests,
         Action.READ_REQUEST,
         query=OwnQuery,
-        reply=RequestPage,
+        reply=OwnRequestPage,
         errors=(InvalidInput, NotAllowed),
     ),
     Route(

@@ -1,8 +1,8 @@
-import { PublicRequests } from "./requests.js";
+import { openPublicRequests } from "./requests.js";
 
 const find = (selector) => document.querySelector(selector);
 
-const requests = new PublicRequests({
+const requests = openPublicRequests({
   list: find("#requests"),
   status: find("#requests-status"),
   more: find("#requests-more"),

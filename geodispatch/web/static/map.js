@@ -3,8 +3,11 @@ import { TerraDraw, TerraDrawPolygonMode, TerraDrawRectangleMode, TerraDrawSelec
 import { TerraDrawMapLibreGLAdapter } from "terra-draw-maplibre-gl-adapter";
 import { buildBasemap, repaintBasemap } from "./basemap.js";
 import { fenceBounds, roundFence } from "./fence.js";
+import { LawLayers, readColour } from "./law_layers.js";
 
 const DECIMALS = 7; // of a degree: the server's grid, so that nothing is rounded again there
+const REQUEST_LAYERS = ["requests-fill", "requests-line", "requests-waiting"];
+const IS_WAITING = ["==", ["get", "state"], "review"];
 const EDITABLE = { feature: { draggable: true, coordinates: { midpoints: true, draggable: true, deletable: true } } };
 
 /**
@@ -37,7 +40,9 @@ export async function openFenceMap(container, { onFence, onMode }) {
 
 class FenceMap {
   constructor(map, onFence, onMode) {
-    Object.assign(this, { map, onFence, onMode, known: null });
+    Object.assign(this, { map, onFence, onMode, known: null, isVisited: false });
+    map.on("movestart", ({ originalEvent }) => (this.isVisited ||= originalEvent !== undefined));
+    this.law = new LawLayers(map, "places");
     this.addRequestLayers();
     this.draw = new TerraDraw({
       adapter: new TerraDrawMapLibreGLAdapter({ map, coordinatePrecision: DECIMALS }),
@@ -84,18 +89,35 @@ class FenceMap {
     this.known = null;
   }
 
-  /** Outline the fences of public requests. */
+  /** Outline the fences of requests, of which one that waits to be published is dashed. */
   outline(requests) {
-    const features = requests.map(({ id, fence }) => ({ type: "Feature", properties: { id }, geometry: fence }));
+    const features = requests.map(({ id, state, fence }) => ({ type: "Feature", properties: { id, state }, geometry: fence }));
     this.map.getSource("requests").setData({ type: "FeatureCollection", features });
   }
 
+  /** Show or hide a part of what is under the fence: "outside", "ordinances" or "requests". */
+  toggle(part, shown) {
+    this.law.toggle(part, shown);
+    if (part !== "requests") return;
+    for (const id of REQUEST_LAYERS) this.map.setLayoutProperty(id, "visibility", shown ? "visible" : "none");
+  }
+
+  /** Bring an agency's border into view, as long as nobody has gone anywhere yet. */
+  welcome({ boundary }) {
+    if (this.isVisited || this.drawn() !== undefined) return;
+    const bounds = new LngLatBounds();
+    for (const position of boundary.coordinates.flat(boundary.type === "Polygon" ? 1 : 2)) bounds.extend(position);
+    this.map.fitBounds(bounds, { padding: 30, maxZoom: 13, animate: false });
+  }
+
   frame(fence) {
+    this.isVisited = true;
     const [west, south, east, north] = fenceBounds(fence);
     this.map.fitBounds(new LngLatBounds([west, south, east, north]), { padding: 60, maxZoom: 17, animate: false });
   }
 
   goTo({ lon, lat }) {
+    this.isVisited = true;
     this.map.jumpTo({ center: [lon, lat], zoom: 14 });
   }
 
@@ -124,25 +146,29 @@ class FenceMap {
     const source = "requests";
     this.map.addSource(source, { type: "geojson", data: { type: "FeatureCollection", features: [] } });
     this.map.addLayer({ id: "requests-fill", type: "fill", source, paint: { "fill-opacity": 0.12 } }, "places");
-    this.map.addLayer({ id: "requests-line", type: "line", source, paint: { "line-width": 1.5 } }, "places");
+    for (const { id, filter, paint } of [
+      { id: "requests-line", filter: ["!", IS_WAITING], paint: { "line-width": 1.5 } },
+      { id: "requests-waiting", filter: IS_WAITING, paint: { "line-width": 2.5, "line-dasharray": [2, 1.5] } },
+    ]) {
+      this.map.addLayer({ id, type: "line", source, filter, paint }, "places");
+    }
     this.paintRequests();
   }
 
   paintRequests() {
     this.map.setPaintProperty("requests-fill", "fill-color", readColour("--map-request"));
-    this.map.setPaintProperty("requests-line", "line-color", readColour("--map-request"));
+    for (const id of ["requests-line", "requests-waiting"]) {
+      this.map.setPaintProperty(id, "line-color", readColour("--map-request"));
+    }
   }
 
   repaint() {
     repaintBasemap(this.map);
+    this.law.paint();
     this.paintRequests();
     for (const mode of ["polygon", "rectangle"]) this.draw.updateModeOptions(mode, { styles: drawnStyles() });
     this.draw.updateModeOptions("select", { styles: selectedStyles() });
   }
-}
-
-function readColour(variable) {
-  return getComputedStyle(document.documentElement).getPropertyValue(variable).trim();
 }
 
 function drawnStyles() {

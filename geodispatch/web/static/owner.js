@@ -1,5 +1,6 @@
 import { call } from "./api.js";
 import { forgetCredential, keepCredential, readCredential, takeFragmentToken } from "./credential.js";
+import { agrees } from "./dialogs.js";
 import { descriptions, element } from "./element.js";
 import { followInbox } from "./inbox_stream.js";
 import { Notifications } from "./notifications.js";
@@ -200,18 +201,6 @@ function renderGiven(prompt, card) {
   return element("div", { className: "answer" }, element("p", {}, `${said}. `, button), trouble);
 }
 
-/** Ask once more, in a dialog whose way on has a value; true when the owner goes ahead. */
-function agrees(dialog) {
-  dialog.returnValue = "";
-  dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue !== ""), { once: true });
-  });
-}
-
-for (const button of document.querySelectorAll("dialog button")) {
-  button.addEventListener("click", () => button.closest("dialog").close(button.value));
-}
 find("#token-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const token = find("#token").value.trim();

@@ -1,5 +1,5 @@
 import { element } from "./element.js";
-import { clearErrors, placeErrors } from "./field_errors.js";
+import { clearErrors, clearFieldErrors, placeErrors } from "./field_errors.js";
 import { callSigned, readSession } from "./session.js";
 import { describeZone, readLocalInput } from "./time_window.js";
 
@@ -11,10 +11,15 @@ export class RequestForm {
    * form       the `<form>`, whose fields are named as in the API
    * root       the element that holds all places for errors, the form's and the fence's
    * readFence  returns the fence on show or null
+   * onChange   called whenever somebody has changed a field
    * onPublished, onRefusal  called with the new request, or with the `Problem` that came instead
    */
-  constructor({ form, root, readFence, onPublished, onRefusal }) {
+  constructor({ form, root, readFence, onChange, onPublished, onRefusal }) {
     Object.assign(this, { form, root, readFence, onPublished, onRefusal, sent: null });
+    form.addEventListener("input", ({ target }) => {
+      clearFieldErrors(root, target);
+      onChange();
+    });
     form.elements.window_start.addEventListener("input", () => this.nameZone());
     form.elements.text.addEventListener("input", () => this.count());
     this.nameZone();
@@ -82,6 +87,20 @@ export class RequestForm {
       contact: { name: contact_name.value.trim(), email: contact_email.value.trim() },
       window: { start: readLocalInput(window_start.value), end: readLocalInput(window_end.value) },
       fence: this.readFence(),
+    };
+  }
+
+  /** As much of the request as there is, with null for what is not there yet. */
+  readDraft() {
+    const whole = this.read();
+    const { start, end } = whole.window;
+    return {
+      case_number: whole.case_number || null,
+      offence: whole.offence || null,
+      text: whole.text || null,
+      contact: { name: whole.contact.name || null, email: whole.contact.email || null },
+      window: start === null || end === null ? null : whole.window,
+      fence: whole.fence,
     };
   }
 

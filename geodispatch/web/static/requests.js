@@ -5,7 +5,15 @@ import { sketchFence } from "./fence_sketch.js";
 import { describePosition, loadPlaces } from "./places.js";
 import { formatMoment, formatWindow } from "./time_window.js";
 
-const STATES = { open: "Open", closed: "Closed" };
+const STATES = { draft: "Taken back", review: "Waiting", open: "Open", closed: "Closed" };
+
+const CLOSE_REASONS = {
+  resolved: "resolved",
+  expired: "its time was over",
+  withdrawn: "withdrawn by the agency",
+  ordinance: "stopped by an ordinance",
+  programme_ended: "requests have ended",
+};
 
 let loading = null;
 
@@ -57,18 +65,18 @@ function describeContact({ name, email }) {
 }
 
 /**
- * One public request in full.
+ * One request in full.
  *
- * show  called with the request from its "Show on the map" button; null for no such button
+ * id     of the article
+ * show   called with the request from its "Show on the map" button; null for no such button
+ * facts  further (term, description) pairs
+ * foot   what follows below all facts, or null
  */
-export function renderRequest(request, gazette, show = null) {
+export function renderRequest(request, gazette, { id = `request-${request.id}`, show = null, facts = [], foot = null } = {}) {
   const state = element("span", { className: `state ${request.state}` }, STATES[request.state] ?? request.state);
-  const ending = request.closed_at
-    ? ["Closed", `${formatMoment(request.closed_at)}${request.close_reason ? ` (${request.close_reason})` : ""}`]
-    : ["Ends", formatMoment(request.expires_at)];
   return element(
     "article",
-    { className: "request card", id: `request-${request.id}`, tabIndex: -1 },
+    { className: "request card", id, tabIndex: -1 },
     element(
       "header",
       {},
@@ -80,68 +88,105 @@ export function renderRequest(request, gazette, show = null) {
       "div",
       { className: "request-what" },
       element("p", { className: "request-text" }, request.text),
-      descriptions([...factsOfRequest(request), ["Published", formatMoment(request.opened_at)], ending]),
+      descriptions([...factsOfRequest(request), ...datesOfRequest(request), ...facts]),
+      foot,
     ),
   );
 }
 
+function datesOfRequest({ opened_at, expires_at, closed_at, close_reason }) {
+  if (opened_at === null) return [];
+  const ending = closed_at
+    ? ["Closed", `${formatMoment(closed_at)} (${CLOSE_REASONS[close_reason] ?? close_reason})`]
+    : ["Ends", formatMoment(expires_at)];
+  return [["Published", formatMoment(opened_at)], ending];
+}
+
 function showButton(request, show) {
   if (show === null) return null;
-  const button = element("button", { type: "button", className: "small" }, "Show on the map");
+  const name = `Show request ${request.id} on the map`;
+  const button = element("button", { type: "button", className: "small", "aria-label": name }, "Show on the map");
   button.addEventListener("click", () => show(request));
   return button;
 }
 
-/** The public list, newest first, page by page. */
-export class PublicRequests {
+/** A list of requests, newest first, page by page. */
+export class RequestPages {
   /**
    * list      the element that gets one article per request
    * status    a live region for "none yet" and for errors
    * more      the button for the next page
-   * show      see `renderRequest`
+   * read      returns a page of a query ("limit=50&before=17")
+   * render    returns the article of a request, given the gazette
+   * none      what is said where there are none
    * onChange  called with all requests on show whenever they change
    */
-  constructor({ list, status, more, show = null, onChange = () => {} }) {
-    Object.assign(this, { list, status, more, show, onChange, requests: [], nextBefore: null });
+  constructor({ list, status, more, read, render, none, onChange = () => {} }) {
+    Object.assign(this, { list, status, more, read, render, none, onChange, requests: [], nextBefore: null, turn: 0 });
     more.addEventListener("click", () => this.extend());
   }
 
   /** Load the newest page anew. */
   async load() {
-    await this.fetchPage("public/requests?limit=50", []);
+    await this.fetchPage("limit=50", []);
   }
 
   /** Load the next, older page. */
   async extend() {
-    await this.fetchPage(`public/requests?limit=50&before=${this.nextBefore}`, this.requests);
+    await this.fetchPage(`limit=50&before=${this.nextBefore}`, this.requests);
   }
 
   /** Put one request on show that is older than what was loaded; nothing when there is none of that number. */
   async include(id) {
     if (this.requests.some((request) => request.id === id)) return;
-    const { requests } = await call("GET", `public/requests?limit=1&before=${id + 1}`);
-    if (requests[0]?.id !== id) return;
-    this.render([...this.requests, requests[0]]);
+    const { requests } = await this.read(`limit=1&before=${id + 1}`);
+    if (requests[0]?.id === id) this.put([...this.requests, requests[0]]);
   }
 
-  async fetchPage(path, shown) {
+  /** Show a request that is on show as it stands by now. */
+  replace(changed) {
+    this.put(this.requests.map((request) => (request.id === changed.id ? changed : request)));
+  }
+
+  /** Show none, and nothing of what is still under way. */
+  clear() {
+    this.turn += 1;
+    this.nextBefore = null;
+    this.put([]);
+    this.status.textContent = "";
+  }
+
+  async fetchPage(query, shown) {
+    this.turn += 1;
+    const { turn } = this;
     this.more.disabled = true;
     try {
       this.gazette = await loadGazette();
-      const { requests, next_before: nextBefore } = await call("GET", path);
+      const { requests, next_before: nextBefore } = await this.read(query);
+      if (turn !== this.turn) return; // another page was asked for since
       this.nextBefore = nextBefore;
-      this.render([...shown, ...requests]);
+      this.put([...shown, ...requests]);
     } catch (problem) {
-      this.status.textContent = `The public requests could not be loaded. ${problem.message}`;
+      if (turn === this.turn) this.status.textContent = `The requests could not be loaded. ${problem.message}`;
     }
     this.more.disabled = false;
   }
 
-  render(requests) {
+  put(requests) {
     this.requests = requests;
-    this.status.textContent = requests.length === 0 ? "There are no public requests yet." : "";
-    this.list.replaceChildren(...requests.map((request) => renderRequest(request, this.gazette, this.show)));
+    this.status.textContent = requests.length === 0 ? this.none : "";
+    this.list.replaceChildren(...requests.map((request) => this.render(request, this.gazette)));
     this.more.hidden = this.nextBefore === null;
     this.onChange(requests);
   }
+}
+
+/** The list of what all agencies have published. */
+export function openPublicRequests({ show = null, ...places }) {
+  return new RequestPages({
+    ...places,
+    read: (query) => call("GET", `public/requests?${query}`),
+    render: (request, gazette) => renderRequest(request, gazette, { show }),
+    none: "There are no public requests yet.",
+  });
 }
