@@ -1,11 +1,11 @@
 import { descriptions, element } from "./element.js";
 import { findPlace, markFields } from "./field_errors.js";
 
-/** A broken rule: what is wrong, what was found, what is allowed, and what would make it pass. */
+/** A broken rule: what is wrong, what was found, the limit, and what would make it pass. */
 export function renderBreach({ detail, seen, limit, remedy }) {
   const facts = [
     ["Found", seen],
-    ["Allowed", limit],
+    ["Limit", limit],
     ["To pass", remedy],
   ];
   // What cannot even be read breaks no rule, and only says what is wrong.

@@ -31,11 +31,11 @@ const LAYERS = [
 ];
 
 export class LawLayers {
-  /** Put empty layers on a map, under its layer `before`. */
+  /** Put empty layers on a map, under its layer `before`; words come on top, for the law goes before names of places. */
   constructor(map, before) {
     this.map = map;
     for (const id of ["outside", "border", "ordinances"]) map.addSource(id, { type: "geojson", data: collect([]) });
-    for (const { part: _part, colour: _colour, ...layer } of LAYERS) map.addLayer(layer, before);
+    for (const { part: _part, colour: _colour, ...layer } of LAYERS) map.addLayer(layer, layer.type === "symbol" ? undefined : before);
     this.paint();
   }
 

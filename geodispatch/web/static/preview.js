@@ -68,20 +68,24 @@ export class Preview {
   say(text) {
     this.panel.removeAttribute("aria-busy");
     this.panel.className = "preview";
+    this.verdict.className = "quiet";
     write(this.verdict, text);
     this.facts.replaceChildren();
   }
 
   render({ fence }, { area_m2, vertex_count, band, band_note, violations, needs_approval }) {
     this.say(judge(fence, violations, needs_approval));
+    this.verdict.className = "verdict";
     this.checks.show(violations);
     if (violations.length > 0) this.panel.classList.add("refused");
     else if (fence !== null) this.panel.classList.add("allowed");
     if (area_m2 === null) return;
+    // A fence that breaks a rule has neither a band nor a reason for having none.
+    const reach = band === null ? band_note : describeBand(band);
     this.facts.append(
       descriptions([
         ["Area", formatArea(area_m2)],
-        ["Reaches", band === null ? band_note : describeBand(band)],
+        ...(reach === null ? [] : [["Reaches", reach]]),
         ["Corners", String(vertex_count)],
       ]),
     );
