@@ -66,7 +66,7 @@ async def test_a_large_request_is_queued_in_parts_and_goes_on_after_a_crash(
 async def test_two_workers_never_take_the_same_part(database: str) -> None:
     async with running_town(database, Clock(), fan_out_part_count=3) as town:
         await town.submit()
-        fan_out, base = town.service.fan_out, town.service.database
+        fan_out, base = town.service.opening.fan_out, town.service.database
 
         async def work() -> int:
             total = 0
@@ -82,7 +82,7 @@ async def test_two_workers_never_take_the_same_part(database: str) -> None:
 async def test_a_closed_request_is_not_fanned_out_further(database: str) -> None:
     async with running_town(database, Clock(), fan_out_part_count=7) as town:
         request = (await town.submit()).json
-        await town.service.fan_out.work_off(town.service.database, town.clock)
+        await town.service.opening.fan_out.work_off(town.service.database, town.clock)
         queued = await town.count("prompt")
         await town.call("POST", f"requests/{request['id']}/close", town.agency_key, {"reason": "withdrawn"})
         await town.send_all()
