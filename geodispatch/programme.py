@@ -8,6 +8,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
+from geodispatch import record
 from geodispatch.database import Database
 from geodispatch.law import ProgrammeRequests
 from geodispatch.request import CloseReason
@@ -38,10 +39,17 @@ class Programme:
             await requests.hold_all(connection)
             now = self.clock()
             await programme.add(connection, to, reason, now)
-            await requests.close_expired(connection, now)
-            if to is ProgrammeRequests.PUBLIC:
-                return []
-            return await requests.close_all(connection, now, CloseReason.PROGRAMME_ENDED)
+            closed = await requests.close_expired(connection, now)
+            ended = []
+            if to is ProgrammeRequests.ENDED:
+                ended = await requests.close_all(connection, now, CloseReason.PROGRAMME_ENDED)
+                closed |= dict.fromkeys(ended, CloseReason.PROGRAMME_ENDED)
+            await record.append(
+                connection,
+                record.programme_version(to, reason, now),
+                *(record.closing(id_, now, why) for id_, why in closed.items()),
+            )
+        return ended
 
     async def list_all(self) -> list[ProgrammeVersion]:
         """Return how it stood, oldest first.

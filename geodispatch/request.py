@@ -174,6 +174,7 @@ class Request(BaseModel):
     closed_at: datetime | None
     close_reason: CloseReason | None
     rule_version: int = Field(description="the version of the rules that admitted it")
+    leaf_index: int | None = Field(description="of its publication's leaf in the public record; null in review")
 
 
 def submission_of_row(row: Any) -> Submission:
@@ -206,4 +207,5 @@ def request_of_row(row: Any) -> Request:
         closed_at=row["closed_at"],
         close_reason=row["close_reason"],
         rule_version=row["rule_version"],
+        leaf_index=row["leaf_index"],
     )

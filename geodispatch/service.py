@@ -23,6 +23,7 @@ from uuid import UUID
 import asyncpg
 import numpy as np
 
+from geodispatch import record
 from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, OwnerCaller, Role, Scope, hash_key
 from geodispatch.authority import Action, allows, require
 from geodispatch.camera_feed import CameraFeed
@@ -62,6 +63,7 @@ from geodispatch.programme import Programme
 from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
 from geodispatch.queue_level import measure_queue
 from geodispatch.reach import Reach
+from geodispatch.record import Record
 from geodispatch.registry import Registry
 from geodispatch.request import CloseReason, Request, RequestState, Submission, request_of_row, submission_of_row
 from geodispatch.rule_versions import RuleVersions
@@ -108,6 +110,7 @@ class Service:
     members: Members
     staff: Staff
     provider: Provider | None
+    record: Record
 
     @property
     def index(self) -> CameraIndex:
@@ -230,6 +233,8 @@ class Service:
             if not is_left:
                 queued_count = await self._ask(connection, request_id, draft.fence, now, submission.offence)
             request = request_of_row(await requests.find(connection, request_id))
+            if not is_left:
+                request = await _record_publication(connection, request)
         PROMPTS_QUEUED.inc(queued_count)
         return request
 
@@ -269,7 +274,7 @@ class Service:
             if not is_opened:  # taken back just now
                 raise NotInReview(request_id)
             queued_count = await self._ask(connection, request_id, draft.fence, now, row["offence"])
-            request = request_of_row(await requests.find(connection, request_id))
+            request = await _record_publication(connection, request_of_row(await requests.find(connection, request_id)))
         PROMPTS_QUEUED.inc(queued_count)
         return request
 
@@ -305,8 +310,10 @@ class Service:
         async with self.database.transaction() as connection:
             if await requests.withdraw(connection, request_id, caller.agency_id):
                 return request_of_row(await requests.find(connection, request_id))
-            if not await requests.close(connection, request_id, caller.agency_id, self.clock(), reason):
+            now = self.clock()
+            if not await requests.close(connection, request_id, caller.agency_id, now, reason):
                 raise RequestNotOpen(request_id)
+            await record.append(connection, record.closing(request_id, now, reason))
         # From here on nothing of it is sent. What its prompts say follows; a large request's is left to the senders.
         with contextlib.suppress(Unavailable):
             await self.closings.settle_next(request_id)
@@ -393,6 +400,11 @@ class Service:
         return request_of_row(row)
 
 
+async def _record_publication(connection: asyncpg.Connection, request: Request) -> Request:
+    (leaf_index,) = await record.append(connection, record.publication(request))
+    return request.model_copy(update={"leaf_index": leaf_index})
+
+
 def _is_left_to_review(caller: AgencyCaller, binding: Collection[Ordinance], now: datetime) -> bool:
     # A program's key approves nothing, whoever answers for it: the second rank is a person.
     return needs_approval(binding, now) and not allows(caller, Action.APPROVE_REQUEST, caller.agency_id)
@@ -463,6 +475,7 @@ async def open_service(
             Members(database, clock),
             Staff(database, clock),
             provider,
+            Record.of_settings(database, settings),
         )
 
 

@@ -19,6 +19,7 @@ from geodispatch.cli import (
     ordinances,
     owners,
     programme,
+    record,
     rules,
     serving,
     webhooks,
@@ -40,6 +41,7 @@ app.add_typer(jurisdictions.app, name="jurisdiction")
 app.add_typer(rules.app, name="rules")
 app.add_typer(ordinances.app, name="ordinance")
 app.add_typer(programme.app, name="programme")
+app.add_typer(record.app, name="record")
 app.add_typer(operators.app, name="operator")
 app.add_typer(owners.app, name="owner")
 app.add_typer(webhooks.app, name="webhook")

@@ -21,6 +21,7 @@ from geodispatch.web.call import PREFIX, SERVICE
 from geodispatch.web.errors import KINDS, http_problem, problem_response, unexpected_problem
 from geodispatch.web.pages import add_pages
 from geodispatch.web.provider import add_provider
+from geodispatch.web.tiles import add_tiles
 from geodispatch.web.unsubscribe import add_unsubscribe
 from geodispatch.web.visitor import admit
 
@@ -41,6 +42,7 @@ def create_app(service: Service) -> web.Application:
     app.router.add_get("/metrics", _metrics)
     add_unsubscribe(app)
     add_provider(app)
+    add_tiles(app)
     add_pages(app)
     return app
 

@@ -28,21 +28,26 @@ select id, body_sha256 from request where agency_id = $1 and idempotency_key = $
 -- name: request_by_id
 -- One request, with its agency.
 -- $1 id
-select r.*, a.slug as agency_slug, a.name as agency_name
+select r.*, leaf_of(r) as leaf_index, a.slug as agency_slug, a.name as agency_name
 from request r join agency a on a.id = r.agency_id
 where r.id = $1;
 
 -- name: requests_by_ids
 -- These requests, with their agencies.
 -- $1 ids
-select r.*, a.slug as agency_slug, a.name as agency_name
+select r.*, leaf_of(r) as leaf_index, a.slug as agency_slug, a.name as agency_name
 from request r join agency a on a.id = r.agency_id
 where r.id = any($1::bigint[]);
+
+-- name: leaf_indexes
+-- Where these requests' publications stand in the record.
+-- $1 ids
+select r.id, leaf_of(r) as leaf_index from request r where r.id = any($1::bigint[]);
 
 -- name: public_requests
 -- The newest requests that were ever opened.
 -- $1 only those before this id, or null; $2 how many
-select r.*, a.slug as agency_slug, a.name as agency_name
+select r.*, leaf_of(r) as leaf_index, a.slug as agency_slug, a.name as agency_name
 from request r join agency a on a.id = r.agency_id
 where r.opened_at is not null and ($1::bigint is null or r.id < $1)
 order by r.id desc
@@ -51,7 +56,7 @@ limit $2;
 -- name: requests_of_agency
 -- An agency's requests, public or not, newest first.
 -- $1 agency, $2 only in this state, or null; $3 only those before this id, or null; $4 how many
-select r.*, a.slug as agency_slug, a.name as agency_name
+select r.*, leaf_of(r) as leaf_index, a.slug as agency_slug, a.name as agency_name
 from request r join agency a on a.id = r.agency_id
 where r.agency_id = $1 and ($2::request_state is null or r.state = $2) and ($3::bigint is null or r.id < $3)
 order by r.id desc
@@ -87,7 +92,7 @@ returning id;
 update request set state = 'closed', closed_at = $1,
     close_reason = case when stops_at <= expires_at then 'ordinance' else 'expired' end::close_reason
 where state = 'open' and least(expires_at, stops_at) <= $1 -- as is_live has it
-returning id;
+returning id, close_reason;
 
 -- name: close_all_requests
 -- End all open requests.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from geodispatch.web.api import cameras, deliveries, members, preferences, prompts, requests, sessions, staff
+from geodispatch.web.api import cameras, deliveries, members, preferences, prompts, record, requests, sessions, staff
 from geodispatch.web.call import Route
 
 ROUTES: tuple[Route, ...] = (
     *requests.ROUTES,
+    *record.ROUTES,
     *prompts.ROUTES,
     *preferences.ROUTES,
     *cameras.ROUTES,
