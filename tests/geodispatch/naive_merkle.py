@@ -1,4 +1,4 @@
-"""The slow specification of the record's tree, written from the text of RFC 6962, 2.1, and RFC 9162, 2.1.3.2 and 2.1.4.2.
+"""The slow specification of the record's tree, from the text of RFC 6962, 2.1, and RFC 9162, 2.1.3.2 and 2.1.4.2.
 
 It knows nothing of ours: it works on lists of leaves, as the text does, and hashes each subtree anew.
 """

@@ -93,7 +93,9 @@ def test_nothing_else_proves_an_inclusion(case: tuple[int, int], index: int, siz
 
 
 @given(CASE, st.integers(0, 80), st.integers(0, 80), st.data())
-def test_nothing_else_proves_a_consistency(case: tuple[int, int], old_size: int, size: int, data: st.DataObject) -> None:
+def test_nothing_else_proves_a_consistency(
+    case: tuple[int, int], old_size: int, size: int, data: st.DataObject
+) -> None:
     true_size, before = case
     true_old_size = before + 1
     path = naive.proof(true_old_size, LEAVES[:true_size])
