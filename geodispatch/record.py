@@ -23,12 +23,13 @@ import asyncpg
 from pydantic import BaseModel, Field
 
 from geodispatch.database import Database
-from geodispatch.errors import InvalidInput, InvalidNote, InvalidSettings, NoRecordKey, NotFound
+from geodispatch.errors import InvalidInput, InvalidNote, InvalidSettings, NoRecordKey, NotFound, RecordBroken
 from geodispatch.merkle import (
     TILE_WIDTH,
     consistency_path,
     hash_leaf,
     inclusion_path,
+    root_of,
     stretches_of,
     subtree_hash,
 )
@@ -186,12 +187,20 @@ class Record:
     async def checkpoint(self) -> str:
         """Return the signed note of the whole tree.
 
-        Errors: NoRecordKey; Unavailable.
+        Errors: NoRecordKey; Unavailable; RecordBroken where the head is not that of the tree, for what is signed once
+                stays said for good.
         """
         async with self.database.connection() as connection:
-            size = (await record.read_head(connection)).size
-            kept = await record.read_hashes(connection, stretches_of([(0, size)]))
-        return self._sign(size, subtree_hash((0, size), kept))
+            head = await record.read_head(connection)
+            kept = await record.read_hashes(connection, stretches_of([(0, head.size)]))
+        root = root_of(head.subtrees)
+        try:
+            is_whole = subtree_hash((0, head.size), kept) == root
+        except KeyError:
+            is_whole = False
+        if not is_whole:
+            raise RecordBroken("the head is not that of the tree")
+        return self._sign(head.size, root)
 
     async def prove_inclusion(self, index: int, size: int | None) -> InclusionProof:
         """Return a leaf, and that it is in the tree, or in the older one of a size.

@@ -24,8 +24,11 @@ def check(is_right: bool, what: str) -> None:
 
 
 def get(path: str) -> bytes:
-    with urllib.request.urlopen(f"{sys.argv[1].rstrip('/')}/api/v1/{path}", timeout=60) as reply:
-        return bytes(reply.read())
+    try:
+        with urllib.request.urlopen(f"{sys.argv[1].rstrip('/')}/api/v1/{path}", timeout=60) as reply:
+            return bytes(reply.read())
+    except OSError as error:
+        sys.exit(f"NOT READ: {path}: {error}")
 
 
 def read_checkpoint() -> tuple[int, str]:
@@ -60,11 +63,10 @@ while page["next_before"]:
     page = json.loads(get(f"public/requests?limit=200&before={page['next_before']}"))
     requests += page["requests"]
 size, root = read_checkpoint()
-leaves, entries, start = [], b"".join(read_tiles("entries", size)), 0
-while start < len(entries):
-    stop = start + 2 + int.from_bytes(entries[start : start + 2])
-    leaves.append(entries[start + 2 : stop])
-    start = stop
+leaves, entries, stop = [], b"".join(read_tiles("entries", size)), 0
+while (start := stop + 2) < len(entries):
+    stop = start + int.from_bytes(entries[start - 2 : start])
+    leaves.append(entries[start:stop])
 check(len(leaves) == size > 0, f"there are {len(leaves)} leaves, and {size} are signed")
 for signed_root, count in ((root, size), (early_root, early_size)):
     computed = base64.b64encode(tree_of(leaves[:count])[-1][0]).decode()
@@ -88,10 +90,10 @@ for fact in said[:early_size]:
         check(state == "closed" or (state, fact["kind"]) == ("open", "publication"), f"it is {state} now: {fact}")
 ends = {fact["subject"]: (fact["closed_at"], fact["reason"]) for fact in said if fact["kind"] == "closing"}
 for subject, request in shown.items():
-    fact = said[request["leaf_index"]]
-    check((fact["kind"], fact["subject"]) == ("publication", subject), f"{subject} is not what its leaf is about")
+    fact = said[request["leaf_index"]] if request["leaf_index"] in range(size) else {}
+    check((fact.get("kind"), fact.get("subject")) == ("publication", subject), f"{subject} has no leaf of its own")
     changed = [name for name, value in fact["request"].items() if request[name] != value]
     check(not changed, f"{subject} is not what was published: {changed}")
-    end = (request["closed_at"], request["close_reason"])
-    check(request["state"] == "open" or end == ends.get(subject), f"{subject} did not end as its leaf says")
+    is_ended = ends.get(subject) == (request["closed_at"], request["close_reason"])
+    check(is_ended or request["state"] == "open", f"{subject} did not end as its leaf says")
 print(f"{size} leaves and {len(shown)} requests, all as they were signed; root {root}")
