@@ -267,7 +267,7 @@ async def test_what_reviewers_open_and_refuse_and_what_could_not_wait_is_a_leaf(
     }
     assert (await audit_record(town.service.database)).findings == []
     assert await run_checker(town) is None
-    for change in ("justification = null, justified_by = null, justified_at = null", "justification = 'another'"):
+    for change in ("justification = 'another'", "justification = null, justified_by = null, justified_at = null"):
         assert await tamper(town, f"update request set {change} where id = $1", justified.json["id"])
         await both_find(town, change)
 
@@ -282,7 +282,7 @@ async def test_what_agencies_publish_of_themselves_is_a_leaf_however_long(people
     await admin.call(
         "POST", f"posts/{said.json['id']}/corrections", {"text": "It was Mercer Street, not Market Street."}
     )
-    first = {"title": "Our policy", "text": "\U0001f600" * 50_000, "in_force_on": "2026-01-01"}
+    first = {"title": "Our policy", "text": "é" * 40_000, "in_force_on": "2026-01-01"}
     made = await admin.call("POST", "documents", {"kind": "policy", **first})
     assert made.status == 201, made.text
     second = {"title": "Our policy", "link": "https://springfield.example/policy", "in_force_on": "2026-02-01"}
@@ -865,12 +865,13 @@ async def test_what_was_there_before_the_record_is_its_beginning(empty_database:
             await connection.execute(
                 """insert into request (agency_id, member_id, idempotency_key, body_sha256, case_number, offence, body,
                        contact_name, contact_email, window_start, window_end, fence, area_m2, state, opened_at,
-                       expires_at, closed_at, close_reason, rule_version)
+                       expires_at, closed_at, close_reason, exigent_reason, rule_version)
                    values (1, 1, $1, '', 'case', 'theft', $2, 'A. Rossi', 'a@pd.example', $3, $4, $5,
-                       12345.678901234567, $6, $7, $8, $9, $10, 1)""",
+                       12345.678901234567, $6, $7, $8, $9, $10, $11, 1)""",
                 str(number), "A \"text\"\nof two lines: é\U0001f600.", NOW, NOW + timedelta(seconds=0.5), fence, state,
                 NOW + timedelta(hours=number) if public else None, NOW + timedelta(days=7) if public else None,
                 NOW + timedelta(days=1) if state == "closed" else None, "resolved" if state == "closed" else None,
+                'a "van"' if state == "open" else None,
             )  # fmt: skip
         limits = LimitChange(vertices_max=20).model_dump(mode="json")
         for slug, rule, said in (("ban", "banned", None), ("limit", "limits", limits), ("ban", "banned", None)):
@@ -884,7 +885,7 @@ async def test_what_was_there_before_the_record_is_its_beginning(empty_database:
             document = rules | {"tightenings": [{"name": each} for each in tightenings]}
             await connection.execute("insert into rule_version values ($1, $2, 'because', $3)", version, document, NOW)
         await connection.execute(
-            """update request set exigent_reason = 'a "van"', justification = 'it was\nstopped', justified_by = 1,
+            """update request set justification = 'it was\nstopped', justified_by = 1,
                    justified_at = $1 where state = 'open'""", NOW + timedelta(hours=1, seconds=0.25),
         )  # fmt: skip
         for kind, area, starts_at in (("tip", None, None), ("event", fence, NOW)):

@@ -56,10 +56,11 @@ def read_tiles(what: str, count: int) -> list[bytes]:
 
 
 early_size, early_root = read_checkpoint()
-requests, before = [], 2**62
+shown, before = {}, 2**62
 while before:
     page = json.loads(get(f"public/requests?limit=200&before={before}"))
-    requests, before = [*requests, *page["requests"]], page["next_before"]
+    shown.update({f"request/{request['id']}": request for request in page["requests"]})
+    before = page["next_before"]
 size, root = read_checkpoint()
 leaves, entries, stop = [], b"".join(read_tiles("entries", size)), 0
 while (start := stop + 2) < len(entries):
@@ -81,7 +82,6 @@ for index in random.sample(range(size), min(size, 200)):  # proofs are computed 
         given = json.loads(get(f"record/proof/{path}?size={size}"))["hashes"]
         check(given == [base64.b64encode(each).decode() for each in hashes if each], f"the proof {path}, size {size}")
 said = [json.loads(leaf) for leaf in leaves]
-shown = {f"request/{request['id']}": request for request in requests}
 justified = {(fact["subject"], "exigency"): fact["exigency"] for fact in said if fact["kind"] == "justification"}
 for fact in said[:early_size]:
     check(fact.get("exigency") in (None, shown.get(fact["subject"], {}).get("exigency")), f"not justified so: {fact}")
