@@ -21,7 +21,7 @@ from geodispatch_db.owners import OwnersOfChannel
 
 _KEY_BYTES = 16
 _AT_ONCE_COUNT = 20_000  # cameras whose owners the request's own transaction can queue before it answers
-_LOOK_UP_COUNT = 50_000  # cameras; the owners of the next so many are found while those found before are being queued
+_LOOK_UP_COUNT = 25_000  # cameras; the owners of the next so many are found while those found before are being queued
 
 
 def draw_keys(count: int) -> npt.NDArray[np.void]:
@@ -56,7 +56,7 @@ class FanOut:
         if cameras.size > min(self.part_count, _AT_ONCE_COUNT):
             await requests.add_fan_out(connection, request_id, cameras)
             return 0
-        found = await owners.of_cameras(connection, cameras.tolist())
+        found = await owners.of_cameras(connection, cameras)
         return await self._queue(connection, request_id, in_turn(found), opened_at, offence)
 
     async def _queue(
@@ -113,7 +113,7 @@ async def _find_owners(
     """Look owners up, so many cameras at a time and the next ones meanwhile; give each once."""
 
     def look_up(start: int) -> asyncio.Task[list[OwnersOfChannel]]:
-        cameras = camera_id[start : start + _LOOK_UP_COUNT].tolist()
+        cameras = camera_id[start : start + _LOOK_UP_COUNT]
         return asyncio.create_task(owners.of_cameras(reader, cameras, without_prompt_of=without_prompt_of))
 
     seen = np.empty(0, np.int64)

@@ -165,8 +165,8 @@ async def test_a_refused_request_is_never_public_and_counts_towards_no_case(town
         "reason": "it names the victim's street",
         "refused_at": f"{NOW:%FT%TZ}",
     }
-    listed = (await town.call("GET", "requests?state=draft", town.agency_key)).json["requests"]
-    assert listed == [shown]
+    (listed,) = (await town.call("GET", "requests?state=draft", town.agency_key)).json["requests"]
+    assert shown.items() <= listed.items()
     assert (await public_ids(town), await queue(moderator)) == ([], [other.json["id"]])
     for late in (await let_pass(moderator, submitted), await refuse(moderator, submitted)):
         assert (late.status, late.json["type"]) == (409, "/problems/review-over")
