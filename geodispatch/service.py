@@ -30,7 +30,7 @@ from geodispatch.authority import Action, allows, require
 from geodispatch.camera_feed import CameraFeed
 from geodispatch.clock import utc_now
 from geodispatch.closing import Closings
-from geodispatch.database import Database, open_database
+from geodispatch.database import Database, Databases, open_databases
 from geodispatch.disclosures import Disclosures
 from geodispatch.errors import (
     AlreadyAnswered,
@@ -116,7 +116,7 @@ class Service:
     """
 
     settings: Settings
-    database: Database
+    databases: Databases
     registry: Registry
     jurisdictions: Jurisdictions
     rule_versions: RuleVersions
@@ -230,7 +230,7 @@ class Service:
             raise RulesBroken(check_draft(draft, ground, mark.case_request_count, self.clock()))
         fence = draft.fence.geofence.to_geojson()
         body_sha256 = submission.sha256(fence)
-        async with self.database.transaction() as connection:
+        async with self.databases.web.acting_for(caller) as connection:
             await self.opening.hold(connection, caller.agency_id)
             # A repeat is answered as it was, though the rules may have changed meanwhile, and its window grown too old.
             earlier = await requests.find_by_idempotency_key(connection, caller.agency_id, idempotency_key)
@@ -273,7 +273,7 @@ class Service:
         """
         require(caller, Action.APPROVE_REQUEST, caller.agency_id)
         await self._find_request(caller, Action.APPROVE_REQUEST, request_id)
-        async with self.database.transaction() as connection:
+        async with self.databases.web.acting_for(caller) as connection:
             await self.opening.hold(connection, caller.agency_id)
             row = await requests.find(connection, request_id)
             assert row is not None, "a request in review is never deleted"
@@ -300,7 +300,7 @@ class Service:
         require(caller, Action.JUSTIFY_REQUEST, caller.agency_id)
         if breaches := check_text(justification):
             raise RulesBroken(breaches)
-        async with self.database.transaction() as connection:
+        async with self.databases.web.acting_for(caller) as connection:
             row = await requests.lock(connection, request_id, caller.agency_id)
             if row is None:
                 raise NotFound("request", str(request_id))
@@ -323,7 +323,7 @@ class Service:
     ) -> list[OwnRequest]:
         """Return the requests of the caller's agency, public or not, all or those in a state, newest first."""
         require(caller, Action.READ_REQUEST, caller.agency_id)
-        async with self.database.connection() as connection:
+        async with self.databases.web.acting_for(caller) as connection:
             rows = await requests.list_of_agency(connection, caller.agency_id, state, before, limit)
         return [_own_request(caller, row) for row in rows]
 
@@ -336,7 +336,7 @@ class Service:
 
     async def list_public_requests(self, *, before: int | None, limit: int) -> list[Request]:
         """Return all agencies' requests, newest first."""
-        async with self.database.connection() as connection:
+        async with self.databases.web.connection() as connection:
             rows = await requests.list_public(connection, before, limit)
         return [request_of_row(row) for row in rows]
 
@@ -348,7 +348,7 @@ class Service:
         require(caller, Action.CLOSE_REQUEST, caller.agency_id)
         await self._find_request(caller, Action.CLOSE_REQUEST, request_id)
         now = self.clock()
-        async with self.database.transaction() as connection:
+        async with self.databases.web.acting_for(caller) as connection:
             await accounts.lock_agency(connection, caller.agency_id)  # a reviewer may be about to say something
             if await requests.withdraw(connection, request_id, caller.agency_id):
                 await reviews.end(connection, request_id, now, outcome=None)
@@ -366,14 +366,14 @@ class Service:
 
         Errors: Unavailable.
         """
-        async with self.database.connection() as connection:
+        async with self.databases.sender.connection() as connection:
             await measure_queue(connection, self.clock())
 
     # ---- owners
 
     async def list_prompts(self, caller: OwnerCaller) -> list[Prompt]:
         """Return what the owner was asked, newest first."""
-        async with self.database.connection() as connection:
+        async with self.databases.sender.connection() as connection:
             rows = await prompts.list_of_owner(connection, caller.owner_id, _INBOX_COUNT)
         return [
             Prompt(
@@ -392,7 +392,7 @@ class Service:
         Errors: NotFound, AlreadyAnswered, AnswerWithdrawn, RequestNotOpen.
         """
         now = self.clock()
-        async with self.database.transaction() as connection:
+        async with self.databases.sender.transaction() as connection:
             request_id = await prompts.find_request_of(connection, caller.owner_id, prompt_key)
             if request_id is None:
                 raise NotFound("prompt", str(prompt_key))
@@ -420,13 +420,13 @@ class Service:
         Errors: NotFound.
         """
         owner_id = await self.reach.find_unsubscriber(token)
-        async with self.database.transaction() as connection:
+        async with self.databases.sender.transaction() as connection:
             await owners.lock(connection, owner_id)
             await addresses.opt_out(connection, owner_id, self.clock())
             await prompts.take_back(connection, owner_id)
 
     async def _find_request(self, caller: AgencyCaller, action: Action, request_id: int) -> Request:
-        async with self.database.connection() as connection:
+        async with self.databases.web.acting_for(caller) as connection:
             row = await requests.find(connection, request_id)
         # Another agency's is not found rather than forbidden: a number that is taken is nobody's business.
         if row is None or not allows(caller, action, row["agency_id"]):
@@ -464,27 +464,27 @@ async def open_service(
 ) -> AsyncIterator[Service]:
     """Start what the settings name and give the service over it; all of it ends with the block.
 
-    Errors: those of `open_database`; InvalidSettings for a key or a secret that is none.
+    Errors: those of `open_databases`; InvalidSettings for a key or a secret that is none.
     """
     settings = settings or Settings.read()
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(settings))
-        reach = Reach.of_settings(database, clock, settings)
+        databases = await stack.enter_async_context(open_databases(settings))
+        reach = Reach.of_settings(databases.sender, clock, settings)
         provider = Provider.of_settings(settings, clock)
         passwords = Passwords()
         stack.callback(passwords.close)
         limits = Limits(timedelta(seconds=settings.session_idle_s), timedelta(seconds=settings.session_max_s))
-        feed = await CameraFeed.load(database)
-        notice = Notice(database.dsn, cameras.CHANNEL)
+        feed = await CameraFeed.load(databases.matcher)
+        notice = Notice(databases.matcher.dsn, cameras.CHANNEL)
         stack.push_async_callback(notice.close)
         follower = asyncio.create_task(feed.follow(notice), name="camera feed")
         stack.push_async_callback(_cancel, follower)
-        inbox_feed = InboxFeed(database, limit=settings.inbox_streams_max)
-        inbox_notice = Notice(database.dsn, inboxes.CHANNEL)
+        inbox_feed = InboxFeed(databases.sender, limit=settings.inbox_streams_max)
+        inbox_notice = Notice(databases.sender.dsn, inboxes.CHANNEL)
         stack.push_async_callback(inbox_notice.close)
         watcher = asyncio.create_task(inbox_feed.run(inbox_notice), name="inbox feed")
         stack.push_async_callback(_cancel, watcher)
-        grounds = Grounds(database, clock)
+        grounds = Grounds(databases.matcher, clock)
         opening = Opening(
             grounds,
             feed,
@@ -493,39 +493,39 @@ async def open_service(
             timedelta(days=settings.request_days),
             settings.sensitive_distance_m,
         )
-        closings = Closings(database, clock, timedelta(days=settings.prompt_keep_days))
+        closings = Closings(databases.sender, clock, timedelta(days=settings.prompt_keep_days))
         yield Service(
             settings,
-            database,
-            Registry(database, clock),
-            Jurisdictions(database, clock),
-            RuleVersions(database, clock),
-            Ordinances(database, clock),
-            Programme(database, clock),
-            PlaceBook(database, clock),
-            Reviews(database, clock, opening, closings),
-            Atlas(database, clock),
-            Owners(database, clock),
+            databases,
+            Registry(databases, clock),
+            Jurisdictions(databases.law, clock),
+            RuleVersions(databases.law, clock),
+            Ordinances(databases.law, clock),
+            Programme(databases.law, clock),
+            PlaceBook(databases.law, clock),
+            Reviews(databases.web, clock, opening, closings),
+            Atlas(databases.web, clock),
+            Owners(databases.sender, clock),
             feed,
             inbox_feed,
             reach,
             clock,
             opening,
             closings,
-            Lookup(partial(_find_key_holders, database)),
+            Lookup(partial(_find_key_holders, databases.accounts)),
             grounds,
-            Estimates(database),
-            SignIn(database, clock, passwords, limits),
-            Members(database, clock),
-            Staff(database, clock),
-            Posts(database, clock),
-            Feed(database, clock),
-            Flags(database, clock),
-            Disclosures(database, clock),
-            Profiles(database, clock),
-            AnnualReports(database, clock),
+            Estimates(databases.web),
+            SignIn(databases.accounts, clock, passwords, limits),
+            Members(databases, clock),
+            Staff(databases.accounts, clock),
+            Posts(databases.web, clock),
+            Feed(databases.web, clock),
+            Flags(databases.web, clock),
+            Disclosures(databases.web, clock),
+            Profiles(databases.web, clock),
+            AnnualReports(databases.web, clock),
             provider,
-            Record.of_settings(database, settings),
+            Record.of_settings(databases.web, settings),
         )
 
 

@@ -47,7 +47,7 @@ class People:
 
     async def events(self, *names: str) -> list[str]:
         """Return the audit's events of these names, oldest first."""
-        pool = self.town.service.database.pool
+        pool = self.town.database.pool
         rows = await pool.fetch("select event from audit where event = any ($1) order by id", list(names))
         return [row["event"] for row in rows]
 

@@ -127,6 +127,12 @@ async def list_cameras(connection: asyncpg.Connection, owner_id: int) -> list[as
     return rows
 
 
+async def places_of_caller(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+    """Return where the cameras are of the owner whom the transaction acts for."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["places_of_caller"])
+    return rows
+
+
 async def list_queued(connection: asyncpg.Connection, owner_id: int, now: datetime) -> list[asyncpg.Record]:
     """Return what is still in line or under way for an owner, with the fence and the camera it goes by.
 

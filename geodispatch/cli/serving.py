@@ -52,12 +52,12 @@ def send(
 ) -> None:
     """Deliver prompts until stopped; any number of these can run at once."""
     from geodispatch.clock import utc_now
-    from geodispatch.database import open_database
+    from geodispatch.database import open_sender_database
     from geodispatch.send import run_sender
     from geodispatch.settings import Settings
 
     async def work() -> None:
-        async with open_database(settings := Settings.read()) as database:
+        async with open_sender_database(settings := Settings.read()) as database:
             if dry_run:
                 from geodispatch.dry_run import foresee
 

@@ -30,7 +30,7 @@ async def pushing_town(database: str, tmp_path: Path) -> AsyncIterator[Town]:
     file.write_text(new_private_key())
     options: dict[str, Any] = {"channels": "push", "vapid_key_file": file, "vapid_contact": "ops@city.example"}
     async with running_town(database, utc_now, **options) as town:
-        sender = asyncio.create_task(run_sender(town.service.database, town.service.settings, utc_now))
+        sender = asyncio.create_task(run_sender(town.service.databases.sender, town.service.settings, utc_now))
         try:
             yield town
         finally:

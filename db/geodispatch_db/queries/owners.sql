@@ -13,17 +13,14 @@ where excluded.webhook_id is not null and owner.webhook_id is distinct from excl
 select id from owner where external_id = $1;
 
 -- name: pairs_of_cameras
--- The owners of cameras: 16 bytes a camera, owner id and camera id, big end first. A muted camera asks nobody. Ids in order
--- are found in one walk along the index; a join would begin at its root for each, or read the whole table for a part of it.
+-- The owners of cameras: 16 bytes a camera, owner id and camera id, big end first. A muted camera asks nobody.
 -- $1 camera ids in order, as the text of an array, which is written and read in half the time
-select string_agg(int8send(owner_id) || int8send(id), ''::bytea) as pairs
-from camera where id = any ($1::text::bigint[]) and owner_id is not null and not is_muted;
+select pairs_of_cameras($1) as pairs;
 
 -- name: owners_by_channel
 -- Which channel reaches owners: 8 bytes an owner, big end first.
 -- $1 owner ids in order, as text
-select channel_of(o) as channel, string_agg(int8send(o.id), ''::bytea) as owner_ids
-from owner o where o.id = any ($1::text::bigint[]) group by channel_of(o);
+select channel, owner_ids from owners_by_channel($1);
 
 -- name: owners_with_prompt
 -- Who of these has a prompt of a request already: 8 bytes an owner, big end first.
@@ -53,9 +50,13 @@ update owner set opted_out_at = case when $2::timestamptz is null then null else
 where id = $1;
 
 -- name: cameras_of_owner
--- An owner's cameras, with their places: for the owner's own eyes, and to find another one inside a fence.
+-- An owner's cameras.
 -- $1 owner id
-select id, external_id, lon_e7, lat_e7, is_muted from camera where owner_id = $1 order by id;
+select id, external_id, is_muted from camera where owner_id = $1 order by id;
+
+-- name: places_of_caller
+-- Where the cameras are of the owner whom the transaction acts for, to find another one inside a fence.
+select id, lon_e7, lat_e7 from places_of_caller() order by id;
 
 -- name: mute_cameras
 -- Mute these of an owner's cameras and no others.

@@ -1,0 +1,231 @@
+-- Roles: what each part of the service may do, enforced by PostgreSQL, however wrong our own code may be.
+--
+-- geodispatch_web       requests, posts, the public pages: no coordinate, no owner, no prompt, no account
+-- geodispatch_accounts  who signs in and by what: nothing of requests, cameras, owners' wishes
+-- geodispatch_matcher   cameras, with their places, and the grounds on which previews are judged
+-- geodispatch_sender    owners, prompts and answers, without a place
+-- geodispatch_law       what the operator enters: the rules, ordinances, jurisdictions, the programme, sensitive places
+-- geodispatch_auditor   reads the audit, opens owners' data for two people of the staff
+--
+-- The owner of the tables (who migrates, and whoever sits at the machine) is none of them. A role belongs to the whole server,
+-- so another database may have made it already, or be making it just now.
+
+do $$
+declare
+    name text;
+begin
+    foreach name in array '{web,accounts,matcher,sender,law,auditor}'::text[] loop
+        name := 'geodispatch_' || name;
+        if to_regrole(name) is null then
+            begin
+                execute format('create role %I nologin', name);
+            exception
+                when duplicate_object or unique_violation then null; -- another database was faster
+                when insufficient_privilege then
+                    raise exception 'the role % is missing, and % may not create it: an administrator of the server runs "create role % nologin; grant % to %"',
+                        name, current_user, name, name, current_user using errcode = 'insufficient_privilege';
+            end;
+        end if;
+        -- Whoever migrates can take each part, for servers on which the parts have no logins of their own.
+        if not pg_has_role(current_user, name, 'member') then
+            begin
+                execute format('grant %I to current_user', name);
+            exception
+                when unique_violation then null;
+                when insufficient_privilege then
+                    raise exception '% is no member of the role %: an administrator of the server runs "grant % to %"',
+                        current_user, name, name, current_user using errcode = 'insufficient_privilege';
+            end;
+        end if;
+    end loop;
+end $$;
+
+-- ---- whom a transaction acts for
+
+-- The service says so at the beginning of a transaction, in the setting geodispatch.caller: "agency 7", "owner 42", "staff 3"
+-- (an account; 0 for a key), followed by a code over it. Whoever can run any SQL on a connection can set the setting, but not
+-- compute the code: the keys are not to be had by the roles that are bound by it. (Nested hashing under two keys is the NMAC
+-- of Bellare, Canetti and Krawczyk 1996; gen_random_uuid is PostgreSQL's own strong randomness, 122 bits of it.)
+create table caller_key (
+    only_one    boolean default true constraint caller_key_pkey primary key constraint caller_key_only_one check (only_one),
+    inner_key   bytea not null,
+    outer_key   bytea not null
+);
+insert into caller_key (inner_key, outer_key)
+select sha256(convert_to(gen_random_uuid()::text || gen_random_uuid() || gen_random_uuid(), 'UTF8')),
+       sha256(convert_to(gen_random_uuid()::text || gen_random_uuid() || gen_random_uuid(), 'UTF8'));
+
+-- Whom of a kind the transaction acts for; null for nobody, or for a code that is wrong.
+create function caller(kind text) returns bigint language plpgsql stable security definer set search_path = public, pg_temp as $$
+declare
+    part text[] := string_to_array(current_setting('geodispatch.caller', true), ' ');
+begin
+    if cardinality(part) is distinct from 3 or part[1] <> kind then
+        return null;
+    end if;
+    return (select part[2]::bigint from caller_key
+            where part[3] = encode(sha256(outer_key || sha256(inner_key || convert_to(part[1] || ' ' || part[2], 'UTF8'))), 'hex'));
+end $$;
+
+-- ---- what a role does that it has no right to: narrow functions that act as the owner of the tables
+--
+-- Their search path is pinned, and temporary tables come last in it: nothing of the caller's can stand in for a table.
+
+-- The owners of cameras, and which channel reaches them: what queueing a request's prompts takes. No place, no name, no wish.
+-- A muted camera asks nobody. Ids in order are found in one walk along the index; a join would begin at its root for each,
+-- or read the whole table for a part of it.
+create function pairs_of_cameras(camera_ids text) returns bytea language sql stable security definer
+set search_path = public, pg_temp as $$
+    select string_agg(int8send(owner_id) || int8send(id), ''::bytea)
+    from camera where id = any ($1::bigint[]) and owner_id is not null and not is_muted
+$$;
+create function owners_by_channel(wanted text) returns table (channel channel, owner_ids bytea)
+language sql stable security definer set search_path = public, pg_temp as $$
+    select channel_of(o), string_agg(int8send(o.id), ''::bytea) from owner o where o.id = any ($1::bigint[]) group by 1
+$$;
+
+-- The places of the cameras of the owner whom the transaction acts for, and of nobody else.
+create function places_of_caller() returns table (id bigint, lon_e7 integer, lat_e7 integer)
+language sql stable security definer set search_path = public, pg_temp as $$
+    select id, lon_e7, lat_e7 from camera where owner_id = (select caller('owner'))
+$$;
+
+-- Counts that are public, of tables that are not.
+create function members_at(agency bigint, at timestamptz) returns bigint language sql stable security definer
+set search_path = public, pg_temp as $$
+    select count(*) from member where agency_id = $1 and created_at < $2 and (disabled_at is null or disabled_at >= $2)
+$$;
+create function audit_counts(agency bigint, from_at timestamptz, until_at timestamptz) returns table (event text, count bigint)
+language sql stable security definer set search_path = public, pg_temp as $$
+    select event, count(*) from audit where agency_id = $1 and at >= $2 and at < $3 group by event
+$$;
+create function shared_counts(request_ids bigint[], at timestamptz) returns table (id bigint, shared_count bigint)
+language sql stable security definer set search_path = public, pg_temp as $$
+    select r.id, (
+        select count(*) from answer a
+        where a.request_id = r.id and a.choice = 'share'
+          and (a.withdrawn_at is null or a.withdrawn_at > r.closed_at + interval '24 hours'))
+    from request r
+    where r.id = any ($1) and r.closed_at <= $2 - interval '24 hours'
+$$;
+
+-- The record and the feed are written by nobody directly: whoever publishes has them written.
+alter function record_append(text[]) security definer set search_path = public, pg_temp;
+alter function feed_request() security definer set search_path = public, pg_temp;
+alter function feed_post() security definer set search_path = public, pg_temp;
+alter view attempt set (security_invoker = true);
+alter view reached_prompt set (security_invoker = true);
+
+revoke execute on function caller(text), pairs_of_cameras(text), owners_by_channel(text), places_of_caller(),
+    members_at(bigint, timestamptz), audit_counts(bigint, timestamptz, timestamptz), shared_counts(bigint[], timestamptz),
+    record_append(text[]), feed_request(), feed_post() from public;
+grant execute on function pairs_of_cameras(text), owners_by_channel(text), record_append(text[]) to geodispatch_web, geodispatch_sender;
+grant execute on function record_append(text[]) to geodispatch_law;
+grant execute on function members_at(bigint, timestamptz), audit_counts(bigint, timestamptz, timestamptz),
+    shared_counts(bigint[], timestamptz) to geodispatch_web;
+grant execute on function caller(text) to geodispatch_web;
+grant execute on function places_of_caller() to geodispatch_sender;
+
+-- ---- grants
+--
+-- To lock a row takes the right to update some column of it: update (id) is for that, for an identity cannot be set.
+
+-- What is public, and what the rules judge by.
+grant select on agency, jurisdiction, agency_jurisdiction, rule_version, ordinance_version, programme_version, sensitive_place,
+    density_epoch, density to geodispatch_web, geodispatch_matcher, geodispatch_law;
+grant select on post, post_correction, feed_item, document, document_version, donation, report_statement, flag, flag_outcome,
+    record_leaf, record_hash, record_head to geodispatch_web;
+
+grant update (id) on agency, document, post to geodispatch_web;
+grant insert on post, post_correction, document, document_version, donation, report_statement, flag, flag_outcome, audit
+    to geodispatch_web;
+grant select, insert on flag_contact, verdict, approval to geodispatch_web;
+grant select, insert, update (state, opened_at, expires_at, rule_version, stops_at, lapses_at, closed_at, close_reason, justification,
+    justified_by, justified_at) on request to geodispatch_web;
+grant select, insert, update on brake to geodispatch_web;
+grant select, insert, update (ended_at, outcome) on review to geodispatch_web;
+grant select (id, agency_id, name) on member to geodispatch_web;
+grant insert (request_id, camera_ids) on fan_out to geodispatch_web;
+grant insert (request_id, owner_id, key, camera_id, channel, due_at) on prompt to geodispatch_web;
+grant insert (request_id, closed_at) on closing to geodispatch_web;
+
+grant select, update (id), insert on agency to geodispatch_accounts;
+grant select, insert, update on member, account, session, recovery_code, device, invitation, brake, access_key to geodispatch_accounts;
+grant delete on session, recovery_code, device, brake to geodispatch_accounts;
+grant select (id, external_id) on owner to geodispatch_accounts;
+grant insert on audit to geodispatch_accounts;
+
+grant select on request, approval, verdict, caller_key to geodispatch_matcher;
+grant insert on density_epoch, density to geodispatch_matcher;
+grant select, insert, update on camera to geodispatch_matcher;
+grant select (id, external_id, webhook_id), insert (external_id, webhook_id), update (webhook_id) on owner to geodispatch_matcher;
+
+grant select on agency, record_leaf to geodispatch_sender;
+grant update (id) on agency to geodispatch_sender;
+grant select, update (state, closed_at, close_reason) on request to geodispatch_sender;
+grant select (id, external_id, owner_id, zone, is_muted), update (is_muted) on camera to geodispatch_sender;
+grant select, update on owner to geodispatch_sender;
+grant select, insert, update, delete on prompt, lost_attempt, dead_letter, closing, agency_hour, breaker, channel_bucket,
+    mail_address, push_subscription to geodispatch_sender;
+grant select, insert, update on answer, webhook to geodispatch_sender;
+grant select, update (done_count), delete on fan_out to geodispatch_sender;
+grant select on attempt, reached_prompt to geodispatch_sender;
+
+grant insert on jurisdiction, agency_jurisdiction, rule_version, ordinance_version, programme_version, sensitive_place, audit
+    to geodispatch_law;
+grant update (until_at) on agency_jurisdiction to geodispatch_law;
+grant update (day_quota) on agency to geodispatch_law;
+grant select, update on request to geodispatch_law;
+grant update on rule_version, sensitive_place to geodispatch_law; -- to lock the table takes it; a trigger refuses the rest
+grant insert (request_id, closed_at) on closing to geodispatch_law;
+
+grant select on audit to geodispatch_auditor;
+
+-- ---- rows
+--
+-- What is private to an agency is bound to whom the transaction acts for. The owner of the tables is not bound: it is not a role
+-- that serves anybody. The look at the caller stands in a subquery, which is made once a query and not once a row.
+
+do $$
+declare
+    name text;
+begin
+    foreach name in array '{request,approval,review,verdict,member,flag_contact,post,post_correction,document,document_version,donation,report_statement}'::text[]
+    loop
+        execute format('alter table %I enable row level security', name);
+        -- The other roles are bound by their grants.
+        execute format('create policy %I on %I to geodispatch_accounts, geodispatch_matcher, geodispatch_sender, geodispatch_law using (true) with check (true)',
+                       name || '_elsewhere', name);
+    end loop;
+    -- What is public is read by everybody, and published by its agency alone.
+    foreach name in array '{post,post_correction,document,document_version,donation,report_statement}'::text[] loop
+        execute format('create policy %I on %I for select to geodispatch_web using (true)', name || '_read', name);
+    end loop;
+    foreach name in array '{post,document,donation,report_statement}'::text[] loop
+        execute format('create policy %I on %I for insert to geodispatch_web with check (agency_id = (select caller(''agency'')))', name || '_publish', name);
+        execute format('create policy %I on %I for update to geodispatch_web using (agency_id = (select caller(''agency''))) with check (false)', name || '_hold', name);
+    end loop;
+end $$;
+create policy post_correction_publish on post_correction for insert to geodispatch_web
+    with check (exists (select from post p where p.id = post_id and p.agency_id = (select caller('agency'))));
+create policy document_version_publish on document_version for insert to geodispatch_web
+    with check (exists (select from document d where d.id = document_id and d.agency_id = (select caller('agency'))));
+
+create policy request_read on request for select to geodispatch_web
+    using (opened_at is not null or agency_id = (select caller('agency')) or (select caller('staff')) is not null);
+create policy request_submit on request for insert to geodispatch_web with check (agency_id = (select caller('agency')));
+create policy request_change on request for update to geodispatch_web
+    using (agency_id = (select caller('agency')) or (select caller('staff')) is not null);
+create policy approval_own on approval to geodispatch_web using (agency_id = (select caller('agency')));
+create policy member_own on member for select to geodispatch_web using (agency_id = (select caller('agency')));
+-- Of a review everybody sees as much as of its request.
+create policy review_read on review for select to geodispatch_web using (exists (select from request r where r.id = request_id));
+create policy review_change on review for update to geodispatch_web using (
+    (select caller('staff')) is not null
+    or exists (select from request r where r.id = request_id and r.agency_id = (select caller('agency'))));
+create policy review_begin on review for insert to geodispatch_web
+    with check (exists (select from request r where r.id = request_id and r.agency_id = (select caller('agency'))));
+create policy verdict_read on verdict for select to geodispatch_web using (exists (select from request r where r.id = request_id));
+create policy verdict_give on verdict for insert to geodispatch_web with check (account_id = (select caller('staff')));
+create policy flag_contact_keep on flag_contact for insert to geodispatch_web with check (true);
+create policy flag_contact_read on flag_contact for select to geodispatch_web using ((select caller('staff')) is not null);
