@@ -74,6 +74,7 @@ class Action(StrEnum):
     FEED_CAMERAS = "put in cameras"
     REACH_OWNERS = "say how owners are reached"
     MEND_CHANNELS = "see and mend channels"
+    BREAK_GLASS = "open one owner's data, two of the staff together"
     READ_COUNTERS = "read the counters"
     ANSWER_PROMPTS = "read and answer prompts"
     SET_PREFERENCES = "say how one wishes to be asked"
@@ -118,6 +119,7 @@ ALLOWED: Final[Mapping[Action, Mapping[Part, Reach]]] = {
     Action.FEED_CAMERAS: _OPERATOR,
     Action.REACH_OWNERS: _OPERATOR,
     Action.MEND_CHANNELS: _OPERATOR,
+    Action.BREAK_GLASS: _STAFF,
     Action.READ_COUNTERS: _OPERATOR,
     Action.ANSWER_PROMPTS: _OWNER,
     Action.SET_PREFERENCES: _OWNER,
@@ -132,7 +134,7 @@ SCOPES: Final[Mapping[Scope, frozenset[Action]]] = {
 }
 
 _OPEN: Final = frozenset(action for action, granted in ALLOWED.items() if Part.EVERYBODY in granted)
-_PERSONAL: Final = frozenset({Action.FINISH_SIGN_IN, Action.USE_SESSION, Action.CHANGE_PASSWORD})
+_PERSONAL: Final = frozenset({Action.FINISH_SIGN_IN, Action.USE_SESSION, Action.CHANGE_PASSWORD, Action.BREAK_GLASS})
 """What only somebody who signed in has; a program's key has no account."""
 
 # The words for a refusal.

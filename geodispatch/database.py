@@ -78,7 +78,7 @@ class Database:
     dsn: str
     pool: asyncpg.Pool
     seal: Seal | None = None
-    """What proves to PostgreSQL whom a transaction acts for; the owner of the tables has none, for no policy binds it."""
+    """What proves whom a transaction acts for; the owner of the tables has none, for no policy binds it."""
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:

@@ -27,6 +27,7 @@ from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, O
 from geodispatch.annual_report import AnnualReports
 from geodispatch.atlas import Atlas
 from geodispatch.authority import Action, allows, require
+from geodispatch.break_glass import BreakGlass
 from geodispatch.camera_feed import CameraFeed
 from geodispatch.clock import utc_now
 from geodispatch.closing import Closings
@@ -112,7 +113,8 @@ class Service:
     `reviews` what moderators can, `owners` what owners wish and were asked; `sign_in`, `members` and `staff` know who
     is who; `posts`, `public_feed`, `flags`, `disclosures`, `profiles` and `annual_reports` have what is public.
     `registry`, `jurisdictions`, `rule_versions`, `ordinances` and `programme` have what the operator can do, `atlas`
-    shows the law; `owners` what owners wish and were asked; `sign_in`, `members` and `staff` know who is who.
+    shows the law; `owners` what owners wish and were asked; `sign_in`, `members` and `staff` know who is who;
+    `break_glass` opens one owner's data to two of the staff.
     """
 
     settings: Settings
@@ -138,6 +140,7 @@ class Service:
     sign_in: SignIn
     members: Members
     staff: Staff
+    break_glass: BreakGlass
     posts: Posts
     public_feed: Feed
     flags: Flags
@@ -518,6 +521,7 @@ async def open_service(
             SignIn(databases.accounts, clock, passwords, limits),
             Members(databases, clock),
             Staff(databases.accounts, clock),
+            BreakGlass(databases.auditor),
             Posts(databases.web, clock),
             Feed(databases.web, clock),
             Flags(databases.web, clock),

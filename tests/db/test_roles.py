@@ -1,6 +1,6 @@
 """What each role may do with each table, written a second time by hand; and what PostgreSQL itself refuses to a thief.
 
-A thief here has a whole connection of a role, as an injection into our SQL at its worst would give, and may run anything.
+A thief here has a whole connection of a role, as an injection into our SQL at its worst would give, and runs anything.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ approval            SI   -        S       -      -    -
 attempt             -    -        -       S      -    -
 audit               I    I        -       -      I    S
 brake               SIU  SIUD     -       -      -    -
+break_glass         -    -        -       -      -    s
 breaker             -    -        -       SIUD   -    -
 caller_key          -    -        S       -      -    -
 camera              -    -        SIU     su     -    -
@@ -79,6 +80,7 @@ webhook             -    -        -       SIU    -    -
 
 # To lock a row takes the right to update some column: it is the id, which is an identity that nobody can set.
 COLUMNS = {
+    ("auditor", "break_glass", "S"): "asked_at asked_by ends_at granted_at granted_by id reason",
     ("accounts", "agency", "U"): "id",
     ("law", "agency", "U"): "day_quota",
     ("sender", "agency", "U"): "id",
@@ -111,6 +113,10 @@ COLUMNS = {
 # What acts as the owner of the tables, and who may have it act.
 FUNCTIONS = {
     "audit_counts": "web",
+    "break_glass_ask": "auditor",
+    "break_glass_grant": "auditor",
+    "break_glass_note": "",
+    "break_glass_read": "auditor",
     "caller": "web",
     "feed_post": "",
     "feed_request": "",
@@ -150,7 +156,8 @@ def expected() -> dict[tuple[str, str], set[str]]:
 
 async def test_every_role_may_do_with_every_table_what_the_grid_says(connection: asyncpg.Connection) -> None:
     tables = await connection.fetch(
-        "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'v', 'm', 'f', 'p')"
+        """select relname from pg_class
+           where relnamespace = 'public'::regnamespace and relkind in ('r', 'v', 'm', 'f', 'p')"""
     )
     found: dict[tuple[str, str], set[str]] = {}
     columns: dict[tuple[str, str, str], str] = {}
@@ -162,7 +169,8 @@ async def test_every_role_may_do_with_every_table_what_the_grid_says(connection:
                     """select has_table_privilege($1, $2::text, $3::text), array(
                            select attname from pg_attribute
                            where attrelid = $2::text::regclass and attnum > 0 and not attisdropped
-                             and $3 in ('select', 'insert', 'update') and has_column_privilege($1, $2::text, attname, $3::text)
+                             and $3 in ('select', 'insert', 'update')
+                             and has_column_privilege($1, $2::text, attname, $3::text)
                            order by attname)""",
                     f"geodispatch_{role}",
                     table,
@@ -226,7 +234,8 @@ insert into account (email, name, member_id, password_hash, created_at, last_see
 select slug || '@pd.example', slug, m.id, 'hash', now(), now() from agency a join member m on m.agency_id = a.id;
 insert into request (agency_id, member_id, idempotency_key, body_sha256, case_number, offence, body, contact_name,
                      contact_email, window_start, window_end, fence, area_m2, rule_version, state)
-select agency_id, id, 'one', sha256('x'), 'case', 'arson', 'Draft of ' || name, 'Name', 'a@b.c', now() - interval '1 hour', now(),
+select agency_id, id, 'one', sha256('x'), 'case', 'arson', 'Draft of ' || name, 'Name', 'a@b.c',
+       now() - interval '1 hour', now(),
        '{"type": "Polygon", "coordinates": [[[1, 2], [4, 2], [4, 7], [1, 2]]]}', 1e5, 1, 'draft' from member;
 insert into audit (at, event, actor, agency_id, subject) select now(), 'agency.added', 'operator', id, slug from agency;
 """
