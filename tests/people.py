@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
@@ -21,6 +21,13 @@ class People:
 
     town: Town
     stack: AsyncExitStack
+
+    @classmethod
+    @asynccontextmanager
+    async def gathering(cls, town: Town) -> AsyncIterator[People]:
+        """Give the people of a town while the block lasts."""
+        async with AsyncExitStack() as stack:
+            yield cls(town, stack)
 
     async def stranger(self) -> Client:
         """Return a browser that was never here."""
@@ -55,5 +62,5 @@ class People:
 @pytest_asyncio.fixture
 async def people(town: Town) -> AsyncIterator[People]:
     """Yield the town's people."""
-    async with AsyncExitStack() as stack:
-        yield People(town, stack)
+    async with People.gathering(town) as people:
+        yield people

@@ -8,14 +8,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 import pytest_asyncio
+from pydantic import SecretStr
 
 from geodispatch.accounts import AgencyCaller, ModeratorCaller, OwnerCaller, Role
+from geodispatch.database import open_databases
 from geodispatch.seal import Seal
+from geodispatch.settings import Settings
 from geodispatch_db.callers import act_for, read_keys
+from geodispatch_db.errors import MigrationFailed
+from geodispatch_db.migrate import migrate
 from geodispatch_db.pool import open_connection
 from geodispatch_db.roles import DatabaseRole, as_role, let_in, with_role
 
@@ -413,3 +419,45 @@ async def test_a_session_under_a_role_begins_there(database: str, town: asyncpg.
         await refused(connection, *PLACES)
     finally:
         await connection.close()
+
+
+# ---- servers of others
+
+
+async def test_what_an_administrator_must_do_is_said(dsn: str, database: str) -> None:
+    """A managed server gives an owner of one database and no right to create roles."""
+    administrator = await open_connection(dsn)
+    name = f"managed_{urlsplit(database).path[1:]}"
+    plain = urlunsplit(urlsplit(as_role(database, DatabaseRole.WEB))._replace(path=f"/{name}")).replace(
+        f"{DatabaseRole.WEB}@", f"{name}@"
+    )
+    try:
+        await administrator.execute(f"create role {name} login")
+        await administrator.execute(f"create database {name} owner {name}")
+        with pytest.raises(MigrationFailed, match=f"administrator .*grant geodispatch_web to {name}"):
+            await migrate(plain)
+        for role in DatabaseRole:
+            await administrator.execute(f"grant {role} to {name}")
+        await migrate(plain)
+        web = await open_connection(with_role(plain, DatabaseRole.WEB))
+        try:
+            await refused(web, "select lon_e7 from camera", "select * from audit", "select inner_key from caller_key")
+            assert await web.fetchval("select count(*) from request") == 0
+        finally:
+            await web.close()
+    finally:
+        await administrator.execute(f"drop database if exists {name} with (force)")
+        await administrator.execute(f"drop role if exists {name}")
+        await administrator.close()
+
+
+async def test_each_part_of_the_service_signs_in_as_its_role(database: str, town: asyncpg.Connection) -> None:
+    urls: dict[Any, SecretStr] = {role.name.lower(): SecretStr(as_role(database, role)) for role in DatabaseRole}
+    async with open_databases(Settings(database_url=database, role_urls=urls)) as databases:
+        for role in DatabaseRole:
+            pool = getattr(databases, role.name.lower()).pool
+            assert await pool.fetchval("select session_user || ' ' || current_user") == f"{role} {role}"
+        async with databases.web.acting_for(AgencyCaller(2, 2, Role.ADMIN)) as connection:
+            assert await connection.fetchval(SEEN) == "Draft of Member of b"
+        async with databases.web.acting_for(None) as connection:
+            assert await connection.fetchval(SEEN) == ""
