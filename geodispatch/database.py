@@ -11,8 +11,8 @@ import asyncpg
 import structlog
 
 from geodispatch.accounts import Caller
+from geodispatch.caller_code import CallerCode
 from geodispatch.errors import Fault, InvalidInput, InvalidSettings, Unavailable
-from geodispatch.seal import Seal
 from geodispatch.settings import RoleName, Settings
 from geodispatch_db import callers
 from geodispatch_db import pool as pools
@@ -77,7 +77,7 @@ class Database:
 
     dsn: str
     pool: asyncpg.Pool
-    seal: Seal | None = None
+    code: CallerCode | None = None
     """What proves whom a transaction acts for; the owner of the tables has none, for no policy binds it."""
 
     @asynccontextmanager
@@ -97,8 +97,8 @@ class Database:
     async def acting_for(self, caller: Caller | None) -> AsyncIterator[asyncpg.Connection]:
         """Give a connection in a transaction that PostgreSQL knows to be the caller's: it sees the caller's rows."""
         async with self.transaction() as connection:
-            if self.seal is not None and (sealed := self.seal.name(caller)) is not None:
-                await callers.act_for(connection, sealed)
+            if self.code is not None and (name := self.code.name(caller)) is not None:
+                await callers.act_for(connection, name)
             yield connection
 
     @asynccontextmanager
@@ -177,14 +177,14 @@ async def open_databases(settings: Settings) -> AsyncIterator[Databases]:
         half = max(2, settings.pool_size // 2)
         matcher = await stack.enter_async_context(_open_as("matcher", dsn, settings, half))
         async with matcher.connection() as connection:
-            seal = Seal(*await callers.read_keys(connection))
+            code = CallerCode(*await callers.read_keys(connection))
         yield Databases(
-            web=replace(await stack.enter_async_context(_open_as("web", dsn, settings, settings.pool_size)), seal=seal),
+            web=replace(await stack.enter_async_context(_open_as("web", dsn, settings, settings.pool_size)), code=code),
             accounts=await stack.enter_async_context(_open_as("accounts", dsn, settings, half)),
             matcher=matcher,
-            sender=replace(await stack.enter_async_context(_open_as("sender", dsn, settings, half)), seal=seal),
+            sender=replace(await stack.enter_async_context(_open_as("sender", dsn, settings, half)), code=code),
             law=await stack.enter_async_context(_open_as("law", dsn, settings, 2)),
-            auditor=replace(await stack.enter_async_context(_open_as("auditor", dsn, settings, 2)), seal=seal),
+            auditor=replace(await stack.enter_async_context(_open_as("auditor", dsn, settings, 2)), code=code),
         )
 
 

@@ -15,6 +15,6 @@ async def read_keys(connection: asyncpg.Connection) -> tuple[bytes, bytes]:
     return row["inner_key"], row["outer_key"]
 
 
-async def act_for(connection: asyncpg.Connection, sealed: str) -> None:
-    """Say until the transaction's end whom it acts for."""
-    await connection.execute(_SQL["act_for"], sealed)
+async def act_for(connection: asyncpg.Connection, name: str) -> None:
+    """Say until the transaction's end whom it acts for, with the code."""
+    await connection.execute(_SQL["act_for"], name)

@@ -16,8 +16,8 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from geodispatch.accounts import AgencyCaller, ModeratorCaller, OwnerCaller, Role
+from geodispatch.caller_code import CallerCode
 from geodispatch.database import open_databases
-from geodispatch.seal import Seal
 from geodispatch.settings import Settings
 from geodispatch_db.callers import act_for, read_keys
 from geodispatch_db.errors import MigrationFailed
@@ -124,6 +124,7 @@ FUNCTIONS = {
     "break_glass_note": "",
     "break_glass_read": "auditor",
     "caller": "web",
+    "case_request_count": "matcher web",
     "feed_post": "",
     "feed_request": "",
     "members_at": "web",
@@ -338,18 +339,18 @@ async def seen(connection: asyncpg.Connection, said: str | None) -> str:
 
 
 async def test_a_draft_is_seen_by_its_agency_and_the_staff(town: asyncpg.Connection, enter: Enter) -> None:
-    web, seal = await enter(DatabaseRole.WEB), Seal(*await read_keys(town))
+    web, code_of = await enter(DatabaseRole.WEB), CallerCode(*await read_keys(town))
     assert await seen(web, None) == ""
-    assert await seen(web, seal.name(AgencyCaller(1, 1, Role.ADMIN))) == "Draft of Member of a"
-    assert await seen(web, seal.name(AgencyCaller(2, 2, Role.ADMIN))) == "Draft of Member of b"
-    assert await seen(web, seal.name(OwnerCaller(1))) == ""
-    assert await seen(web, seal.name(ModeratorCaller(7))) == "Draft of Member of a, Draft of Member of b"
+    assert await seen(web, code_of.name(AgencyCaller(1, 1, Role.ADMIN))) == "Draft of Member of a"
+    assert await seen(web, code_of.name(AgencyCaller(2, 2, Role.ADMIN))) == "Draft of Member of b"
+    assert await seen(web, code_of.name(OwnerCaller(1))) == ""
+    assert await seen(web, code_of.name(ModeratorCaller(7))) == "Draft of Member of a, Draft of Member of b"
     assert await seen(web, None) == ""  # what was said ended with its transaction
 
 
-async def test_nobody_acts_for_another_agency_without_its_seal(town: asyncpg.Connection, enter: Enter) -> None:
-    web, seal = await enter(DatabaseRole.WEB), Seal(*await read_keys(town))
-    own = seal.name(AgencyCaller(1, 1, Role.ADMIN))
+async def test_nobody_acts_for_another_agency_without_its_code(town: asyncpg.Connection, enter: Enter) -> None:
+    web, code_of = await enter(DatabaseRole.WEB), CallerCode(*await read_keys(town))
+    own = code_of.name(AgencyCaller(1, 1, Role.ADMIN))
     assert own is not None
     code = own.rpartition(" ")[2]
     for said in (
@@ -361,7 +362,7 @@ async def test_nobody_acts_for_another_agency_without_its_seal(town: asyncpg.Con
         f"agency 1 {code[:-1]}",
         f"agency 01 {code}",
         f"agency  {code}",
-        Seal(b"", b"").name(AgencyCaller(2, 2, Role.ADMIN)),
+        CallerCode(b"", b"").name(AgencyCaller(2, 2, Role.ADMIN)),
     ):
         assert await seen(web, said) == "", said
     async with web.transaction():
@@ -369,13 +370,13 @@ async def test_nobody_acts_for_another_agency_without_its_seal(town: asyncpg.Con
         # A table of the thief's own does not stand in for the keys.
         await web.execute("create temp table caller_key (inner_key bytea, outer_key bytea)")
         await web.execute("insert into caller_key values ('', '')")
-        await act_for(web, str(Seal(b"", b"").name(AgencyCaller(2, 2, Role.ADMIN))))
+        await act_for(web, str(CallerCode(b"", b"").name(AgencyCaller(2, 2, Role.ADMIN))))
         assert await web.fetchval(SEEN) == ""
 
 
 async def test_an_agency_changes_and_publishes_nothing_of_another(town: asyncpg.Connection, enter: Enter) -> None:
-    web, seal = await enter(DatabaseRole.WEB), Seal(*await read_keys(town))
-    said = seal.name(AgencyCaller(1, 1, Role.ADMIN))
+    web, code_of = await enter(DatabaseRole.WEB), CallerCode(*await read_keys(town))
+    said = code_of.name(AgencyCaller(1, 1, Role.ADMIN))
     assert said is not None
     for attack in (
         "insert into post (agency_id, member_id, idempotency_key, body_sha256, kind, title, body, published_at) "
@@ -402,13 +403,13 @@ async def test_an_agency_changes_and_publishes_nothing_of_another(town: asyncpg.
 
 
 async def test_an_owner_gets_the_places_of_no_other(town: asyncpg.Connection, enter: Enter) -> None:
-    sender, seal = await enter(DatabaseRole.SENDER), Seal(*await read_keys(town))
+    sender, code_of = await enter(DatabaseRole.SENDER), CallerCode(*await read_keys(town))
     places = "select coalesce(array_agg(id), '{}') from places_of_caller()"
     assert await sender.fetchval(places) == []
     async with sender.transaction():
-        await act_for(sender, str(seal.name(OwnerCaller(2))))
+        await act_for(sender, str(code_of.name(OwnerCaller(2))))
         assert await sender.fetchval(places) == [2]
-        await act_for(sender, str(seal.name(AgencyCaller(2, 2, Role.ADMIN))))
+        await act_for(sender, str(code_of.name(AgencyCaller(2, 2, Role.ADMIN))))
         assert await sender.fetchval(places) == []
 
 
