@@ -141,7 +141,7 @@ async def test_many_pages_share_one_connection_and_one_query(database: str) -> N
         connection_count = await town.database.pool.fetchval(
             "select count(*) from pg_stat_activity where datname = current_database()"
         )
-        # The pools of the web, of three parts and of two small ones, the test's own, and LISTEN for cameras and inboxes.
+        # The pools of the web, of three parts and of two small ones, the test's own, and two that LISTEN.
         assert connection_count <= 8 + 3 * 4 + 2 * 2 + 8 + 2
         await town.submit()
         # The pages hold none of these, so nobody waits for one.
