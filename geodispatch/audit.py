@@ -1,8 +1,8 @@
 """What was done about accounts, in reviews and in public, by whom, from where: written once, never changed.
 
-PostgreSQL itself refuses to change it.
-What is done is noted in the transaction that does it. What is refused is noted in one of its own, for the refusal rolls
-the first back. Of an address only the network is kept: who it was belongs to nobody's provider's records but theirs.
+PostgreSQL itself refuses to change it. What is done is noted in the transaction that does it. What is refused is noted
+in one of its own, for the refusal rolls the first back. Of an address only the network is kept: who it was belongs to
+nobody's provider's records but theirs.
 """
 
 from __future__ import annotations

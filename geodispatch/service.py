@@ -36,7 +36,6 @@ from geodispatch.errors import (
     AlreadyAnswered,
     AnswerWithdrawn,
     IdempotencyKeyReused,
-    InvalidInput,
     JustificationLate,
     JustifiedAlready,
     NotAllowed,
@@ -54,6 +53,7 @@ from geodispatch.fan_out import FanOut
 from geodispatch.feed import Feed
 from geodispatch.flags import Flags
 from geodispatch.grounds import Grounds
+from geodispatch.idempotency import check_idempotency_key
 from geodispatch.inbox_feed import InboxFeed
 from geodispatch.index import CameraIndex
 from geodispatch.jurisdictions import Jurisdictions
@@ -97,11 +97,11 @@ from geodispatch.session import Limits
 from geodispatch.settings import Settings
 from geodispatch.sign_in import SignIn
 from geodispatch.staff import Staff
+from geodispatch.warm import warm
 from geodispatch_db import accounts, addresses, cameras, inboxes, owners, prompts, requests, reviews
 from geodispatch_db.notice import Notice
 
 _INBOX_COUNT = 200
-_IDEMPOTENCY_KEY_MAX = 255
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,9 @@ class Service:
     """What agencies, owners and the public can do. `open_service` gives one.
 
     `registry`, `jurisdictions`, `rule_versions`, `ordinances`, `programme` and `places` have what the operator can do,
-    `reviews` what moderators can, `owners` what owners wish and were asked; `sign_in`, `members` and `staff` know who
-    is who; `posts`, `public_feed`, `flags`, `disclosures`, `profiles` and `annual_reports` have what is public.
-    `registry`, `jurisdictions`, `rule_versions`, `ordinances` and `programme` have what the operator can do, `atlas`
-    shows the law; `owners` what owners wish and were asked; `sign_in`, `members` and `staff` know who is who.
+    `atlas` shows the law; `reviews` has what moderators can do, `owners` what owners wish and were asked; `sign_in`,
+    `members` and `staff` know who is who; `posts`, `public_feed`, `flags`, `disclosures`, `profiles` and
+    `annual_reports` have what is public.
     """
 
     settings: Settings
@@ -220,8 +219,7 @@ class Service:
         Errors: NotAllowed, InvalidInput, RequestsEnded, RulesBroken, IdempotencyKeyReused.
         """
         require(caller, Action.SUBMIT_REQUEST, caller.agency_id)
-        if not (0 < len(idempotency_key) <= _IDEMPOTENCY_KEY_MAX and idempotency_key.isprintable()):
-            raise InvalidInput.at("Idempotency-Key", f"1 to {_IDEMPOTENCY_KEY_MAX} printable characters")
+        check_idempotency_key(idempotency_key)
         draft = draft_of(submission)
         if draft.fence is None:
             ground, mark = await self.grounds.for_preview(caller.agency_id, submission.case_number)
@@ -467,6 +465,7 @@ async def open_service(
     Errors: those of `open_database`; InvalidSettings for a key or a secret that is none.
     """
     settings = settings or Settings.read()
+    await asyncio.to_thread(warm)  # not in a first request, whose transaction would be open for as long
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
         reach = Reach.of_settings(database, clock, settings)
