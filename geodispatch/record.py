@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -281,6 +282,19 @@ def read_signer(file: Path, type_: SignatureType) -> Signer:
     if signer.type is not type_:
         raise InvalidSettings(str(file), "a record's key signs, and a witness's co-signs: this is the other one")
     return signer
+
+
+def write_signer(file: Path, signer: Signer) -> None:
+    """Write a key to sign with into a file that is not there yet, for its owner's eyes only.
+
+    Errors: InvalidSettings.
+    """
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise InvalidSettings(str(file), f"it cannot be made: {error.strerror}") from error
+    with os.fdopen(descriptor, "w") as opened:
+        opened.write(f"{signer.text()}\n")
 
 
 async def _find_size(connection: asyncpg.Connection, size: int | None) -> int:
