@@ -16,7 +16,7 @@ BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: demo test soak soak-queue soak-record lint types bench bench-peers bench-dispatch bench-report bench-large lock openapi clean
+.PHONY: demo test soak soak-queue soak-record lint types bench bench-peers bench-dispatch bench-record bench-report bench-large lock openapi clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.run
@@ -58,6 +58,10 @@ bench-large: $(VENV)/.dev
 # Prompts through the queue, beside PostgreSQL's own limits and two job queues; writes bench/dispatch.md's tables.
 bench-dispatch: $(BENCH_VENV)/.peers
 	$(BENCH_VENV)/bin/python -m bench.dispatch.report $(ARGS)
+
+# Submissions with the public record and without; bench/record.md has what came out.
+bench-record: $(VENV)/.dev
+	$(BIN)/python -m bench.record_rate $(ARGS)
 
 bench-report: $(BENCH_VENV)/.peers
 	$(BENCH_VENV)/bin/python -m bench.report $(ARGS)

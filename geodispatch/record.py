@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -240,7 +241,6 @@ class InclusionProof(BaseModel):
     leaf: str = Field(description="JSON; its UTF-8 bytes are what is hashed")
     leaf_hash: str
     hashes: list[str]
-    checkpoint: str | None = Field(description="a signed note of that tree; null where the operator has set no key")
 
 
 class ConsistencyProof(BaseModel):
@@ -273,6 +273,8 @@ class Record:
         Errors: NoRecordKey; Unavailable; RecordBroken where the head is not that of the tree, for what is signed once
                 stays said for good.
         """
+        if self.signer is None:
+            raise NoRecordKey
         async with self.database.connection() as connection:
             head = await record.read_head(connection)
             kept = await record.read_hashes(connection, stretches_of([(0, head.size)]))
@@ -283,7 +285,7 @@ class Record:
             is_whole = False
         if not is_whole:
             raise RecordBroken("the head is not that of the tree")
-        return self._sign(head.size, root)
+        return self.signer.sign(Checkpoint(self.signer.name, head.size, root).text())
 
     async def prove_inclusion(self, index: int, size: int | None) -> InclusionProof:
         """Return a leaf, and that it is in the tree, or in the older one of a size.
@@ -296,14 +298,13 @@ class Record:
                 raise NotFound("leaf", str(index))
             (content,) = await record.read_leaves(connection, index, index + 1)
             path = inclusion_path(index, size)
-            kept = await record.read_hashes(connection, stretches_of([*path, (index, index + 1), (0, size)]))
+            kept = await record.read_hashes(connection, stretches_of(path))
         return InclusionProof(
             index=index,
             size=size,
             leaf=content,
             leaf_hash=_encode(hash_leaf(content.encode())),
             hashes=[_encode(subtree_hash(subtree, kept)) for subtree in path],
-            checkpoint=None if self.signer is None else self._sign(size, subtree_hash((0, size), kept)),
         )
 
     async def prove_consistency(self, old_size: int, size: int | None) -> ConsistencyProof:
@@ -346,11 +347,6 @@ class Record:
         entries = [content.encode() for content in contents]
         return b"".join(len(entry).to_bytes(2) + entry for entry in entries)
 
-    def _sign(self, size: int, root: bytes) -> str:
-        if self.signer is None:
-            raise NoRecordKey
-        return self.signer.sign(Checkpoint(self.signer.name, size, root).text())
-
 
 def read_signer(file: Path, type_: SignatureType) -> Signer:
     """Read a key to sign with.
@@ -364,6 +360,19 @@ def read_signer(file: Path, type_: SignatureType) -> Signer:
     if signer.type is not type_:
         raise InvalidSettings(str(file), "a record's key signs, and a witness's co-signs: this is the other one")
     return signer
+
+
+def write_signer(file: Path, signer: Signer) -> None:
+    """Write a key to sign with into a file that is not there yet, for its owner's eyes only.
+
+    Errors: InvalidSettings.
+    """
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise InvalidSettings(str(file), f"it cannot be made: {error.strerror}") from error
+    with os.fdopen(descriptor, "w") as opened:
+        opened.write(f"{signer.text()}\n")
 
 
 async def _find_size(connection: asyncpg.Connection, size: int | None) -> int:

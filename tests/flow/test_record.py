@@ -393,7 +393,7 @@ async def test_a_prompt_carries_the_leaf_of_its_request_by_every_way(signing: To
     proof = json.loads(body)
     assert status == 200
     assert json.loads(proof["leaf"])["request"]["text"] == prompt["request"]["text"]
-    checkpoint = Checkpoint.parse(LOG.verifier.open(proof["checkpoint"]))
+    checkpoint = Checkpoint.parse(LOG.verifier.open((await fetch(signing, "checkpoint"))[2].decode()))
     path = [b64decode(each) for each in proof["hashes"]]
     assert naive.verify_inclusion(proof["leaf"].encode(), 2, checkpoint.size, path, checkpoint.root)
 
@@ -421,7 +421,6 @@ async def test_every_proof_and_tile_is_right_and_final(signing: Town) -> None:
             assert (status, headers["Cache-Control"]) == (200, FOR_EVER)
             assert (proof["index"], proof["size"], proof["leaf"].encode()) == (index, at, entries[index])
             assert [b64decode(each) for each in proof["hashes"]] == naive.path(index, entries[:at])
-            assert Checkpoint.parse(LOG.verifier.open(proof["checkpoint"])).root == naive.mth(entries[:at])
     for old_size in (1, 2, 255, 256, 257, 511, 512, size):
         status, headers, body = await fetch(signing, f"proof/consistency/{old_size}?size={size}")
         assert (status, headers["Cache-Control"]) == (200, FOR_EVER)
@@ -502,8 +501,7 @@ async def test_a_tree_that_there_is_not_is_bad_input(signing: Town, path: str, p
 async def test_without_a_key_nothing_is_signed_and_proofs_are_given_all_the_same(town: Town) -> None:
     status, _, body = await fetch(town, "checkpoint")
     assert (status, json.loads(body)["type"]) == (404, "/problems/no-record-key")
-    _, _, body = await fetch(town, "proof/inclusion/0")
-    assert json.loads(body)["checkpoint"] is None
+    assert (await fetch(town, "proof/inclusion/0"))[0] == 200
 
 
 @pytest.mark.parametrize("text", ["", "PRIVATE+KEY+", OWN.text(), str(LOG.verifier)])
