@@ -23,7 +23,6 @@ BESIDE = {
     "/unsubscribe/{token}",
     "/sign-in/provider",
     "/sign-in/provider/back",
-    "/api/v1/record/tile/{path}",
     # Pages of what is public, and a form that flags it.
     "/feed",
     "/agencies",
