@@ -2,6 +2,7 @@
 # make test   set everything up and run all tests                       (JOBS=, ARGS=… goes to pytest)
 # make soak   kill senders and the database under 100,000 prompts, 50 times
 # make soak-queue   ten million changes of state through the queue; whatever grew fails it
+# make soak-record  100,000 leaves of the record by 8 writers that are killed, then every proof; some minutes
 # make bench-report   compare with all other spatial indexes, write bench/README.md's tables and plot (ARGS=--help)
 
 PYTHON  ?= python3
@@ -16,7 +17,7 @@ BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: demo test soak soak-queue lint types bench bench-peers bench-dispatch bench-report bench-large lock openapi clean
+.PHONY: demo test soak soak-queue soak-record lint types bench bench-peers bench-dispatch bench-record bench-report bench-large lock openapi clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.run
@@ -33,6 +34,10 @@ soak: $(VENV)/.dev
 # Claims, tries, settling, expiry and pruning until ten million prompts changed their state; some minutes.
 soak-queue: $(VENV)/.dev
 	GEODISPATCH_SOAK=1 $(BIN)/python -m pytest -s tests/flow/test_swelling.py -k ten_million $(ARGS)
+
+# 100,000 leaves of the record by 8 writers, killed all along; then every proof by the naive specification; some minutes.
+soak-record: $(VENV)/.dev
+	GEODISPATCH_SOAK=1 $(BIN)/python -m pytest -s tests/flow/test_record_crash.py $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -55,6 +60,10 @@ bench-large: $(VENV)/.dev
 # Prompts through the queue, beside PostgreSQL's own limits and two job queues; writes bench/dispatch.md's tables.
 bench-dispatch: $(BENCH_VENV)/.peers
 	$(BENCH_VENV)/bin/python -m bench.dispatch.report $(ARGS)
+
+# Submissions with the public record and without; bench/record.md has what came out.
+bench-record: $(VENV)/.dev
+	$(BIN)/python -m bench.record_rate $(ARGS)
 
 bench-report: $(BENCH_VENV)/.peers
 	$(BENCH_VENV)/bin/python -m bench.report $(ARGS)

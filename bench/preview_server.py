@@ -62,7 +62,8 @@ def bodies(count: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def _cameras() -> Iterator[Entry]:
+def town_cameras() -> Iterator[Entry]:
+    """Yield the town's cameras, an owner each."""
     east, north = np.random.default_rng(SEED).normal(scale=0.02, size=(2, CAMERA_COUNT))
     for number, (lon, lat) in enumerate(zip((LON + east).tolist(), (LAT + north).tolist(), strict=True)):
         yield Place("camera", number), CameraInput(id=f"c{number}", lon=lon, lat=lat, owner=f"o{number}")
@@ -71,7 +72,7 @@ def _cameras() -> Iterator[Entry]:
 async def _fill(service: Service) -> str:
     """Fill the town: cameras, a noised histogram, an agency with a ragged border and requests all around."""
     registry, settings = service.registry, service.settings
-    await registry.put_cameras(_cameras())
+    await registry.put_cameras(town_cameras())
     await service.feed.catch_up()
     await registry.draw_density(resolution=settings.preview_resolution, epsilon=settings.preview_epsilon)
     await registry.add_agency("springfield-pd", "Springfield Police", AgencyKind.MUNICIPAL_POLICE)

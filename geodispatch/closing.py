@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from geodispatch import record
 from geodispatch.database import Database
 from geodispatch.pace import QUOTA_WINDOW
 from geodispatch_db import inboxes, pace, prompts, requests
@@ -26,7 +27,10 @@ class Closings:
         Errors: Unavailable.
         """
         async with self.database.transaction() as connection:
-            return await requests.close_expired(connection, self.clock())
+            now = self.clock()
+            closed = await requests.close_expired(connection, now)
+            await record.append(connection, *(record.closing(id_, now, reason) for id_, reason in closed.items()))
+        return list(closed)
 
     async def settle_next(self, request_id: int | None = None) -> int:
         """Settle the next prompts of a closed request, this or any: delivered ones expire, queued ones are never sent.
@@ -73,6 +77,7 @@ class Closings:
             )
             if count < self.part_count:
                 await requests.delete_closing(connection, closing.request_id)
+                await record.append(connection, record.deletion_of_prompts(closing.request_id, now))
             else:
                 await requests.advance_closing(connection, closing.request_id, last)
             return max(count, 1)

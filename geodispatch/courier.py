@@ -86,6 +86,7 @@ class Courier:
         self._lanes = Lanes(self.channels, lease)
         self._failing: set[Endpoint] = set()
         self._requests: dict[int, Request] = {}
+        self._leaf_indexes: dict[int, int | None] = {}
 
     @property
     def tells_inbox(self) -> bool:
@@ -114,7 +115,7 @@ class Courier:
 
         Edges: what a channel cannot reach, or whose endpoint has been down for long, is sent to wait for another one.
         Wants: what is admitted takes a place in its lane: it goes to `deliver`, or to `drop` if it comes to nothing.
-        Cost:  two queries; another where an endpoint failed lately, and another where a channel tells what is asked.
+        Cost:  two queries; another where an endpoint failed lately, and one or two for a request that is new here.
         """
         address_of = await addresses.read(connection, [prompt.owner_id for prompt in due])
         unreached = Address()
@@ -130,6 +131,7 @@ class Courier:
         probes = await self._take_probes(connection, known, now)
         telling = [prompt.request_id for prompt, _, endpoint in ways if self.channels[endpoint[0]].tells_request]
         asked = await self._read_requests(connection, telling)
+        leaf_index_of = await self._read_leaf_indexes(connection, {prompt.request_id for prompt in due})
         # From here on nothing fails: a place that was taken is never lost.
         self._failing |= known.keys()
         admission = Admission()
@@ -151,7 +153,7 @@ class Courier:
                 if may_probe:
                     probes[endpoint] -= 1
                 admission.send.append(prompt)
-                message = _message(prompt, address, asked.get(prompt.request_id))
+                message = _message(prompt, address, asked.get(prompt.request_id), leaf_index_of[prompt.request_id])
                 admission.parcels.append(Parcel(prompt.id, prompt.attempt_count + 1, queue, endpoint, message))
         return admission
 
@@ -177,6 +179,15 @@ class Courier:
             rows = await requests.find_many(connection, sorted(missing))
             self._requests |= {row["id"]: request_of_row(row) for row in rows}
         return {id_: self._requests[id_] for id_ in wanted}
+
+    async def _read_leaf_indexes(self, connection: asyncpg.Connection, request_ids: set[int]) -> dict[int, int | None]:
+        """Return where these requests' publications stand in the record, which is read once, too."""
+        if missing := request_ids - self._leaf_indexes.keys():
+            if len(self._leaf_indexes) > _REQUESTS_KEPT_COUNT:
+                self._leaf_indexes.clear()
+                missing = request_ids
+            self._leaf_indexes |= await requests.find_leaf_indexes(connection, sorted(missing))
+        return {id_: self._leaf_indexes[id_] for id_ in request_ids}
 
     def drop(self, parcels: Iterable[Parcel]) -> None:
         """Give up places: what was admitted is not delivered, or has been."""
@@ -310,9 +321,16 @@ class Courier:
             await addresses.remove_gone_subscriptions(connection, subscriptions)
 
 
-def _message(prompt: DuePrompt, address: Address, request: Request | None) -> Message:
+def _message(prompt: DuePrompt, address: Address, request: Request | None, leaf_index: int | None) -> Message:
     return Message(
-        prompt.request_id, prompt.owner_id, prompt.key, prompt.owner_external_id, address, address.language, request
+        prompt.request_id,
+        prompt.owner_id,
+        prompt.key,
+        prompt.owner_external_id,
+        address,
+        address.language,
+        request,
+        leaf_index,
     )
 
 

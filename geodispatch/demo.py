@@ -10,6 +10,7 @@ import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 from uuid import uuid4
@@ -28,8 +29,10 @@ from geodispatch.demo_towns import M_PER_DEGREE, City, Towns, make_towns, owner_
 from geodispatch.errors import DemoFailed, InvalidSettings
 from geodispatch.jurisdictions import Jurisdictions
 from geodispatch.law import PlaceKind
+from geodispatch.note import SignatureType, Signer
 from geodispatch.preview import can_draw
 from geodispatch.progress import progress_bar
+from geodispatch.record import write_signer
 from geodispatch.registry import Registry
 from geodispatch.rules.measure import M2_PER_SQUARE_MILE
 from geodispatch.send import open_sender, run_sender
@@ -79,6 +82,9 @@ async def run_demo(console: Console, *, port: int, camera_count: int, once: bool
         with console.status("starting PostgreSQL"):
             database = await stack.enter_async_context(open_database(settings))
         keys = await _set_up(console, settings, database, towns)
+        if settings.record_key_file is None and settings.data_dir is not None:
+            key_file = await asyncio.to_thread(_record_key, settings.data_dir)
+            settings = settings.model_copy(update={"record_key_file": key_file})
         with console.status("compiling the kernels"):
             await compiling
         with console.status(f"indexing {camera_count:,} cameras"):
@@ -92,6 +98,14 @@ async def run_demo(console: Console, *, port: int, camera_count: int, once: bool
         finally:
             for key in (keys.agency, keys.operator):
                 await service.registry.revoke(key)
+
+
+def _record_key(folder: Path) -> Path:
+    """Return the demonstration's own key of the record; it is drawn the first time."""
+    file = folder / "record.key"
+    if not file.exists():
+        write_signer(file, Signer.draw("127.0.0.1/api/v1/record", SignatureType.NOTE))
+    return file
 
 
 async def _compile() -> None:
@@ -149,6 +163,8 @@ async def _serve(console: Console, service: Service, towns: Towns, keys: Keys, p
         for token in tokens:
             console.print(f"{url}/owner#token={token}")
         console.print(f"  operator key  {keys.operator}")
+        if service.record.signer is not None:
+            console.print(f"  record's key  {service.record.signer.verifier}, for {url}/static/check_record.py")
         console.print(f"The links are owners in the middle of {city.name}. Ctrl-C stops everything.\n")
 
     sender = asyncio.create_task(run_sender(service.database, service.settings, utc_now))

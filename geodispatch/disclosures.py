@@ -16,6 +16,7 @@ from typing import Annotated, Self
 import asyncpg
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from geodispatch import record
 from geodispatch.accounts import AgencyCaller
 from geodispatch.audit import Event, Origin, actor_of, note
 from geodispatch.authority import Action, require
@@ -251,7 +252,10 @@ class Disclosures:
                 raise InvalidInput.at("/replaces", "is no donation of your agency, or was replaced already")
             what = f"donation {donation_id}"
             await note(connection, now, Event.DONATION_DISCLOSED, actor_of(caller), origin, what)
-            return await donations_of(connection, caller.agency_id)
+            disclosed = await donations_of(connection, caller.agency_id)
+            (row,) = await disclosures.list_all_donations(connection, donation_id)
+            await record.append(connection, record.donation(row))
+        return disclosed
 
     async def add_statement(
         self, caller: AgencyCaller, year: int, given: StatementInput, origin: Origin
@@ -265,12 +269,15 @@ class Disclosures:
         if not FIRST_YEAR <= year <= now.year:
             raise NotFound("report", str(year))
         async with self.database.transaction() as connection:
-            await disclosures.add_statement(
+            statement_id = await disclosures.add_statement(
                 connection, caller.agency_id, caller.member_id, year, given.section, given.text, now
             )
             what = f"{given.section} of {year}"
             await note(connection, now, Event.REPORT_STATED, actor_of(caller), origin, what)
-            return await statements_of(connection, caller.agency_id, year)
+            said = await statements_of(connection, caller.agency_id, year)
+            (row,) = await disclosures.list_all_statements(connection, statement_id)
+            await record.append(connection, record.report_statement(row))
+        return said
 
     async def _add_version(
         self,
@@ -294,7 +301,10 @@ class Disclosures:
         )
         what = f"document {document_id}, version {number}"
         await note(connection, now, Event.DOCUMENT_PUBLISHED, actor_of(caller), origin, what)
-        return await _find_document(connection, document_id)
+        document = await _find_document(connection, document_id)
+        (row,) = await disclosures.list_all_versions(connection, document_id, number)
+        await record.append(connection, record.document_version(row))
+        return document
 
 
 async def _find_document(connection: asyncpg.Connection, document_id: int) -> FullDocument:

@@ -548,3 +548,33 @@ class DemoFailed(GeodispatchError):
 
     def __str__(self) -> str:
         return f"{self.step}: {self.reason}"
+
+
+@dataclass
+class InvalidNote(GeodispatchError):
+    """A key, a signed note or a checkpoint that is none, or that the key at hand did not sign."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass
+class NoRecordKey(GeodispatchError):
+    """The operator has set no key to sign the record's checkpoints with."""
+
+    def __str__(self) -> str:
+        return (
+            "the record is not signed: GEODISPATCH_RECORD_KEY_FILE names no key, which `geodispatch record key` makes"
+        )
+
+
+@dataclass
+class RecordBroken(GeodispatchError):
+    """The record is not what it has said it is: something was changed, taken away or shown differently to others."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"THE RECORD IS BROKEN: {self.reason}"

@@ -30,6 +30,10 @@ class Links:
         """Where everybody reads a request."""
         return f"{self.public_url}/#request-{request_id}"
 
+    def proof(self, leaf_index: int) -> str:
+        """Where everybody sees that a leaf is in the public record."""
+        return f"{self.public_url}/proof#leaf={leaf_index}"
+
     def unsubscribe(self, key: UUID) -> str:
         """Where one POST (RFC 8058) stops all asking of the owner with this key."""
         return f"{self.public_url}/unsubscribe/{self._signer().dumps(key.hex)}"

@@ -13,13 +13,14 @@ from time import perf_counter
 
 import asyncpg
 
+from geodispatch import record
 from geodispatch.camera_feed import CameraFeed
 from geodispatch.errors import NotInReview, RequestsEnded, RulesBroken
 from geodispatch.fan_out import FanOut
 from geodispatch.grounds import Grounds
 from geodispatch.metrics import MATCH_DURATION
 from geodispatch.preview import NearItem, PreviewInput
-from geodispatch.request import JUSTIFY_WITHIN, Offence, Submission
+from geodispatch.request import JUSTIFY_WITHIN, Offence, Request, Submission, request_of_row
 from geodispatch.rules.draft import Draft, check_draft
 from geodispatch.rules.fence import DrawnFence, read_fence
 from geodispatch.rules.ordinance import Ordinance, stops_at, touching
@@ -43,6 +44,14 @@ class Judged:
     def is_reviewed_first(self) -> bool:
         """True if reviewers read it before it is public."""
         return self.reviewers_needed > 0 and not self.is_exigent
+
+
+@dataclass(frozen=True)
+class Opened:
+    """How a request stands when nothing more is done with it in the transaction, and how many prompts were queued."""
+
+    request: Request
+    queued_count: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,19 +100,23 @@ class Opening:
             ),
         )
 
-    async def proceed(self, connection: asyncpg.Connection, request_id: int, judged: Judged) -> int:
+    async def proceed(self, connection: asyncpg.Connection, request_id: int, judged: Judged) -> Opened:
         """Open a request in review for which no supervisor is needed any more, or hand it to the reviewers first, or
-        both; return how many prompts were queued.
+        both.
 
+        Wants:  the transaction locks nothing else afterwards, for what is opened gets its leaf in the record.
         Errors: NotInReview.
         """
         if judged.reviewers_needed:
             await reviews.begin(connection, request_id, judged.now)
-        return 0 if judged.is_reviewed_first else await self.open(connection, request_id, judged)
+        if judged.is_reviewed_first:
+            return Opened(request_of_row(await requests.find(connection, request_id)))
+        return await self.open(connection, request_id, judged)
 
-    async def open(self, connection: asyncpg.Connection, request_id: int, judged: Judged) -> int:
-        """Open a request in review and ask; return how many prompts were queued.
+    async def open(self, connection: asyncpg.Connection, request_id: int, judged: Judged) -> Opened:
+        """Open a request in review, ask, and record it.
 
+        Wants:  the transaction locks nothing else afterwards.
         Errors: NotInReview for one that was taken back.
         """
         now = judged.now
@@ -118,7 +131,10 @@ class Opening:
         started = perf_counter()
         camera_id = self.feed.index.match(judged.fence.geofence)
         MATCH_DURATION.observe(perf_counter() - started)
-        return await self.fan_out.begin(connection, request_id, camera_id, now, judged.offence)
+        queued_count = await self.fan_out.begin(connection, request_id, camera_id, now, judged.offence)
+        request = request_of_row(await requests.find(connection, request_id))
+        (leaf_index,) = await record.append(connection, record.publication(request))
+        return Opened(request.model_copy(update={"leaf_index": leaf_index}), queued_count)
 
 
 def near_items(near: Iterable[NearPlace]) -> list[NearItem]:

@@ -16,6 +16,7 @@ import asyncpg
 import shapely
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from geodispatch import record
 from geodispatch.database import Database
 from geodispatch.errors import InvalidInput, NotFound
 from geodispatch.geofence import Geofence
@@ -148,11 +149,16 @@ class Ordinances:
                 **columns,
             )
             # What has been stopped stays so, though this version might let it go on.
-            await requests.close_expired(connection, now)
+            closed = await requests.close_expired(connection, now)
             await _read_fences(connection, fences)
             law = await read_ordinances(connection, now)
             await requests.set_stops(connection, await asyncio.to_thread(_stops, fences, law, now))
-            await requests.close_expired(connection, now)
+            closed |= await requests.close_expired(connection, now)
+            await record.append(
+                connection,
+                record.ordinance_version(slug, entered),
+                *(record.closing(id_, now, why) for id_, why in closed.items()),
+            )
         return entered
 
 

@@ -8,13 +8,14 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
+from geodispatch import record
 from geodispatch.accounts import AgencyCaller
 from geodispatch.audit import Event, Origin, actor_of, note
 from geodispatch.authority import Action, require
 from geodispatch.database import Database
 from geodispatch.errors import IdempotencyKeyReused, NotFound, RulesBroken
 from geodispatch.idempotency import check_idempotency_key
-from geodispatch.post import NewPost, PostText, read_area
+from geodispatch.post import Correction, NewPost, PostText, read_area
 from geodispatch.publication import PublishedPost, published_posts
 from geodispatch.rules.text import check_post_text
 from geodispatch_db import posts
@@ -62,6 +63,7 @@ class Posts:
         )
         async with self.database.transaction() as connection:
             post_id = await posts.insert(connection, new)
+            is_new = post_id is not None
             if post_id is None:
                 earlier = await posts.find_by_idempotency_key(connection, caller.agency_id, idempotency_key)
                 assert earlier is not None
@@ -70,7 +72,10 @@ class Posts:
                     raise IdempotencyKeyReused("post", post_id)
             else:
                 await note(connection, now, Event.POST_PUBLISHED, actor_of(caller), origin, f"post {post_id}")
-            return (await published_posts(connection, [post_id]))[post_id]
+            published = (await published_posts(connection, [post_id]))[post_id]
+            if is_new:
+                await record.append(connection, record.post(published))
+        return published
 
     async def correct(
         self, caller: AgencyCaller, post_id: int, correction: CorrectionInput, origin: Origin
@@ -88,7 +93,11 @@ class Posts:
             if not await posts.correct(connection, post_id, caller.agency_id, caller.member_id, correction.text, now):
                 raise NotFound("post of your agency", str(post_id))
             await note(connection, now, Event.POST_CORRECTED, actor_of(caller), origin, f"post {post_id}")
-            return (await published_posts(connection, [post_id]))[post_id]
+            published = (await published_posts(connection, [post_id]))[post_id]
+            await record.append(
+                connection, record.correction(post_id, Correction(text=correction.text, published_at=now))
+            )
+        return published
 
     async def find(self, post_id: int) -> PublishedPost:
         """Return a post, to everybody.

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
+from geodispatch import record
 from geodispatch.database import Database
 from geodispatch.law import ProgrammeRequests, ProgrammeReview
 from geodispatch.request import CloseReason
@@ -41,10 +42,17 @@ class Programme:
             await requests.hold_all(connection)
             now = self.clock()
             await programme.add(connection, requests=to, reason=reason, entered_at=now)
-            await requests.close_expired(connection, now)
-            if to is ProgrammeRequests.PUBLIC:
-                return []
-            return await requests.close_all(connection, now, CloseReason.PROGRAMME_ENDED)
+            closed = await requests.close_expired(connection, now)
+            ended = []
+            if to is ProgrammeRequests.ENDED:
+                ended = await requests.close_all(connection, now, CloseReason.PROGRAMME_ENDED)
+                closed |= dict.fromkeys(ended, CloseReason.PROGRAMME_ENDED)
+            await record.append(
+                connection,
+                record.programme_version(await programme.find(connection)),
+                *(record.closing(id_, now, why) for id_, why in closed.items()),
+            )
+        return ended
 
     async def review(self, which: ProgrammeReview, reason: str) -> None:
         """Let reviewers read all requests from now on, or those near sensitive places; what waits already still does.
@@ -54,6 +62,7 @@ class Programme:
         async with self.database.transaction() as connection:
             await requests.hold_all(connection)
             await programme.add(connection, review=which, reason=reason, entered_at=self.clock())
+            await record.append(connection, record.programme_version(await programme.find(connection)))
 
     async def list_all(self) -> list[ProgrammeVersion]:
         """Return how it stood, oldest first.

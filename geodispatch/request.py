@@ -207,6 +207,9 @@ class Request(BaseModel):
     closed_at: datetime | None
     close_reason: CloseReason | None
     rule_version: int = Field(description="the version of the rules that admitted it")
+    leaf_index: int | None = Field(
+        description="of its publication's leaf in the public record; null before it is public"
+    )
     exigency: Exigency | None = Field(description="of one that is public before any reviewer reads it")
     waits_for: WaitsFor | None = Field(description="of one in review, which only its agency sees")
     refusal: Refusal | None = Field(
@@ -256,6 +259,7 @@ def request_of_row(row: Any) -> Request:
         closed_at=row["closed_at"],
         close_reason=row["close_reason"],
         rule_version=row["rule_version"],
+        leaf_index=row["leaf_index"],
         exigency=None if row["exigent_reason"] is None else _exigency(row),
         waits_for=_waits_for(row),
         refusal=None if row.get("refused_for") is None else _refusal(row),

@@ -14,6 +14,7 @@ from datetime import datetime
 import asyncpg
 from pydantic import BaseModel, Field
 
+from geodispatch import record
 from geodispatch.accounts import ModeratorCaller
 from geodispatch.audit import Event, Origin, actor_of, note
 from geodispatch.authority import Action, require
@@ -103,7 +104,7 @@ class Reviews:
                 await reviews.end(connection, request_id, now, VerdictKind.PASS)
                 if row["state"] == RequestState.REVIEW:
                     judged = await self.opening.judge(connection, row["agency_id"], submission, draft, is_kept=True)
-                    queued_count = await self.opening.open(connection, request_id, judged)
+                    queued_count = (await self.opening.open(connection, request_id, judged)).queued_count
         PROMPTS_QUEUED.inc(queued_count)
         return await self.find(caller, request_id)
 
@@ -118,8 +119,9 @@ class Reviews:
             now, agency_id = self.clock(), row["agency_id"]
             await self._say(connection, caller, row, VerdictKind.REFUSE, reason, now, origin)
             await reviews.end(connection, request_id, now, VerdictKind.REFUSE)
-            if not await requests.withdraw(connection, request_id, agency_id):
-                await requests.close(connection, request_id, agency_id, now, CloseReason.REFUSED)
+            is_taken_back = await requests.withdraw(connection, request_id, agency_id)
+            if not is_taken_back and await requests.close(connection, request_id, agency_id, now, CloseReason.REFUSED):
+                await record.append(connection, record.closing(request_id, now, CloseReason.REFUSED))
         with contextlib.suppress(Unavailable):
             await self.closings.settle_next(request_id)
         return await self.find(caller, request_id)

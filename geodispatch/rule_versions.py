@@ -9,6 +9,7 @@ from datetime import datetime
 import asyncpg
 from pydantic import BaseModel, Field
 
+from geodispatch import record
 from geodispatch.database import Database
 from geodispatch.errors import Fault, InvalidInput
 from geodispatch.rules.limits import RuleDocument, Tightening
@@ -69,13 +70,16 @@ class RuleVersions:
         self, connection: asyncpg.Connection, change: Callable[[RuleDocument, datetime], RuleDocument], reason: str
     ) -> RuleVersion:
         await rule_versions.lock(connection)
-        newest = _version(await rule_versions.newest(connection))
+        before = await rule_versions.newest(connection)
+        newest = _version(before)
         now = self.clock()
         entered = RuleVersion(
             version=newest.version + 1, entered_at=now, reason=reason, document=change(newest.document, now)
         )
         document = entered.document.model_dump(mode="json")
         await rule_versions.add(connection, entered.version, document, reason, now)
+        fact = record.rule_version(entered.version, now, reason, document, before["document"])
+        await record.append(connection, fact)
         return entered
 
 

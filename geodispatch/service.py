@@ -22,7 +22,7 @@ from uuid import UUID
 import asyncpg
 import numpy as np
 
-from geodispatch import audit
+from geodispatch import audit, record
 from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, OwnerCaller, Role, Scope, hash_key
 from geodispatch.annual_report import AnnualReports
 from geodispatch.atlas import Atlas
@@ -73,6 +73,7 @@ from geodispatch.programme import Programme
 from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
 from geodispatch.queue_level import measure_queue
 from geodispatch.reach import Reach
+from geodispatch.record import Record
 from geodispatch.registry import Registry
 from geodispatch.request import (
     JUSTIFY_WITHIN,
@@ -143,6 +144,7 @@ class Service:
     profiles: Profiles
     annual_reports: AnnualReports
     provider: Provider | None
+    record: Record
 
     @property
     def index(self) -> CameraIndex:
@@ -256,12 +258,11 @@ class Service:
                     exigent_reason=submission.exigent_reason,
                 ),
             )
-            queued_count = 0
-            if not _is_left_to_supervisor(caller, judged.binding, judged.now):
-                queued_count = await self.opening.proceed(connection, request_id, judged)
-            request = request_of_row(await requests.find(connection, request_id))
-        PROMPTS_QUEUED.inc(queued_count)
-        return request
+            if _is_left_to_supervisor(caller, judged.binding, judged.now):
+                return request_of_row(await requests.find(connection, request_id))
+            opened = await self.opening.proceed(connection, request_id, judged)
+        PROMPTS_QUEUED.inc(opened.queued_count)
+        return opened.request
 
     async def approve(self, caller: AgencyCaller, request_id: int) -> Request:
         """Let pass what another member submitted, and go on with it as `submit` does, if the rules allow it now.
@@ -285,10 +286,9 @@ class Service:
             await requests.approve(
                 connection, request_id, agency_id=caller.agency_id, member_id=caller.member_id, now=judged.now
             )
-            queued_count = await self.opening.proceed(connection, request_id, judged)
-            request = request_of_row(await requests.find(connection, request_id))
-        PROMPTS_QUEUED.inc(queued_count)
-        return request
+            opened = await self.opening.proceed(connection, request_id, judged)
+        PROMPTS_QUEUED.inc(opened.queued_count)
+        return opened.request
 
     async def justify(self, caller: AgencyCaller, request_id: int, justification: str, origin: audit.Origin) -> Request:
         """Add to an exigent request why it could not wait, for good and for everybody; it lapses no more.
@@ -312,7 +312,9 @@ class Service:
             await requests.justify(connection, request_id, caller.member_id, justification, now)
             actor = audit.actor_of(caller)
             await audit.note(connection, now, audit.Event.REQUEST_JUSTIFIED, actor, origin, f"request {request_id}")
-            return request_of_row(await requests.find(connection, request_id))
+            request = request_of_row(await requests.find(connection, request_id))
+            await record.append(connection, record.justification(request))
+        return request
 
     async def list_requests(
         self, caller: AgencyCaller, state: RequestState | None, *, before: int | None, limit: int
@@ -351,6 +353,7 @@ class Service:
                 return request_of_row(await requests.find(connection, request_id))
             if not await requests.close(connection, request_id, caller.agency_id, now, reason):
                 raise RequestNotOpen(request_id)
+            await record.append(connection, record.closing(request_id, now, reason))
         # From here on nothing of it is sent. What its prompts say follows; a large request's is left to the senders.
         with contextlib.suppress(Unavailable):
             await self.closings.settle_next(request_id)
@@ -521,6 +524,7 @@ async def open_service(
             Profiles(database, clock),
             AnnualReports(database, clock),
             provider,
+            Record.of_settings(database, settings),
         )
 
 

@@ -92,6 +92,10 @@ class Settings(BaseSettings):
     public_url: str | None = Field(None, description="https:// address of `serve`, for links in mails")
     link_secret: SecretStr | None = Field(None, description="signs those links; 32 characters or more")
 
+    record_key_file: Path | None = Field(
+        None, description="signs the public record's checkpoints, of `geodispatch record key`"
+    )
+
     proxy_networks: Annotated[
         tuple[IPvAnyNetwork, ...],
         NoDecode,

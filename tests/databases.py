@@ -124,6 +124,13 @@ async def database(dsn: str, template: str) -> AsyncIterator[str]:
 
 
 @pytest_asyncio.fixture
+async def other_database(dsn: str, template: str) -> AsyncIterator[str]:
+    """Yield the DSN of another one, for what concerns two of them."""
+    async with _database(dsn, template) as name:
+        yield _address(dsn, name)
+
+
+@pytest_asyncio.fixture
 async def empty_database(dsn: str) -> AsyncIterator[str]:
     """Yield the DSN of a database without any table."""
     async with _database(dsn) as name:

@@ -46,6 +46,14 @@ async def list_documents(connection: asyncpg.Connection, agency_id: int) -> list
     return rows
 
 
+async def list_all_versions(
+    connection: asyncpg.Connection, document_id: int | None = None, number: int | None = None
+) -> list[asyncpg.Record]:
+    """Return the versions of all agencies' documents, or this one, in the order of their numbers."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["all_versions"], document_id, number)
+    return rows
+
+
 async def find_document(connection: asyncpg.Connection, document_id: int) -> list[asyncpg.Record]:
     """Return all versions of a document, newest first, with its agency; none if there is no such document."""
     rows: list[asyncpg.Record] = await connection.fetch(_SQL["document_by_id"], document_id)
@@ -76,14 +84,26 @@ async def list_donations(connection: asyncpg.Connection, agency_id: int) -> list
     return rows
 
 
+async def list_all_donations(connection: asyncpg.Connection, donation_id: int | None = None) -> list[asyncpg.Record]:
+    """Return what all agencies were given, or this, oldest first."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["all_donations"], donation_id)
+    return rows
+
+
 async def add_statement(
     connection: asyncpg.Connection, agency_id: int, member_id: int, year: int, section: str, body: str, now: datetime
-) -> None:
-    """Publish what an agency says in a section of a year's report."""
-    await connection.execute(_SQL["insert_statement"], agency_id, member_id, year, section, body, now)
+) -> int:
+    """Publish what an agency says in a section of a year's report; return the statement's id."""
+    return int(await connection.fetchval(_SQL["insert_statement"], agency_id, member_id, year, section, body, now))
 
 
 async def list_statements(connection: asyncpg.Connection, agency_id: int, year: int) -> list[asyncpg.Record]:
     """Return what an agency said about a year, newest first."""
     rows: list[asyncpg.Record] = await connection.fetch(_SQL["statements_of_year"], agency_id, year)
+    return rows
+
+
+async def list_all_statements(connection: asyncpg.Connection, statement_id: int | None = None) -> list[asyncpg.Record]:
+    """Return what all agencies said, or this, oldest first."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["all_statements"], statement_id)
     return rows

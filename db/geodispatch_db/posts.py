@@ -63,3 +63,8 @@ async def correct(
     """Append a correction to an agency's post; False if it has none of this id."""
     added = await connection.fetchval(_SQL["insert_correction"], post_id, agency_id, member_id, body, now)
     return added is not None
+
+
+async def list_ids(connection: asyncpg.Connection) -> list[int]:
+    """Return the ids of all posts, oldest first."""
+    return [row["id"] for row in await connection.fetch(_SQL["all_post_ids"])]

@@ -33,7 +33,7 @@ async def list_all(connection: asyncpg.Connection) -> list[asyncpg.Record]:
 
 
 async def find(connection: asyncpg.Connection) -> asyncpg.Record:
-    """Return how it stands with requests."""
+    """Return how it stands."""
     row = await connection.fetchrow(_SQL["newest_programme_version"])
     assert row is not None, "there was a beginning, and versions are never deleted"
     return row

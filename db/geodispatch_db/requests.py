@@ -84,6 +84,11 @@ async def find_many(connection: asyncpg.Connection, request_ids: Sequence[int]) 
     return rows
 
 
+async def find_leaf_indexes(connection: asyncpg.Connection, request_ids: Sequence[int]) -> dict[int, int | None]:
+    """Return where these requests' publications stand in the record."""
+    return {row["id"]: row["leaf_index"] for row in await connection.fetch(_SQL["leaf_indexes"], request_ids)}
+
+
 async def list_public(connection: asyncpg.Connection, before: int | None, limit: int) -> list[asyncpg.Record]:
     """Return opened requests, newest first."""
     rows: list[asyncpg.Record] = await connection.fetch(_SQL["public_requests"], before, limit)
@@ -147,11 +152,12 @@ async def close(connection: asyncpg.Connection, request_id: int, agency_id: int,
     return closed
 
 
-async def close_expired(connection: asyncpg.Connection, now: datetime) -> list[int]:
-    """Close the open requests whose time is over, by themselves or by an ordinance, and return their ids."""
-    closed = [row["id"] for row in await connection.fetch(_SQL["close_expired_requests"], now)]
+async def close_expired(connection: asyncpg.Connection, now: datetime) -> dict[int, str]:
+    """Close the open requests whose time is over, by themselves or by an ordinance; return the reasons by their ids."""
+    rows = await connection.fetch(_SQL["close_expired_requests"], now)
+    closed = {row["id"]: row["close_reason"] for row in rows}
     if closed:
-        await connection.execute(_SQL["insert_closing"], closed, now)
+        await connection.execute(_SQL["insert_closing"], list(closed), now)
     return closed
 
 

@@ -27,6 +27,8 @@ class Message(NamedTuple):
     """A BCP 47 tag."""
     request: Request | None = None
     """What is asked; given to channels that say it."""
+    leaf_index: int | None = None
+    """Of the request's publication in the public record: whoever is asked can check that everybody can read it."""
 
 
 class Delivery(NamedTuple):

@@ -15,7 +15,7 @@ from email.utils import format_datetime
 
 from geodispatch.channels import Message
 from geodispatch.links import Links
-from geodispatch.request import Offence, Request
+from geodispatch.request import Offence
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,9 @@ Contact:   {contact}
 Read it, and share, decline or ignore it:
 {owner_page}
 
-The same request, as everybody can read it:
+The same request, as everybody can read it, and the proof that it cannot be changed:
 {public_request}
+{proof}
 
 You decide. Nobody is told that you were asked, or that you said no.
 To verify, call the agency on the number that it publishes.
@@ -67,8 +68,9 @@ Contacto:  {contact}
 Léalo y compártalo, rechácelo o ignórelo:
 {owner_page}
 
-La misma solicitud, como todos pueden leerla:
+La misma solicitud, como todos pueden leerla, y la prueba de que no se puede cambiar:
 {public_request}
+{proof}
 
 Usted decide. A nadie se le dice que se le preguntó, ni que dijo que no.
 Para comprobarlo, llame a la agencia al número que ella publica.
@@ -102,13 +104,11 @@ def make_mail(message: Message, sender: MailAddress, links: Links, now: datetime
 
     Errors: ValueError for an address that is none.
     """
-    request, address = message.request, message.address
-    assert request is not None
+    address = message.address
     assert address.mail_address is not None
-    assert address.mail_key is not None
     language = (message.language or "").partition("-")[0].lower()
     language = language if language in WORDINGS else "en"
-    words = _words(request, WORDINGS[language], links, links.unsubscribe(address.mail_key))
+    words = _words(message, WORDINGS[language], links)
     mail = EmailMessage(policy=SMTP)
     mail["From"] = sender
     mail["To"] = MailAddress(addr_spec=address.mail_address)
@@ -128,7 +128,10 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def _words(request: Request, wording: Wording, links: Links, unsubscribe: str) -> dict[str, str]:
+def _words(message: Message, wording: Wording, links: Links) -> dict[str, str]:
+    request, mail_key = message.request, message.address.mail_key
+    assert request is not None
+    assert mail_key is not None
     return {
         "agency": one_line(request.agency.name),
         "offence": wording.offences[request.offence],
@@ -139,5 +142,6 @@ def _words(request: Request, wording: Wording, links: Links, unsubscribe: str) -
         "contact": one_line(f"{request.contact.name}, {request.contact.email}"),
         "owner_page": links.owner_page,
         "public_request": links.public_request(request.id),
-        "unsubscribe": unsubscribe,
+        "proof": "" if message.leaf_index is None else links.proof(message.leaf_index),
+        "unsubscribe": links.unsubscribe(mail_key),
     }

@@ -112,7 +112,12 @@ def payload(messages: Sequence[Message], now: datetime) -> dict[str, Any]:
         "timestamp": now.isoformat(),
         "data": {
             "prompts": [
-                {"prompt_id": str(message.key), "owner": message.owner, "request_id": message.request_id}
+                {
+                    "prompt_id": str(message.key),
+                    "owner": message.owner,
+                    "request_id": message.request_id,
+                    "leaf_index": message.leaf_index,
+                }
                 for message in messages
             ]
         },

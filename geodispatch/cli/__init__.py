@@ -20,6 +20,7 @@ from geodispatch.cli import (
     owners,
     places,
     programme,
+    record,
     rules,
     serving,
     webhooks,
@@ -42,6 +43,7 @@ app.add_typer(rules.app, name="rules")
 app.add_typer(ordinances.app, name="ordinance")
 app.add_typer(programme.app, name="programme")
 app.add_typer(places.app, name="places")
+app.add_typer(record.app, name="record")
 app.add_typer(operators.app, name="operator")
 app.add_typer(owners.app, name="owner")
 app.add_typer(webhooks.app, name="webhook")

@@ -22,6 +22,7 @@ from geodispatch.web.errors import KINDS, http_problem, problem_response, unexpe
 from geodispatch.web.pages import add_pages
 from geodispatch.web.provider import add_provider
 from geodispatch.web.public_pages import add_public_pages
+from geodispatch.web.tiles import add_tiles
 from geodispatch.web.unsubscribe import add_unsubscribe
 from geodispatch.web.visitor import admit
 
@@ -42,6 +43,7 @@ def create_app(service: Service) -> web.Application:
     app.router.add_get("/metrics", _metrics)
     add_unsubscribe(app)
     add_provider(app)
+    add_tiles(app)
     add_pages(app)
     add_public_pages(app)
     return app

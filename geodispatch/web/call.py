@@ -27,6 +27,8 @@ SERVICE = web.AppKey("service", Service)
 PREFIX = "/api/v1"
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+FOR_EVER = "public, max-age=31536000, immutable"
+"""The Cache-Control of what never changes."""
 
 BODY_ERRORS = (InvalidInput, UnsupportedMediaType, BodyTooLarge)
 """What any route with a body can answer."""
@@ -64,6 +66,10 @@ class Reply:
 
     body: BaseModel | None
     location: str | None = None
+    text: str | None = None
+    """The body, of the route's `text_type`."""
+    is_final: bool = False
+    """The same call will never be answered otherwise: anybody may keep it."""
     stream: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
     """Answers by itself, over as long as it likes."""
     cookies: Mapping[Cookie, str | None] = field(default_factory=dict)
@@ -89,6 +95,8 @@ class Route:
     reply: type[BaseModel] | None = None
     stream_type: str | None = None
     """The media type of a reply that is a stream."""
+    text_type: str | None = None
+    """The media type of a reply that is text."""
     status: int = 200
     max_age_s: int | None = None
     """For how long anybody may keep the reply, which is the same for everybody; None: nobody may."""
@@ -120,10 +128,14 @@ class Route:
         if self.max_age_s is not None:
             assert reply.body is not None
             return _kept(request, reply.body, self.max_age_s)
-        headers = {"Cache-Control": "no-store"}
+        headers = {"Cache-Control": FOR_EVER if reply.is_final else "no-store"}
         if reply.location is not None:
             headers["Location"] = reply.location
-        if reply.body is None:
+        if reply.text is not None:
+            response = web.Response(
+                status=self.status, text=reply.text, content_type=self.text_type, charset="utf-8", headers=headers
+            )
+        elif reply.body is None:
             response = web.Response(status=self.status, headers=headers)
         else:
             text = reply.body.model_dump_json()

@@ -43,6 +43,7 @@ STATUS: dict[type[GeodispatchError], int] = {
     errors.UnknownKey: 401,
     errors.NotAllowed: 403,
     errors.NotFound: 404,
+    errors.NoRecordKey: 404,
     errors.IdempotencyKeyReused: 422,
     errors.AgencyExists: 409,
     errors.JurisdictionExists: 409,
@@ -66,6 +67,8 @@ STATUS: dict[type[GeodispatchError], int] = {
     errors.InvalidSettings: 500,
     errors.MissingExtra: 500,
     errors.DemoFailed: 500,
+    errors.InvalidNote: 500,
+    errors.RecordBroken: 500,
 }
 
 PROBLEM_JSON = "application/problem+json"

@@ -153,8 +153,8 @@ def _responses(route: Route, schema_of: _Schemas) -> dict[str, Any]:
     success: dict[str, Any] = {"description": "done"}
     if route.reply is not None:
         success["content"] = {JSON: {"schema": schema_of.given(route.reply)}}
-    if route.stream_type is not None:
-        success["content"] = {route.stream_type: {"schema": {"type": "string"}}}
+    if (media_type := route.stream_type or route.text_type) is not None:
+        success["content"] = {media_type: {"schema": {"type": "string"}}}
     if route.status == 201 and "{" not in route.path:
         success["headers"] = {"Location": {"schema": {"type": "string"}}}
     unchanged: dict[str, Any] = {}

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
 
+from geodispatch.web.call import FOR_EVER
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -31,6 +33,7 @@ PAGE_PATHS: Final = {
     "/invitation": "invitation.html",
     "/members": "members.html",
     "/review": "review.html",
+    "/proof": "proof.html",
 }
 
 # Files of other kinds are not served. The standard library's table differs between Python releases and knows no
@@ -41,6 +44,7 @@ CONTENT_TYPES: Final = {
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
     ".md": "text/plain; charset=utf-8",
+    ".py": "text/x-python; charset=utf-8",
     ".mjs": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
@@ -91,7 +95,7 @@ def _headers(file: Path) -> Mapping[str, str]:
     forever = VENDOR in file.parent.parents
     return {
         hdrs.CONTENT_TYPE: CONTENT_TYPES[file.suffix],
-        hdrs.CACHE_CONTROL: "public, max-age=31536000, immutable" if forever else "no-cache",
+        hdrs.CACHE_CONTROL: FOR_EVER if forever else "no-cache",
         # On every file, not only on pages: a worker lives by the policy of its own script.
         "Content-Security-Policy": content_security_policy(found and found[1]),
         "Cross-Origin-Opener-Policy": "same-origin",

@@ -279,7 +279,7 @@ async def test_a_webhook_gets_each_prompt_signed_and_thin(town: Town, real_now: 
         assert sorted(map(len, told)) == [2, 4, 4]
         assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 3
         for item in (item for part in told for item in part):
-            assert set(item) == {"prompt_id", "owner", "request_id"}
+            assert set(item) == {"prompt_id", "owner", "request_id", "leaf_index"}
             assert item["request_id"] == request["id"]
             (prompt,) = await town.inbox(item["owner"])
             assert prompt["id"] == item["prompt_id"]

@@ -17,6 +17,7 @@ from tests.services import Town
 BESIDE = {
     "/openapi.json",
     "/problems/{slug}",
+    "/api/v1/record/tile/{path}",
     "/healthz",
     "/readyz",
     "/unsubscribe/{token}",

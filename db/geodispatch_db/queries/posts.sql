@@ -25,8 +25,13 @@ where p.id = any($1::bigint[]);
 select post_id, body, published_at from post_correction where post_id = any($1::bigint[]) order by id;
 
 -- name: insert_correction
--- Append a correction to a post of the agency; no row where it has none of this id.
+-- Append a correction to a post of the agency; no row where it has none of this id. Those of one post follow each other, so
+-- that their ids stand in the order of their leaves.
 -- $1 post, $2 agency, $3 member, $4 body, $5 now
 insert into post_correction (post_id, member_id, body, published_at)
-select id, $3, $4, $5 from post where id = $1 and agency_id = $2
+select id, $3, $4, $5 from post where id = $1 and agency_id = $2 for no key update
 returning id;
+
+-- name: all_post_ids
+-- Every post.
+select id from post order by id;

@@ -9,5 +9,5 @@ select coalesce($1, requests), coalesce($2, review), $3, $4 from programme_versi
 select requests, review, reason, entered_at from programme_version order by id;
 
 -- name: newest_programme_version
--- How it stands with requests, and since when.
-select requests, reason, entered_at from programme_version order by id desc limit 1;
+-- How it stands, and since when.
+select requests, review, reason, entered_at from programme_version order by id desc limit 1;

@@ -214,7 +214,8 @@ select count(*) as prompt_count, coalesce(max(owner_id), $2) as last_owner_id fr
 -- An owner's inbox, newest first.
 -- $1 owner id, $2 how many
 select p.key, p.state as prompt_state, coalesce(p.delivered_at, p.asked_at) as delivered_at,
-       w.choice, w.answered_at, w.withdrawn_at, r.*, a.slug as agency_slug, a.name as agency_name
+       w.choice, w.answered_at, w.withdrawn_at, r.*, leaf_of(r) as leaf_index, a.slug as agency_slug,
+       a.name as agency_name
 from reached_prompt p
 join request r on r.id = p.request_id
 join agency a on a.id = r.agency_id
@@ -227,7 +228,8 @@ limit $2;
 -- All that was ever settled for an owner, sent or not, newest request first.
 -- $1 owner id, $2 only requests before this id, or null; $3 how many
 select p.key, p.state as prompt_state, p.suppressed_for, p.channel, p.attempt_count, p.asked_at, p.delivered_at,
-       w.choice, w.answered_at, w.withdrawn_at, r.*, a.slug as agency_slug, a.name as agency_name
+       w.choice, w.answered_at, w.withdrawn_at, r.*, leaf_of(r) as leaf_index, a.slug as agency_slug,
+       a.name as agency_name
 from prompt p
 join request r on r.id = p.request_id
 join agency a on a.id = r.agency_id

@@ -26,7 +26,8 @@ select id, body_sha256 from request where agency_id = $1 and idempotency_key = $
 -- name: request_by_id
 -- One request, with its agency, and how it fares with the reviewers.
 -- $1 id
-select r.*, a.slug as agency_slug, a.name as agency_name, v.begun_at is not null and v.ended_at is null as is_with_reviewers,
+select r.*, leaf_of(r) as leaf_index, a.slug as agency_slug, a.name as agency_name,
+       v.begun_at is not null and v.ended_at is null as is_with_reviewers,
        refusal.reason as refused_for, refusal.given_at as refused_at
 from request r join agency a on a.id = r.agency_id
 left join review v on v.request_id = r.id
@@ -36,14 +37,19 @@ where r.id = $1;
 -- name: requests_by_ids
 -- These requests, with their agencies.
 -- $1 ids
-select r.*, a.slug as agency_slug, a.name as agency_name
+select r.*, leaf_of(r) as leaf_index, a.slug as agency_slug, a.name as agency_name
 from request r join agency a on a.id = r.agency_id
 where r.id = any($1::bigint[]);
+
+-- name: leaf_indexes
+-- Where these requests' publications stand in the record.
+-- $1 ids
+select r.id, leaf_of(r) as leaf_index from request r where r.id = any($1::bigint[]);
 
 -- name: public_requests
 -- The newest requests that were ever opened.
 -- $1 only those before this id, or null; $2 how many
-select r.*, a.slug as agency_slug, a.name as agency_name
+select r.*, leaf_of(r) as leaf_index, a.slug as agency_slug, a.name as agency_name
 from request r join agency a on a.id = r.agency_id
 where r.opened_at is not null and ($1::bigint is null or r.id < $1)
 order by r.id desc
@@ -52,7 +58,8 @@ limit $2;
 -- name: requests_of_agency
 -- An agency's requests, public or not, newest first, with the same, and with who submitted and who approved each.
 -- $1 agency, $2 only in this state, or null; $3 only those before this id, or null; $4 how many
-select r.*, a.slug as agency_slug, a.name as agency_name, v.begun_at is not null and v.ended_at is null as is_with_reviewers,
+select r.*, leaf_of(r) as leaf_index, a.slug as agency_slug, a.name as agency_name,
+       v.begun_at is not null and v.ended_at is null as is_with_reviewers,
        refusal.reason as refused_for, refusal.given_at as refused_at, m.name as member_name,
        (select s.name from approval w join member s on s.id = w.member_id where w.request_id = r.id) as approver_name
 from request r join agency a on a.id = r.agency_id join member m on m.id = r.member_id
@@ -104,7 +111,7 @@ update request set state = 'closed', closed_at = $1,
     close_reason = case when lapses_at <= least(expires_at, stops_at) then 'withdrawn'
                         when stops_at <= expires_at then 'ordinance' else 'expired' end::close_reason
 where state = 'open' and least(expires_at, stops_at, lapses_at) <= $1 -- as is_live has it
-returning id;
+returning id, close_reason;
 
 -- name: close_all_requests
 -- End all open requests.

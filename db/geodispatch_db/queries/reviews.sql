@@ -16,16 +16,16 @@ insert into verdict (request_id, agency_id, account_id, kind, reason, given_at) 
 -- name: review_by_request
 -- The review of a request, with the request.
 -- $1 request
-select r.*, a.slug as agency_slug, a.name as agency_name, v.begun_at, v.ended_at, v.outcome,
-       v.ended_at is null as is_with_reviewers
+select r.*, leaf_of(r) as leaf_index, a.slug as agency_slug, a.name as agency_name, v.begun_at, v.ended_at,
+       v.outcome, v.ended_at is null as is_with_reviewers
 from review v join request r on r.id = v.request_id join agency a on a.id = r.agency_id
 where v.request_id = $1;
 
 -- name: waiting_reviews
 -- The reviews that wait, with their requests, oldest request first.
 -- $1 only those after this request, or null; $2 how many
-select r.*, a.slug as agency_slug, a.name as agency_name, v.begun_at, v.ended_at, v.outcome,
-       v.ended_at is null as is_with_reviewers
+select r.*, leaf_of(r) as leaf_index, a.slug as agency_slug, a.name as agency_name, v.begun_at, v.ended_at,
+       v.outcome, v.ended_at is null as is_with_reviewers
 from review v join request r on r.id = v.request_id join agency a on a.id = r.agency_id
 where v.ended_at is null and ($1::bigint is null or v.request_id > $1)
 order by v.request_id

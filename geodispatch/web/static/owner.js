@@ -128,7 +128,9 @@ function renderPrompt(prompt, gazette) {
         { className: "quiet" },
         "To verify, call the agency on the number that it publishes and ask for this contact. ",
         element("a", { href: `/#request-${request.id}` }, `Public request ${request.id}`),
-        " says the same.",
+        " says the same, ",
+        element("a", { href: `/proof#leaf=${request.leaf_index}` }, "and cannot be changed"),
+        ".",
       ),
     ),
   );
