@@ -103,7 +103,7 @@ def test_a_key_opens_what_its_scope_and_its_member_share(scope: Scope, action: A
         assert allows(key, action, agency_id) == expected
 
 
-@pytest.mark.parametrize("action", PERSONAL)
+@pytest.mark.parametrize("action", sorted(PERSONAL))
 def test_no_key_has_an_account(action: Action) -> None:
     assert not allows(OperatorCaller(), action)
     assert not allows(AgencyCaller(OWN, 7, Role.ADMIN, scopes=frozenset(Scope)), action)
