@@ -317,7 +317,7 @@ class Registry:
         """
         if not can_draw():
             raise InvalidSettings("preview", "OpenDP is not installed: pip install 'geodispatch[preview]'")
-        async with self.database.patient_connection() as connection, connection.transaction():
+        async with self.database.patient_connection() as connection:
             await density.hold(connection)
             now = self.clock()
             series = [Series(**row) for row in await density.drawn_series(connection)]
@@ -327,10 +327,7 @@ class Registry:
                 raise InvalidSettings(
                     "preview", "no agency has a jurisdiction yet, so there is nowhere to count owners"
                 )
-            series_id = drawing.series_id or await density.begin_series(
-                connection, resolution=resolution, rho=series_rho, begun_at=now
-            )
-            kept = await density.read_noise(connection, series_id)
+            kept = await density.read_noise(connection, drawing.series_id)
             place = await cameras.read_owner_places(connection)
 
             def draw() -> Histogram:
@@ -339,13 +336,17 @@ class Registry:
                 return draw_histogram(cell, owner_count, kept, drawing.number, series_rho)
 
             histogram = await asyncio.to_thread(draw)
-            await density.add_epoch(
-                connection,
-                series_id,
-                drawing.number,
-                drawn_at=now,
-                cell=histogram.cell,
-                noise=histogram.noise,
-                owner_count=histogram.owner_count,
-            )
+            async with connection.transaction():
+                series_id = drawing.series_id or await density.begin_series(
+                    connection, resolution=resolution, rho=series_rho, begun_at=now
+                )
+                await density.add_epoch(
+                    connection,
+                    series_id,
+                    drawing.number,
+                    drawn_at=now,
+                    cell=histogram.cell,
+                    noise=histogram.noise,
+                    owner_count=histogram.owner_count,
+                )
         return Drawn(histogram.cell.size, drawing.number, drawing.spent_rho)

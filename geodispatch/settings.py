@@ -46,8 +46,8 @@ class Settings(BaseSettings):
     preview_series_rho: Annotated[
         float,
         Field(gt=0, description="privacy loss of one series of drawings, in zero-concentrated differential privacy"),
-    ] = 1e-4
-    preview_year_rho: Annotated[float, Field(gt=0, description="what all series may spend in any 365 days")] = 1e-4
+    ] = 5e-5
+    preview_year_rho: Annotated[float, Field(gt=0, description="what all series may spend in any 365 days")] = 5e-5
 
     day_cap: Annotated[int, Field(ge=1, le=50, description="an owner is asked so often in 24 hours, by anybody")] = 1
     week_cap: Annotated[int, Field(ge=1, le=50, description="and in 7 days")] = 2

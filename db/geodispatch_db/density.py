@@ -27,7 +27,7 @@ class Epoch:
 
 
 async def hold(connection: asyncpg.Connection) -> None:
-    """Let nobody else draw until the transaction ends."""
+    """Let nobody else draw until this connection closes: drawing takes longer than a transaction may stand idle."""
     await connection.execute(_SQL["hold_density"])
 
 
@@ -40,15 +40,15 @@ async def drawn_series(connection: asyncpg.Connection) -> list[asyncpg.Record]:
 async def begin_series(connection: asyncpg.Connection, *, resolution: int, rho: float, begun_at: datetime) -> int:
     """Begin a series and return its id; the noise of those before it is forgotten.
 
-    Wants: `hold`.
+    Wants: `hold`, and a transaction.
     """
     series_id: int = await connection.fetchval(_SQL["insert_series"], resolution, rho, begun_at)
     await connection.execute(_SQL["delete_ended_noise"], series_id)
     return series_id
 
 
-async def read_noise(connection: asyncpg.Connection, series_id: int) -> npt.NDArray[np.void]:
-    """Read what a series has added so far: (n,) NOISE, by cell and number."""
+async def read_noise(connection: asyncpg.Connection, series_id: int | None) -> npt.NDArray[np.void]:
+    """Read what a series has added so far, nothing if it is none: (n,) NOISE, by cell and number."""
     return await copy_columns(connection, _SQL["noise_of_series"], NOISE, series_id)
 
 
@@ -64,7 +64,7 @@ async def add_epoch(
 ) -> None:
     """Keep a new epoch of a series and the noise that it added; from now on it is the newest.
 
-    Wants: `hold`.
+    Wants: `hold`, and a transaction.
     """
     epoch_id = await connection.fetchval(_SQL["insert_epoch"], series_id, number, drawn_at)
     added = np.empty(cell.size, [("series_id", "i8"), ("number", "i2"), ("cell", "i8"), ("noise", "i8")])

@@ -243,4 +243,6 @@ async def test_two_who_draw_at_once_spend_one_budget(town: Town) -> None:
     await asyncio.gather(*(draw(town) for _ in range(4)))
     pool = town.service.database.pool
     assert await pool.fetchval("select array_agg(number order by number) from density_epoch") == [1, 2, 3, 4]
-    assert await pool.fetchval("select sum(rho) from density_series") == pytest.approx(1e-4)
+    assert await pool.fetchval("select sum(rho) from density_series") == pytest.approx(
+        town.service.settings.preview_year_rho
+    )

@@ -1,6 +1,6 @@
 -- name: hold_density
--- Let nobody else draw until this transaction ends: two at once would spend what is there for one.
-select pg_advisory_xact_lock('density_series'::regclass::bigint);
+-- Let nobody else draw until this session ends: two at once would spend what is there for one.
+select pg_advisory_lock('density_series'::regclass::bigint);
 
 -- name: drawn_series
 -- Every series, and what was drawn of it.
