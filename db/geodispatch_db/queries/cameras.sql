@@ -37,8 +37,8 @@ where changed_in >= $1::text::xid8 and changed_in < $2::text::xid8
 order by id;
 
 -- name: owner_places
--- Each owner's cameras, for the preview's histogram.
-select owner_id, lon_e7, lat_e7 from camera where owner_id is not null;
+-- Where each owner's camera with the lowest id is, for the preview's histogram.
+select distinct on (owner_id) lon_e7, lat_e7 from camera where owner_id is not null order by owner_id, id;
 
 -- name: count_cameras
 -- How many cameras can be matched.
