@@ -114,7 +114,7 @@ with over as materialized (
     delete from density_epoch e using over
     where e.id = over.id and not exists (select from density d where d.epoch_id = e.id)
     returning 1)
-select (select count(*) from counts) + (select count(*) from epochs);
+select (select count(*) from counts) + (select count(*) from epochs) as count;
 
 -- name: forget_reader_contacts
 -- Forget the next addresses that readers left with their flags.

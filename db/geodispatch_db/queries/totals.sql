@@ -5,7 +5,7 @@
 select r.id, coalesce(t.at_least, (
     select count(*) from answer a
     where a.request_id = r.id and a.choice = 'share'
-      and (a.withdrawn_at is null or a.withdrawn_at > r.closed_at + interval '24 hours'))) as shared_count
+      and (a.withdrawn_at is null or a.withdrawn_at >= r.closed_at + interval '24 hours'))) as shared_count
 from request r left join shared_total t on t.request_id = r.id
 where r.id = any($1::bigint[]) and r.closed_at <= $2::timestamptz - interval '24 hours';
 
