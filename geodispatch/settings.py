@@ -65,6 +65,7 @@ class Settings(BaseSettings):
     ] = {}
     fan_out_part_count: Annotated[int, Field(ge=1, description="cameras whose prompts are queued at once")] = 100_000
     prompt_keep_days: Annotated[float, Field(gt=0, description="unanswered prompts are kept after their request")] = 90
+    answer_keep_days: Annotated[float, Field(ge=2, description="answers are kept after their request")] = 180
 
     send_batch_count: Annotated[int, Field(ge=1, le=10_000)] = 1000
     metrics_port: Annotated[

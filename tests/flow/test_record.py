@@ -213,7 +213,7 @@ async def test_what_expires_and_what_is_forgotten_is_a_leaf_that_counts_nobody(t
     await town.service.closings.close_expired()
     await town.service.closings.settle_all()
     town.clock.advance(days=100)
-    while await town.service.closings.prune_next():
+    while await town.service.retention.run_once():
         pass
     *_, closing, deletion = await leaves_of(town)
     assert (closing["kind"], closing["subject"], closing["reason"]) == ("closing", subject, "expired")

@@ -15,9 +15,9 @@ where (camera.owner_id, camera.lon_e7, camera.lat_e7, camera.zone)
 returning id;
 
 -- name: remove_camera
--- Take a camera's owner and place away; its row stays as the notice of its removal.
+-- Take a camera's name, owner and place away; its row stays as the notice of its removal.
 -- $1 external id
-update camera set owner_id = null, lon_e7 = null, lat_e7 = null, zone = null, is_muted = false, changed_in = default
+update camera set external_id = null, owner_id = null, lon_e7 = null, lat_e7 = null, zone = null, is_muted = false, changed_in = default
 where external_id = $1 and owner_id is not null
 returning id;
 
