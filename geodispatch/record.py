@@ -51,6 +51,8 @@ class Kind(StrEnum):
 
     PUBLICATION = "publication"
     CORRECTION = "correction"
+    FLAG = "flag"
+    FLAG_OUTCOME = "flag_outcome"
     CLOSING = "closing"
     JUSTIFICATION = "justification"
     POST = "post"
@@ -122,6 +124,17 @@ def post(published: Post) -> Fact:
 def correction(post_id: int, added: Correction) -> Fact:
     """A post was corrected."""
     return Fact(Kind.CORRECTION, _post(post_id), added.model_dump(mode="json"))
+
+
+def flag(flag_id: int, thing: str, raised: BaseModel) -> Fact:
+    """A reader has flagged a request or a post, named such as `request/12`: the flag as everybody sees it."""
+    payload = raised.model_dump(mode="json", include={"reason", "flagged_at"})
+    return Fact(Kind.FLAG, f"flag/{flag_id}", {"thing": thing, **payload})
+
+
+def flag_outcome(flag_id: int, outcome: BaseModel) -> Fact:
+    """The operator has said what came of a flag."""
+    return Fact(Kind.FLAG_OUTCOME, f"flag/{flag_id}", outcome.model_dump(mode="json"))
 
 
 def document_version(row: Any) -> Fact:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import runpy
 import subprocess
 import sys
 from base64 import b64decode
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, ExitStack
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import aiohttp
@@ -35,7 +32,6 @@ from geodispatch.ordinances import OrdinanceInput
 from geodispatch.record import Fact, Kind
 from geodispatch.record_audit import audit_record
 from geodispatch.rules.limits import LimitChange, Tightening
-from geodispatch.web import pages
 from geodispatch.witness import Witness
 from geodispatch_db import record as record_rows
 from geodispatch_db.migrate import migrate
@@ -43,34 +39,11 @@ from geodispatch_db.pool import close_pool, open_connection, open_pool
 from tests.geodispatch import naive_merkle as naive
 from tests.people import People
 from tests.publishing import post
+from tests.records import CHECKERS, LOG, ORIGIN, both_find, leaves_of, run_checker, tamper
 from tests.services import NOW, SOUTH, WEST, Clock, Reply, Town, recent_window, running_town, street_fence
 
-CHECKER = pages.STATIC / "check_record.py"
-ORIGIN = "city.example/api/v1/record"
-LOG = Signer.draw(ORIGIN, SignatureType.NOTE)
 OWN = Signer.draw("witness.example", SignatureType.COSIGNATURE)
 FOR_EVER = "public, max-age=31536000, immutable"
-
-
-@pytest.fixture(name="key_file")
-def _key_file(tmp_path: Path) -> Path:
-    file = tmp_path / "record.key"
-    file.write_text(LOG.text())
-    return file
-
-
-@pytest_asyncio.fixture(name="signing")
-async def _signing(database: str, key_file: Path) -> AsyncIterator[Town]:
-    """Yield a town whose record is signed."""
-    async with running_town(database, Clock(), record_key_file=key_file) as town:
-        yield town
-
-
-@pytest_asyncio.fixture(name="signed_people")
-async def _signed_people(signing: Town) -> AsyncIterator[People]:
-    """Yield the people of that town."""
-    async with AsyncExitStack() as stack:
-        yield People(signing, stack)
 
 
 @pytest_asyncio.fixture(name="forked")
@@ -78,12 +51,6 @@ async def _forked(other_database: str, key_file: Path) -> AsyncIterator[Town]:
     """Yield another town with the same record's key: what an operator would show to somebody else."""
     async with running_town(other_database, Clock(), record_key_file=key_file) as town:
         yield town
-
-
-async def leaves_of(town: Town) -> list[dict[str, Any]]:
-    async with town.service.database.connection() as connection:
-        size = (await record_rows.read_head(connection)).size
-        return [json.loads(leaf) for leaf in await record_rows.read_leaves(connection, 0, size)]
 
 
 async def entries_of(town: Town) -> list[bytes]:
@@ -520,21 +487,6 @@ async def test_a_key_that_is_none_stops_the_server(database: str, tmp_path: Path
 # ---- the checker: one byte, anywhere
 
 
-async def run_checker(town: Town) -> str | None:
-    """Run the checker in this process, which imports nothing anew; return what it says is wrong, or None."""
-
-    def run() -> str | None:
-        with ExitStack() as stack:
-            stack.enter_context(patch.object(sys, "argv", ["check_record.py", town.url, str(LOG.verifier)]))
-            try:
-                runpy.run_path(str(CHECKER), run_name="__main__")
-            except SystemExit as end:
-                return str(end.code)
-        return None
-
-    return await asyncio.to_thread(run)
-
-
 @pytest_asyncio.fixture(name="eventful")
 async def _eventful(signing: Town) -> Town:
     """Return a town with a record of several kinds: a whole tile and two requests, one of which has ended."""
@@ -550,33 +502,26 @@ async def _eventful(signing: Town) -> Town:
 
 
 async def test_the_checker_is_short_alone_and_content_with_what_is_in_order(eventful: Town) -> None:
-    source = CHECKER.read_text()
-    assert len(source.splitlines()) < 100
-    assert "geodispatch" not in {
-        line.split()[1].split(".")[0] for line in source.splitlines() if line.startswith(("import", "from"))
-    }
-    command = [sys.executable, "-I", "-W", "error", str(CHECKER), eventful.url, str(LOG.verifier)]
+    for file in CHECKERS:
+        source = file.read_text()
+        assert len(source.splitlines()) < 100
+        assert "geodispatch" not in {
+            line.split()[1].split(".")[0] for line in source.splitlines() if line.startswith(("import", "from"))
+        }
+    command = [sys.executable, "-E", "-s", "-W", "error", str(CHECKERS[1]), eventful.url, str(LOG.verifier)]
     done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("262 leaves and 2 requests, all as they were signed; root ")
+    assert done.stdout == "2 facts beside requests, and 1 ordinances, all as they were signed\n"
+    command[1:3], command[4:6] = ["-I"], [str(CHECKERS[0])]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "262 leaves and 2 requests, all as they were signed\n"
     assert await run_checker(eventful) is None
     other = Signer.draw(ORIGIN, SignatureType.NOTE)
     command[-1] = str(other.verifier)
     done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "the checkpoint is not signed with the key" in done.stderr
-
-
-async def tamper(town: Town, statement: str, *arguments: Any) -> bool:
-    """Do what no role of ours may, with the triggers switched off; False if a constraint refuses it all the same."""
-    connection = await open_connection(town.service.database.dsn)
-    try:
-        await connection.execute("set session_replication_role = replica")
-        return await connection.execute(statement, *arguments) != "UPDATE 0"
-    except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError):
-        return False
-    finally:
-        await connection.close()
 
 
 # What is changed, and what changes it back. Of all that has a place here, one byte or one value.
@@ -607,11 +552,6 @@ OF_REQUESTS = {
     "close_reason": "case close_reason when 'resolved' then 'withdrawn' else 'resolved' end::close_reason",
     "rule_version": "3 - rule_version",
 }
-
-
-async def both_find(town: Town, what: str) -> None:
-    assert (await audit_record(town.service.database)).findings, what
-    assert await run_checker(town), what
 
 
 async def test_one_changed_byte_anywhere_in_the_record_is_found(eventful: Town) -> None:
@@ -918,6 +858,13 @@ async def test_what_was_there_before_the_record_is_its_beginning(empty_database:
                values (1, 1, 2025, 'costs', 'é', $1)""", NOW,
         )  # fmt: skip
         await connection.execute(
+            """insert into flag (request_id, post_id, reason, detail, flagged_at)
+               values (1, null, 'bias', 'd', $1), (null, 2, 'other', 'd', $1)""", NOW,
+        )  # fmt: skip
+        await connection.execute(
+            "insert into flag_outcome (flag_id, body, published_at) values (2, 'no', $1), (2, 'yes', $1)", NOW
+        )
+        await connection.execute(
             "insert into programme_version (requests, review, reason, entered_at) values ('public', 'all', 'why', $1)",
             NOW,
         )
@@ -942,4 +889,6 @@ async def test_what_was_there_before_the_record_is_its_beginning(empty_database:
         + 2 * ["document_version"]
         + 2 * ["donation"]
         + ["report_statement"]
+        + 2 * ["flag"]
+        + 2 * ["flag_outcome"]
     )
