@@ -45,6 +45,7 @@ class Event(StrEnum):
     ACCOUNT_DORMANT = "account.dormant"
     KEY_MADE = "key.made"
     KEY_ENDED = "key.ended"
+    KEY_DORMANT = "key.dormant"
     AGENCY_ADDED = "agency.added"
     AGENCY_REFUSED = "agency.refused"
     REVIEW_PASSED = "review.passed"

@@ -114,6 +114,7 @@ class Registry:
                 connection,
                 hash_key(key),
                 Holder.AGENCY,
+                self.clock(),
                 member_id=member_id,
                 scopes=[Scope.READ, Scope.PREVIEW] + ([] if role is Role.VIEWER else [Scope.REQUEST, Scope.POST]),
             )
@@ -124,7 +125,7 @@ class Registry:
         """Return a new operator's key, which is shown once."""
         key = new_key(Holder.OPERATOR)
         async with self.database.transaction() as connection:
-            key_id = await accounts.add_key(connection, hash_key(key), Holder.OPERATOR)
+            key_id = await accounts.add_key(connection, hash_key(key), Holder.OPERATOR, self.clock())
             await self._note_key(connection, Event.KEY_MADE, f"key {key_id} of the operator")
         return key
 
@@ -140,7 +141,7 @@ class Registry:
             owner_id = await owners.find(connection, external_id)
             if owner_id is None:
                 raise NotFound("owner", external_id)
-            key_id = await accounts.add_key(connection, hash_key(token), Holder.OWNER, owner_id=owner_id)
+            key_id = await accounts.add_key(connection, hash_key(token), Holder.OWNER, self.clock(), owner_id=owner_id)
             # Not whose: the audit is no list of owners.
             await self._note_key(connection, Event.KEY_MADE, f"key {key_id} of an owner", caller, origin)
         return token

@@ -32,6 +32,7 @@ from geodispatch.clock import utc_now
 from geodispatch.closing import Closings
 from geodispatch.database import Database, open_database
 from geodispatch.disclosures import Disclosures
+from geodispatch.dormancy import close_dormant_for_ever, find_key_holders
 from geodispatch.errors import (
     AlreadyAnswered,
     AnswerWithdrawn,
@@ -91,6 +92,7 @@ from geodispatch.rules.draft import check_draft
 from geodispatch.rules.ordinance import Ordinance, needs_approval, touching
 from geodispatch.rules.sensitive import reviewers_needed
 from geodispatch.rules.text import check_text
+from geodispatch.seal import read_seal, seal_secrets
 from geodispatch.sensitive_places import PlaceBook
 from geodispatch.session import Limits
 from geodispatch.settings import Settings
@@ -465,6 +467,8 @@ async def open_service(
     await asyncio.to_thread(warm)  # not in a first request, whose transaction would be open for as long
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
+        seal = read_seal(settings)
+        await seal_secrets(database, seal)
         reach = Reach.of_settings(database, clock, settings)
         provider = Provider.of_settings(settings, clock)
         passwords = Passwords()
@@ -480,6 +484,8 @@ async def open_service(
         stack.push_async_callback(inbox_notice.close)
         watcher = asyncio.create_task(inbox_feed.run(inbox_notice), name="inbox feed")
         stack.push_async_callback(_cancel, watcher)
+        janitor = asyncio.create_task(close_dormant_for_ever(database, clock), name="dormancy")
+        stack.push_async_callback(_cancel, janitor)
         grounds = Grounds(database, clock)
         opening = Opening(
             grounds,
@@ -508,10 +514,10 @@ async def open_service(
             clock,
             opening,
             closings,
-            Lookup(partial(_find_key_holders, database)),
+            Lookup(partial(find_key_holders, database, clock)),
             grounds,
             Estimates(database),
-            SignIn(database, clock, passwords, limits),
+            SignIn(database, clock, passwords, limits, seal),
             Members(database, clock),
             Staff(database, clock),
             Posts(database, clock),
@@ -522,11 +528,6 @@ async def open_service(
             AnnualReports(database, clock),
             provider,
         )
-
-
-async def _find_key_holders(database: Database, key_sha256: Collection[bytes]) -> dict[bytes, accounts.KeyHolder]:
-    async with database.connection() as connection:
-        return await accounts.find_key_holders(connection, key_sha256)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
