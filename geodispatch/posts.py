@@ -6,26 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
-
 from geodispatch.accounts import AgencyCaller
 from geodispatch.audit import Event, Origin, actor_of, note
 from geodispatch.authority import Action, require
 from geodispatch.database import Database
 from geodispatch.errors import IdempotencyKeyReused, NotFound, RulesBroken
 from geodispatch.idempotency import check_idempotency_key
-from geodispatch.post import NewPost, PostText, read_area
+from geodispatch.post import CorrectionInput, NewPost, read_area
 from geodispatch.publication import PublishedPost, published_posts
 from geodispatch.rules.text import check_post_text
 from geodispatch_db import posts
-
-
-class CorrectionInput(BaseModel):
-    """What was wrong, and what is right."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    text: PostText
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from geodispatch.authority import Action, allows, require
 from geodispatch.camera_feed import CameraFeed
 from geodispatch.clock import utc_now
 from geodispatch.closing import Closings
+from geodispatch.corrections import Corrections
 from geodispatch.database import Database, open_database
 from geodispatch.disclosures import Disclosures
 from geodispatch.dormancy import close_dormant_for_ever, find_key_holders
@@ -111,8 +112,8 @@ class Service:
 
     `registry`, `jurisdictions`, `rule_versions`, `ordinances`, `programme` and `places` have what the operator can do,
     `atlas` shows the law; `reviews` has what moderators can do, `owners` what owners wish and were asked; `sign_in`,
-    `members` and `staff` know who is who; `posts`, `public_feed`, `flags`, `disclosures`, `profiles` and
-    `annual_reports` have what is public.
+    `members` and `staff` know who is who; `posts`, `corrections`, `public_feed`, `flags`, `disclosures`, `profiles`
+    and `annual_reports` have what is public.
     """
 
     settings: Settings
@@ -139,6 +140,7 @@ class Service:
     members: Members
     staff: Staff
     posts: Posts
+    corrections: Corrections
     public_feed: Feed
     flags: Flags
     disclosures: Disclosures
@@ -207,7 +209,14 @@ class Service:
             sensitive_places=near_items(near),
         )
 
-    async def submit(self, caller: AgencyCaller, submission: Submission, *, idempotency_key: str) -> Request:
+    async def submit(
+        self,
+        caller: AgencyCaller,
+        submission: Submission,
+        *,
+        idempotency_key: str,
+        origin: audit.Origin = audit.COMMAND_LINE,
+    ) -> Request:
         """Publish a request and queue one prompt for each owner inside its fence, in one transaction.
 
         Where an ordinance asks for two ranks, what a requester or a program submits waits in review for `approve`; then
@@ -258,6 +267,7 @@ class Service:
                     exigent_reason=submission.exigent_reason,
                 ),
             )
+            await self._note(connection, audit.Event.REQUEST_SUBMITTED, caller, origin, request_id)
             queued_count = 0
             if not _is_left_to_supervisor(caller, judged.binding, judged.now):
                 queued_count = await self.opening.proceed(connection, request_id, judged)
@@ -265,7 +275,9 @@ class Service:
         PROMPTS_QUEUED.inc(queued_count)
         return request
 
-    async def approve(self, caller: AgencyCaller, request_id: int) -> Request:
+    async def approve(
+        self, caller: AgencyCaller, request_id: int, origin: audit.Origin = audit.COMMAND_LINE
+    ) -> Request:
         """Let pass what another member submitted, and go on with it as `submit` does, if the rules allow it now.
 
         Errors: NotFound, NotAllowed, NotInReview, RequestsEnded, RulesBroken.
@@ -287,6 +299,7 @@ class Service:
             await requests.approve(
                 connection, request_id, agency_id=caller.agency_id, member_id=caller.member_id, now=judged.now
             )
+            await self._note(connection, audit.Event.REQUEST_APPROVED, caller, origin, request_id)
             queued_count = await self.opening.proceed(connection, request_id, judged)
             request = request_of_row(await requests.find(connection, request_id))
         PROMPTS_QUEUED.inc(queued_count)
@@ -312,8 +325,7 @@ class Service:
             if now >= justify_by:
                 raise JustificationLate(request_id, justify_by)
             await requests.justify(connection, request_id, caller.member_id, justification, now)
-            actor = audit.actor_of(caller)
-            await audit.note(connection, now, audit.Event.REQUEST_JUSTIFIED, actor, origin, f"request {request_id}")
+            await self._note(connection, audit.Event.REQUEST_JUSTIFIED, caller, origin, request_id)
             return request_of_row(await requests.find(connection, request_id))
 
     async def list_requests(
@@ -338,7 +350,13 @@ class Service:
             rows = await requests.list_public(connection, before, limit)
         return [request_of_row(row) for row in rows]
 
-    async def close_request(self, caller: AgencyCaller, request_id: int, reason: CloseReason) -> Request:
+    async def close_request(
+        self,
+        caller: AgencyCaller,
+        request_id: int,
+        reason: CloseReason,
+        origin: audit.Origin = audit.COMMAND_LINE,
+    ) -> Request:
         """End a request before its time; what is not yet on its way never will be. One in review is a draft again.
 
         Errors: NotFound, NotAllowed, RequestNotOpen.
@@ -350,9 +368,11 @@ class Service:
             await accounts.lock_agency(connection, caller.agency_id)  # a reviewer may be about to say something
             if await requests.withdraw(connection, request_id, caller.agency_id):
                 await reviews.end(connection, request_id, now, outcome=None)
+                await self._note(connection, audit.Event.REQUEST_TAKEN_BACK, caller, origin, request_id)
                 return request_of_row(await requests.find(connection, request_id))
             if not await requests.close(connection, request_id, caller.agency_id, now, reason):
                 raise RequestNotOpen(request_id)
+            await self._note(connection, audit.Event.REQUEST_CLOSED, caller, origin, request_id, f": {reason}")
         # From here on nothing of it is sent. What its prompts say follows; a large request's is left to the senders.
         with contextlib.suppress(Unavailable):
             await self.closings.settle_next(request_id)
@@ -421,6 +441,18 @@ class Service:
             await owners.lock(connection, owner_id)
             await addresses.opt_out(connection, owner_id, self.clock())
             await prompts.take_back(connection, owner_id)
+
+    async def _note(
+        self,
+        connection: asyncpg.Connection,
+        event: audit.Event,
+        caller: AgencyCaller,
+        origin: audit.Origin,
+        request_id: int,
+        how: str = "",
+    ) -> None:
+        subject = f"request {request_id}{how}"
+        await audit.note(connection, self.clock(), event, audit.actor_of(caller), origin, subject)
 
     async def _find_request(self, caller: AgencyCaller, action: Action, request_id: int) -> Request:
         async with self.database.connection() as connection:
@@ -521,6 +553,7 @@ async def open_service(
             Members(database, clock),
             Staff(database, clock),
             Posts(database, clock),
+            Corrections(database, clock),
             Feed(database, clock),
             Flags(database, clock),
             Disclosures(database, clock),
