@@ -335,7 +335,7 @@ class Service:
         require(caller, Action.READ_REQUEST, caller.agency_id)
         async with self.database.connection() as connection:
             rows = await requests.list_of_agency(connection, caller.agency_id, state, before, limit)
-        return [_own_request(caller, row) for row in rows]
+        return [_own_request(caller, row, self.clock()) for row in rows]
 
     async def find_request(self, caller: AgencyCaller, request_id: int) -> Request:
         """Return a request of the caller's agency.
@@ -463,8 +463,11 @@ class Service:
         return request_of_row(row)
 
 
-def _own_request(caller: AgencyCaller, row: asyncpg.Record) -> OwnRequest:
+def _own_request(caller: AgencyCaller, row: asyncpg.Record, now: datetime) -> OwnRequest:
     request = request_of_row(row)
+    exigency = request.exigency
+    is_unjustified = exigency is not None and exigency.justified_at is None
+    may_justify = is_unjustified and row["opened_at"] is not None and now < row["opened_at"] + JUSTIFY_WITHIN
     may_approve = allows(caller, Action.APPROVE_REQUEST, caller.agency_id) and _is_anothers(caller, row)
     return OwnRequest(
         **vars(request),
@@ -474,6 +477,8 @@ def _own_request(caller: AgencyCaller, row: asyncpg.Record) -> OwnRequest:
         may_approve=request.waits_for is WaitsFor.SUPERVISOR and may_approve,
         may_close=request.state in (RequestState.REVIEW, RequestState.OPEN)
         and allows(caller, Action.CLOSE_REQUEST, caller.agency_id),
+        may_justify=may_justify and allows(caller, Action.JUSTIFY_REQUEST, caller.agency_id),
+        may_correct=request.opened_at is not None and allows(caller, Action.CORRECT_REQUEST, caller.agency_id),
     )
 
 

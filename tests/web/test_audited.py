@@ -81,8 +81,8 @@ async def test_every_change_is_in_the_audit_or_has_a_reason_not_to_be(people: Pe
     await call(rossi, "POST requests/{id}/justification", {"text": "It was found an hour later, in the van."}, id=2)
     await call(first, "POST review/{id}/pass", {}, id=2)
     await call(second, "POST review/{id}/refuse", {"reason": "the text names a school"}, id=2)
-    two_ranks = OrdinanceInput(rule=OrdinanceRule.TWO_RANK, reference="Ord. 1", reason="voted")
-    await town.service.ordinances.enter("two", "springfield", two_ranks)
+    two_ranks = {"slug": "two", "jurisdiction": "springfield", "rule": OrdinanceRule.TWO_RANK, "reference": "Ord. 1"}
+    await town.service.ordinances.enter(OrdinanceInput.model_validate(two_ranks), "the council voted")
     await town.service.programme.review(ProgrammeReview.ALL, "the council wants it")
     await call(rossi, "POST requests", submission(case_number="2026-3"))
     await call(chief, "POST requests/{id}/approve", id=3)

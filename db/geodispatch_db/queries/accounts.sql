@@ -39,7 +39,7 @@ update member set role = $2, disabled_at = $3 where id = $1;
 -- Keep the hash of a new key and return its number.
 -- $1 SHA-256 of the key, $2 holder, $3 member id, $4 owner id, $5 name, $6 scopes, $7 now
 insert into access_key (hash, holder, member_id, owner_id, name, scopes, created_at, last_used_at)
-values ($1, $2, $3, $4, $5, $6::text[]::key_scope[], $7, case when $4::bigint is null then $7 end)
+values ($1, $2, $3, $4, $5, $6::text[]::key_scope[], $7, case when $4::bigint is null then $7::timestamptz end)
 returning id;
 
 -- name: revoke_access_key

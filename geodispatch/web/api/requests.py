@@ -25,6 +25,7 @@ from geodispatch.post import CorrectionInput
 from geodispatch.preview import Preview, PreviewInput
 from geodispatch.publication import PublishedRequest
 from geodispatch.request import CloseReason, Offence, OwnRequest, Prose, Request, RequestState, Submission
+from geodispatch.reviews import RefusedRequest
 from geodispatch.web.api.page import PageQuery
 from geodispatch.web.call import BODY_ERRORS, INT64, PREFIX, Call, Reply, Route
 
@@ -111,6 +112,11 @@ async def approve_request(call: Call) -> Reply:
 async def justify_request(call: Call) -> Reply:
     """Add to an exigent request, for all to read, why it could not wait; without, it is withdrawn after 7 days."""
     return Reply(await call.service.justify(call.caller, call.number("request"), call.body.text, call.origin))
+
+
+async def explain_refusal(call: Call) -> Reply:
+    """Return all that reviewers said of a refused request of the agency, and what stands in its way now."""
+    return Reply(await call.service.reviews.explain(call.caller, call.number("refusal of request")))
 
 
 async def correct_request(call: Call) -> Reply:
@@ -202,6 +208,15 @@ ROUTES: tuple[Route, ...] = (
         reply=Request,
         id_schema=INT64,
         errors=(*BODY_ERRORS, NotFound, NotAllowed, NotExigent, JustifiedAlready, JustificationLate, RulesBroken),
+    ),
+    Route(
+        "GET",
+        "requests/{id}/refusal",
+        explain_refusal,
+        Action.READ_REQUEST,
+        reply=RefusedRequest,
+        id_schema=INT64,
+        errors=(NotFound,),
     ),
     Route(
         "POST",
