@@ -112,5 +112,5 @@ function writeRefusal({ verdicts, findings }) {
       ? "No rule stands in its way now: submit another request that heeds the reason."
       : "Another request passes if it heeds the reason, and these rules, which this one would break now:";
   const breaches = findings.map((finding) => renderBreach(finding));
-  return [element("ul", { className: "said" }, ...said), element("p", {}, next), element("ul", { className: "breaches" }, ...breaches)];
+  return [element("ul", { className: "verdicts" }, ...said), element("p", {}, next), element("ul", { className: "breaches" }, ...breaches)];
 }
