@@ -32,7 +32,9 @@ PAGE_PATHS: Final = {
     "/sign-in": "sign_in.html",
     "/invitation": "invitation.html",
     "/members": "members.html",
+    "/disclosures": "disclosures.html",
     "/review": "review.html",
+    "/staff": "staff.html",
 }
 
 # Files of other kinds are not served. The standard library's table differs between Python releases and knows no
