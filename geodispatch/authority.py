@@ -60,6 +60,7 @@ class Action(StrEnum):
     CLOSE_REQUEST = "close a request"
     APPROVE_REQUEST = "approve what a requester submitted"
     PUBLISH_POST = "publish a post, and correct one"
+    CORRECT_REQUEST = "correct a public request"
     JUSTIFY_REQUEST = "justify that a request could not wait"
     REVIEW_REQUESTS = "read what waits for reviewers, let it pass or refuse it"
     READ_MEMBERS = "read who the members are"
@@ -104,6 +105,7 @@ ALLOWED: Final[Mapping[Action, Mapping[Part, Reach]]] = {
     Action.CLOSE_REQUEST: _REQUESTERS,
     Action.APPROVE_REQUEST: _SUPERVISORS,
     Action.PUBLISH_POST: _REQUESTERS,
+    Action.CORRECT_REQUEST: _REQUESTERS,
     Action.JUSTIFY_REQUEST: _REQUESTERS,
     Action.REVIEW_REQUESTS: _MODERATOR,
     Action.READ_MEMBERS: _MEMBERS | {Part.OPERATOR: _ANY},
@@ -127,7 +129,7 @@ ALLOWED: Final[Mapping[Action, Mapping[Part, Reach]]] = {
 SCOPES: Final[Mapping[Scope, frozenset[Action]]] = {
     Scope.READ: frozenset({Action.READ_REQUEST, Action.READ_MEMBERS}),
     Scope.PREVIEW: frozenset({Action.PREVIEW}),
-    Scope.REQUEST: frozenset({Action.SUBMIT_REQUEST, Action.CLOSE_REQUEST}),
+    Scope.REQUEST: frozenset({Action.SUBMIT_REQUEST, Action.CLOSE_REQUEST, Action.CORRECT_REQUEST}),
     Scope.POST: frozenset({Action.PUBLISH_POST}),
 }
 

@@ -35,6 +35,7 @@ from geodispatch.progress import progress_bar
 from geodispatch.record import write_signer
 from geodispatch.registry import Registry
 from geodispatch.rules.measure import M2_PER_SQUARE_MILE
+from geodispatch.seal import ensure_seal_keys
 from geodispatch.send import open_sender, run_sender
 from geodispatch.sensitive_places import PlaceBook, PlaceInput
 from geodispatch.service import Service, open_service
@@ -74,6 +75,11 @@ async def run_demo(console: Console, *, port: int, camera_count: int, once: bool
     if settings.database_url is None and settings.data_dir is None:
         folder = default_folder().parent / f"demo-{camera_count}"
         settings = settings.model_copy(update={"data_dir": folder})
+    if settings.database_url is not None and settings.seal_key_file is None:
+        file = default_folder().parent / "demo-seal.keys"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        ensure_seal_keys(file)
+        settings = settings.model_copy(update={"seal_key_file": file})
     settings = settings.model_copy(update={"quiet_hours": "none", "random_delay_s": 0.0})
     console.print("quiet hours and the random delay are off here: whoever plays at night wants to see something")
     started = perf_counter()

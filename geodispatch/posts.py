@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
-
 from geodispatch import record
 from geodispatch.accounts import AgencyCaller
 from geodispatch.audit import Event, Origin, actor_of, note
@@ -15,18 +13,10 @@ from geodispatch.authority import Action, require
 from geodispatch.database import Database
 from geodispatch.errors import IdempotencyKeyReused, NotFound, RulesBroken
 from geodispatch.idempotency import check_idempotency_key
-from geodispatch.post import Correction, NewPost, PostText, read_area
+from geodispatch.post import Correction, CorrectionInput, NewPost, read_area
 from geodispatch.publication import PublishedPost, published_posts
 from geodispatch.rules.text import check_post_text
 from geodispatch_db import posts
-
-
-class CorrectionInput(BaseModel):
-    """What was wrong, and what is right."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    text: PostText
 
 
 @dataclass(frozen=True)
@@ -95,7 +85,7 @@ class Posts:
             await note(connection, now, Event.POST_CORRECTED, actor_of(caller), origin, f"post {post_id}")
             published = (await published_posts(connection, [post_id]))[post_id]
             await record.append(
-                connection, record.correction(post_id, Correction(text=correction.text, published_at=now))
+                connection, record.correction(f"post/{post_id}", Correction(text=correction.text, published_at=now))
             )
         return published
 

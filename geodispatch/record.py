@@ -121,9 +121,9 @@ def post(published: Post) -> Fact:
     return Fact(Kind.POST, _post(published.id), {"post": said})
 
 
-def correction(post_id: int, added: Correction) -> Fact:
-    """A post was corrected."""
-    return Fact(Kind.CORRECTION, _post(post_id), added.model_dump(mode="json"))
+def correction(thing: str, added: Correction) -> Fact:
+    """A request or a post, named such as `request/12`, was corrected."""
+    return Fact(Kind.CORRECTION, thing, added.model_dump(mode="json"))
 
 
 def flag(flag_id: int, thing: str, raised: BaseModel) -> Fact:

@@ -16,7 +16,7 @@ from geodispatch.database import Database
 from geodispatch.flags import FlagItem, flags_of
 from geodispatch.merkle import TILE_HEIGHT, TILE_WIDTH, hash_leaf, hash_pair
 from geodispatch.ordinances import OrdinanceVersion
-from geodispatch.publication import published_posts
+from geodispatch.publication import corrections_of_requests, published_posts
 from geodispatch.record import Fact, Kind
 from geodispatch.request import RequestState, request_of_row
 from geodispatch_db import disclosures, ordinances, posts, programme, requests, rule_versions
@@ -143,7 +143,9 @@ async def _facts(connection: asyncpg.Connection) -> AsyncIterator[Fact]:
         yield record.ordinance_version(row["slug"], OrdinanceVersion.model_validate(dict(row)))
     last = None
     while page := await requests.list_public(connection, last, _PAGE_COUNT):
-        flags = await flags_of(connection, [row["id"] for row in page], [])
+        request_ids = [row["id"] for row in page]
+        corrections = await corrections_of_requests(connection, request_ids)
+        flags = await flags_of(connection, request_ids, [])
         for row in page:
             request = request_of_row(row)
             yield record.publication(request)
@@ -152,6 +154,8 @@ async def _facts(connection: asyncpg.Connection) -> AsyncIterator[Fact]:
                 yield record.closing(request.id, request.closed_at, str(request.close_reason))
             if request.exigency is not None and request.exigency.justified_at is not None:
                 yield record.justification(request)
+            for each in corrections[request.id]:
+                yield record.correction(f"request/{request.id}", each)
             for fact in _facts_of_flags(f"request/{request.id}", flags.request[request.id]):
                 yield fact
         last = page[-1]["id"]
@@ -165,7 +169,7 @@ async def _facts_of_agencies(connection: asyncpg.Connection) -> AsyncIterator[Fa
         for post in (await published_posts(connection, post_ids[start : start + _PAGE_COUNT])).values():
             yield record.post(post)
             for each in post.corrections:
-                yield record.correction(post.id, each)
+                yield record.correction(f"post/{post.id}", each)
             for fact in _facts_of_flags(f"post/{post.id}", post.flags):
                 yield fact
     for row in await disclosures.list_all_versions(connection):

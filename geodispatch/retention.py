@@ -198,6 +198,7 @@ def keepings_of(settings: Settings) -> tuple[Keeping, ...]:
             (
                 "post",
                 "post_correction",
+                "request_correction",
                 "feed_item",
                 "document",
                 "document_version",

@@ -30,9 +30,11 @@ from geodispatch.authority import Action, allows, require
 from geodispatch.camera_feed import CameraFeed
 from geodispatch.clock import utc_now
 from geodispatch.closing import Closings
+from geodispatch.corrections import Corrections
 from geodispatch.database import Database, open_database
 from geodispatch.departure import Departures
 from geodispatch.disclosures import Disclosures
+from geodispatch.dormancy import close_dormant_for_ever, find_key_holders
 from geodispatch.errors import (
     AlreadyAnswered,
     AnswerWithdrawn,
@@ -94,6 +96,7 @@ from geodispatch.rules.draft import check_draft
 from geodispatch.rules.ordinance import Ordinance, needs_approval, touching
 from geodispatch.rules.sensitive import reviewers_needed
 from geodispatch.rules.text import check_text
+from geodispatch.seal import read_seal, seal_secrets
 from geodispatch.sensitive_places import PlaceBook
 from geodispatch.session import Limits
 from geodispatch.settings import Settings
@@ -112,8 +115,8 @@ class Service:
 
     `registry`, `jurisdictions`, `rule_versions`, `ordinances`, `programme` and `places` have what the operator can do,
     `atlas` shows the law; `reviews` has what moderators can do, `owners` what owners wish and were asked; `sign_in`,
-    `members` and `staff` know who is who; `posts`, `public_feed`, `flags`, `disclosures`, `profiles` and
-    `annual_reports` have what is public.
+    `members` and `staff` know who is who; `posts`, `corrections`, `public_feed`, `flags`, `disclosures`, `profiles`
+    and `annual_reports` have what is public.
     """
 
     settings: Settings
@@ -141,6 +144,7 @@ class Service:
     members: Members
     staff: Staff
     posts: Posts
+    corrections: Corrections
     public_feed: Feed
     flags: Flags
     disclosures: Disclosures
@@ -211,7 +215,14 @@ class Service:
             sensitive_places=near_items(near),
         )
 
-    async def submit(self, caller: AgencyCaller, submission: Submission, *, idempotency_key: str) -> Request:
+    async def submit(
+        self,
+        caller: AgencyCaller,
+        submission: Submission,
+        *,
+        idempotency_key: str,
+        origin: audit.Origin = audit.COMMAND_LINE,
+    ) -> Request:
         """Publish a request and queue one prompt for each owner inside its fence, in one transaction.
 
         Where an ordinance asks for two ranks, what a requester or a program submits waits in review for `approve`; then
@@ -262,13 +273,16 @@ class Service:
                     exigent_reason=submission.exigent_reason,
                 ),
             )
+            await self._note(connection, audit.Event.REQUEST_SUBMITTED, caller, origin, request_id)
             if _is_left_to_supervisor(caller, judged.binding, judged.now):
                 return request_of_row(await requests.find(connection, request_id))
             opened = await self.opening.proceed(connection, request_id, judged)
         PROMPTS_QUEUED.inc(opened.queued_count)
         return opened.request
 
-    async def approve(self, caller: AgencyCaller, request_id: int) -> Request:
+    async def approve(
+        self, caller: AgencyCaller, request_id: int, origin: audit.Origin = audit.COMMAND_LINE
+    ) -> Request:
         """Let pass what another member submitted, and go on with it as `submit` does, if the rules allow it now.
 
         Errors: NotFound, NotAllowed, NotInReview, RequestsEnded, RulesBroken.
@@ -290,6 +304,7 @@ class Service:
             await requests.approve(
                 connection, request_id, agency_id=caller.agency_id, member_id=caller.member_id, now=judged.now
             )
+            await self._note(connection, audit.Event.REQUEST_APPROVED, caller, origin, request_id)
             opened = await self.opening.proceed(connection, request_id, judged)
         PROMPTS_QUEUED.inc(opened.queued_count)
         return opened.request
@@ -314,8 +329,7 @@ class Service:
             if now >= justify_by:
                 raise JustificationLate(request_id, justify_by)
             await requests.justify(connection, request_id, caller.member_id, justification, now)
-            actor = audit.actor_of(caller)
-            await audit.note(connection, now, audit.Event.REQUEST_JUSTIFIED, actor, origin, f"request {request_id}")
+            await self._note(connection, audit.Event.REQUEST_JUSTIFIED, caller, origin, request_id)
             request = request_of_row(await requests.find(connection, request_id))
             await record.append(connection, record.justification(request))
         return request
@@ -327,7 +341,7 @@ class Service:
         require(caller, Action.READ_REQUEST, caller.agency_id)
         async with self.database.connection() as connection:
             rows = await requests.list_of_agency(connection, caller.agency_id, state, before, limit)
-        return [_own_request(caller, row) for row in rows]
+        return [_own_request(caller, row, self.clock()) for row in rows]
 
     async def find_request(self, caller: AgencyCaller, request_id: int) -> Request:
         """Return a request of the caller's agency.
@@ -342,7 +356,13 @@ class Service:
             rows = await requests.list_public(connection, before, limit)
         return [request_of_row(row) for row in rows]
 
-    async def close_request(self, caller: AgencyCaller, request_id: int, reason: CloseReason) -> Request:
+    async def close_request(
+        self,
+        caller: AgencyCaller,
+        request_id: int,
+        reason: CloseReason,
+        origin: audit.Origin = audit.COMMAND_LINE,
+    ) -> Request:
         """End a request before its time; what is not yet on its way never will be. One in review is a draft again.
 
         Errors: NotFound, NotAllowed, RequestNotOpen.
@@ -354,9 +374,11 @@ class Service:
             await accounts.lock_agency(connection, caller.agency_id)  # a reviewer may be about to say something
             if await requests.withdraw(connection, request_id, caller.agency_id):
                 await reviews.end(connection, request_id, now, outcome=None)
+                await self._note(connection, audit.Event.REQUEST_TAKEN_BACK, caller, origin, request_id)
                 return request_of_row(await requests.find(connection, request_id))
             if not await requests.close(connection, request_id, caller.agency_id, now, reason):
                 raise RequestNotOpen(request_id)
+            await self._note(connection, audit.Event.REQUEST_CLOSED, caller, origin, request_id, f": {reason}")
             await record.append(connection, record.closing(request_id, now, reason))
         # From here on nothing of it is sent. What its prompts say follows; a large request's is left to the senders.
         with contextlib.suppress(Unavailable):
@@ -427,6 +449,18 @@ class Service:
             await addresses.opt_out(connection, owner_id, self.clock())
             await prompts.take_back(connection, owner_id)
 
+    async def _note(
+        self,
+        connection: asyncpg.Connection,
+        event: audit.Event,
+        caller: AgencyCaller,
+        origin: audit.Origin,
+        request_id: int,
+        how: str = "",
+    ) -> None:
+        subject = f"request {request_id}{how}"
+        await audit.note(connection, self.clock(), event, audit.actor_of(caller), origin, subject)
+
     async def _find_request(self, caller: AgencyCaller, action: Action, request_id: int) -> Request:
         async with self.database.connection() as connection:
             row = await requests.find(connection, request_id)
@@ -436,8 +470,11 @@ class Service:
         return request_of_row(row)
 
 
-def _own_request(caller: AgencyCaller, row: asyncpg.Record) -> OwnRequest:
+def _own_request(caller: AgencyCaller, row: asyncpg.Record, now: datetime) -> OwnRequest:
     request = request_of_row(row)
+    exigency = request.exigency
+    is_unjustified = exigency is not None and exigency.justified_at is None
+    may_justify = is_unjustified and row["opened_at"] is not None and now < row["opened_at"] + JUSTIFY_WITHIN
     may_approve = allows(caller, Action.APPROVE_REQUEST, caller.agency_id) and _is_anothers(caller, row)
     return OwnRequest(
         **vars(request),
@@ -447,6 +484,8 @@ def _own_request(caller: AgencyCaller, row: asyncpg.Record) -> OwnRequest:
         may_approve=request.waits_for is WaitsFor.SUPERVISOR and may_approve,
         may_close=request.state in (RequestState.REVIEW, RequestState.OPEN)
         and allows(caller, Action.CLOSE_REQUEST, caller.agency_id),
+        may_justify=may_justify and allows(caller, Action.JUSTIFY_REQUEST, caller.agency_id),
+        may_correct=request.opened_at is not None and allows(caller, Action.CORRECT_REQUEST, caller.agency_id),
     )
 
 
@@ -472,6 +511,8 @@ async def open_service(
     await asyncio.to_thread(warm)  # not in a first request, whose transaction would be open for as long
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
+        seal = read_seal(settings)
+        await seal_secrets(database, seal)
         reach = Reach.of_settings(database, clock, settings)
         provider = Provider.of_settings(settings, clock)
         passwords = Passwords()
@@ -487,6 +528,8 @@ async def open_service(
         stack.push_async_callback(inbox_notice.close)
         watcher = asyncio.create_task(inbox_feed.run(inbox_notice), name="inbox feed")
         stack.push_async_callback(_cancel, watcher)
+        janitor = asyncio.create_task(close_dormant_for_ever(database, clock), name="dormancy")
+        stack.push_async_callback(_cancel, janitor)
         grounds = Grounds(database, clock)
         opening = Opening(
             grounds,
@@ -516,13 +559,14 @@ async def open_service(
             clock,
             opening,
             closings,
-            Lookup(partial(_find_key_holders, database)),
+            Lookup(partial(find_key_holders, database, clock)),
             grounds,
             Estimates(database),
-            SignIn(database, clock, passwords, limits),
+            SignIn(database, clock, passwords, limits, seal),
             Members(database, clock),
             Staff(database, clock),
             Posts(database, clock),
+            Corrections(database, clock),
             Feed(database, clock),
             Flags(database, clock),
             Disclosures(database, clock),
@@ -532,11 +576,6 @@ async def open_service(
             Record.of_settings(database, settings),
             Retention(database, clock, keepings_of(settings)),
         )
-
-
-async def _find_key_holders(database: Database, key_sha256: Collection[bytes]) -> dict[bytes, accounts.KeyHolder]:
-    async with database.connection() as connection:
-        return await accounts.find_key_holders(connection, key_sha256)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

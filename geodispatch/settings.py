@@ -109,6 +109,9 @@ class Settings(BaseSettings):
     ] = ()
     session_idle_s: Annotated[float, Field(ge=60, description="a session unused for so long ends")] = 1800
     session_max_s: Annotated[float, Field(ge=60, description="and any session after so long")] = 12 * 3600
+    seal_key_file: Path | None = Field(
+        None, description="keys that seal the secrets of second factors, of `geodispatch seal-key`"
+    )
     oidc_issuer: str | None = Field(None, description="https:// address of an OpenID Connect provider to sign in by")
     oidc_client_id: str | None = None
     oidc_client_secret: SecretStr | None = None

@@ -13,6 +13,8 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -25,6 +27,7 @@ from geodispatch.audit import COMMAND_LINE
 from geodispatch.cameras import CameraInput, Place
 from geodispatch.clock import utc_now
 from geodispatch.demo_account import DemoAccount, demo_account
+from geodispatch.seal import add_seal_key
 from geodispatch.send import open_sender, run_sender
 from geodispatch.service import Service, open_service
 from geodispatch.settings import Settings
@@ -171,7 +174,13 @@ def street_cameras() -> list[tuple[Place, CameraInput]]:
 async def running_town(database: str, clock: Callable[[], datetime], **settings: Any) -> AsyncIterator[Town]:
     """Fill a database with the town and serve it."""
     async with contextlib.AsyncExitStack() as stack:
-        settings = {"allowed_networks": "127.0.0.0/8", "port": 0} | settings  # where the tests' receivers are
+        file = Path(stack.enter_context(TemporaryDirectory())) / "seal.keys"
+        add_seal_key(file)
+        settings = {
+            "allowed_networks": "127.0.0.0/8",
+            "port": 0,
+            "seal_key_file": file,
+        } | settings  # where the tests' receivers are
         service = await stack.enter_async_context(
             open_service(Settings(database_url=database, pool_size=8, **(AT_ONCE | settings)), clock=clock)
         )

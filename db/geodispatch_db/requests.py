@@ -270,3 +270,17 @@ async def advance_fan_out(connection: asyncpg.Connection, fan_out: FanOut) -> bo
 async def drop_fan_out(connection: asyncpg.Connection, request_id: int) -> None:
     """Be done with a fan-out before its end."""
     await connection.execute(_SQL["delete_fan_out"], request_id)
+
+
+async def list_corrections(connection: asyncpg.Connection, request_ids: Sequence[int]) -> list[asyncpg.Record]:
+    """Return what was corrected in these requests, oldest first."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["corrections_of_requests"], request_ids)
+    return rows
+
+
+async def correct(
+    connection: asyncpg.Connection, request_id: int, agency_id: int, member_id: int, body: str, now: datetime
+) -> bool:
+    """Append a correction to an agency's public request; False if it has none of this id."""
+    added = await connection.fetchval(_SQL["insert_request_correction"], request_id, agency_id, member_id, body, now)
+    return added is not None

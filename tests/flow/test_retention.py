@@ -37,7 +37,8 @@ DATED = {
     ),
     "ended_keys": (
         90,
-        "insert into access_key (hash, holder, created_at, revoked_at) values (sha256($1), 'operator', $2, $2)",
+        "insert into access_key (hash, holder, created_at, last_used_at, revoked_at) "
+        "values (sha256($1), 'operator', $2, $2, $2)",
     ),
     "agency_hours": (2, "insert into agency_hour select 1, $2, length($1::bytea)"),
     "failing_endpoints": (

@@ -195,3 +195,16 @@ update fan_out set done_count = $2 where request_id = $1;
 -- A fan-out is done with.
 -- $1 request id
 delete from fan_out where request_id = $1;
+
+-- name: corrections_of_requests
+-- What was corrected in these requests, oldest first.
+-- $1 request ids
+select request_id, body, published_at from request_correction where request_id = any($1::bigint[]) order by id;
+
+-- name: insert_request_correction
+-- Append a correction to a public request of the agency; no row where it has none of this id. Those of one request follow each
+-- other, so that their ids stand in the order of their leaves.
+-- $1 request, $2 agency, $3 member, $4 body, $5 now
+insert into request_correction (request_id, member_id, body, published_at)
+select id, $3, $4, $5 from request where id = $1 and agency_id = $2 and opened_at is not null for no key update
+returning id;
