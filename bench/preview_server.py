@@ -74,13 +74,17 @@ async def _fill(service: Service) -> str:
     registry, settings = service.registry, service.settings
     await registry.put_cameras(town_cameras())
     await service.feed.catch_up()
-    await registry.draw_density(resolution=settings.preview_resolution, epsilon=settings.preview_epsilon)
     await registry.add_agency("springfield-pd", "Springfield Police", AgencyKind.MUNICIPAL_POLICE)
     around = round_fence(LON, LAT, 0.3, 5_000, 0.0)
     ring = np.asarray(around["coordinates"][0])
     ring[1:-1:2] = (ring[1:-1:2] - (LON, LAT)) * 0.999 + (LON, LAT)
     await service.jurisdictions.add("springfield", "Springfield", shapely.Polygon(ring))
     await service.jurisdictions.assign("springfield-pd", "springfield")
+    await registry.draw_density(
+        resolution=settings.preview_resolution,
+        series_rho=settings.preview_series_rho,
+        year_rho=settings.preview_year_rho,
+    )
     key = await registry.add_member("springfield-pd", "Det. A. Rossi", Role.REQUESTER)
     caller = await service.authenticate(key)
     assert isinstance(caller, AgencyCaller)

@@ -27,10 +27,10 @@ from geodispatch.database import Database, open_database
 from geodispatch.demo_account import DemoAccount, demo_account, demo_moderator
 from geodispatch.demo_towns import M_PER_DEGREE, City, Towns, make_towns, owner_name
 from geodispatch.errors import DemoFailed, InvalidSettings
+from geodispatch.histogram import can_draw
 from geodispatch.jurisdictions import Jurisdictions
 from geodispatch.law import PlaceKind
 from geodispatch.note import SignatureType, Signer
-from geodispatch.preview import can_draw
 from geodispatch.progress import progress_bar
 from geodispatch.record import write_signer
 from geodispatch.registry import Registry
@@ -44,7 +44,9 @@ from geodispatch_db import prompts
 from geodispatch_db.server_folder import default_folder
 
 _AGENCY = "demo-police"
-_JURISDICTION = "demo-country"
+_JURISDICTION = "demo-cities"
+_CITY_SIGMAS = 4.0
+_FIELDS_M = 3000.0
 _FENCE_VERTEX_COUNT = 9
 _FENCE_AREA_M2 = 0.35 * M2_PER_SQUARE_MILE
 _TOWN_COUNT = 200  # `--once` visits the largest in turn, for an owner who was asked today is not asked again,
@@ -127,9 +129,7 @@ async def _set_up(console: Console, settings: Settings, database: Database, town
         await registry.add_agency(_AGENCY, "Demo Police Department", AgencyKind.MUNICIPAL_POLICE)
     jurisdictions = Jurisdictions(database, utc_now)
     if not await jurisdictions.list_all():
-        west, east = towns.lon.min() - 1, towns.lon.max() + 1
-        south, north = towns.lat.min() - 1, towns.lat.max() + 1
-        await jurisdictions.add(_JURISDICTION, "Demo Country", shapely.box(west, south, east, north))
+        await jurisdictions.add(_JURISDICTION, "Demo Cities", shapely.union_all(list(map(_outskirts, towns.cities))))
         await jurisdictions.assign(_AGENCY, _JURISDICTION)
     await PlaceBook(database, utc_now).add([_school_of(towns.cities[0])])
     if known_count != len(towns):
@@ -137,7 +137,11 @@ async def _set_up(console: Console, settings: Settings, database: Database, town
             await registry.put_cameras(towns.entries(), progress=advance)
     if can_draw() and not await registry.has_density():
         with console.status("drawing the preview's noised histogram"):
-            await registry.draw_density(resolution=settings.preview_resolution, epsilon=settings.preview_epsilon)
+            await registry.draw_density(
+                resolution=settings.preview_resolution,
+                series_rho=settings.preview_series_rho,
+                year_rho=settings.preview_year_rho,
+            )
     return Keys(await registry.add_member(_AGENCY, "Demo Member", Role.REQUESTER), await registry.add_operator())
 
 
@@ -184,6 +188,13 @@ def _show_account(console: Console, account: DemoAccount) -> None:
     console.print(f"  email         {account.email}")
     console.print(f"  password      {account.password}")
     console.print(f"  code          any of these, once each: {'  '.join(account.codes[:_CODES_SHOWN_COUNT])}")
+
+
+def _outskirts(city: City) -> Any:
+    """Draw a square around a city and the fields about it: the whole country would take minutes to add noise to."""
+    north = (_CITY_SIGMAS * city.sigma_m + _FIELDS_M) / M_PER_DEGREE
+    east = north / float(np.cos(np.radians(city.lat)))
+    return shapely.box(city.lon - east, city.lat - north, city.lon + east, city.lat + north)
 
 
 def _school_of(city: City) -> PlaceInput:

@@ -215,10 +215,15 @@ def programme_version(row: Any) -> Fact:
     return Fact(Kind.PROGRAMME, "programme", payload)
 
 
-def deletion_of_prompts(request_id: int, deleted_at: datetime) -> Fact:
-    """The prompts of a request that nobody answered were forgotten; it is not said how many there were."""
-    payload = {"what": "unanswered prompts", "deleted_at": _moment(deleted_at)}
-    return Fact(Kind.DELETION, _request(request_id), payload)
+def deletion_of_request(request_id: int, what: str, deleted_at: datetime) -> Fact:
+    """What owners were asked or answered is forgotten; it is not said how much there was, or whether there was any."""
+    return Fact(Kind.DELETION, _request(request_id), {"what": what, "deleted_at": _moment(deleted_at)})
+
+
+def deletion(name: str, what: str, before: datetime, deleted_at: datetime, count: str | None) -> Fact:
+    """What was over before an instant was deleted; `count` is a band, None where it is not said how much there was."""
+    payload = {"what": what, "before": _moment(before), "deleted_at": _moment(deleted_at)}
+    return Fact(Kind.DELETION, f"retention/{name}", payload if count is None else payload | {"count": count})
 
 
 def _request(request_id: int) -> str:

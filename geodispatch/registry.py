@@ -19,14 +19,16 @@ from pydantic import BaseModel, Field
 from geodispatch.accounts import Caller, Holder, Role, Scope, hash_key, new_key
 from geodispatch.agency_kind import read_kind
 from geodispatch.audit import COMMAND_LINE, Event, Origin, actor_of, note
+from geodispatch.budget import Series, next_drawing
 from geodispatch.cameras import CameraReport, Entry, take_cameras
 from geodispatch.channels.webhook import new_secret
 from geodispatch.database import Database
 from geodispatch.errors import AgencyExists, AgencyRefused, InvalidInput, InvalidSettings, NotFound, UnknownKey
+from geodispatch.geofence import Geofence
+from geodispatch.histogram import Histogram, can_draw, cells_of, count_owners, draw_histogram
 from geodispatch.metrics import BREAKERS, DEAD_LETTERS
-from geodispatch.preview import can_draw, draw_histogram
 from geodispatch.prompt import ChannelName
-from geodispatch_db import accounts, addresses, breakers, cameras, dead_letters, density, owners, pace
+from geodispatch_db import accounts, addresses, breakers, cameras, dead_letters, density, jurisdictions, owners, pace
 
 
 class WebhookItem(BaseModel):
@@ -54,6 +56,15 @@ class DeadLetterItem(BaseModel):
     replay_count: int
     is_replaying: bool
     can_replay: bool = Field(description="its owner has not answered, and its request has not ended")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What came of a drawing: of how many cells, the how many-eth of its series, and what 365 days have spent."""
+
+    cell_count: int
+    number: int
+    spent_rho: float
 
 
 @dataclass(frozen=True)
@@ -299,30 +310,43 @@ class Registry:
         async with self.database.connection() as connection:
             return await density.newest_epoch(connection) is not None
 
-    async def draw_density(self, *, resolution: int, epsilon: float) -> int:
-        """Draw the preview's histogram anew, which spends epsilon once more; return the number of its cells.
+    async def draw_density(self, *, resolution: int, series_rho: float, year_rho: float) -> Drawn:
+        """Draw the preview's histogram anew, as far as a year's budget has room for it.
 
-        Errors: InvalidSettings without OpenDP.
+        Errors: BudgetSpent; InvalidSettings without OpenDP, and where no agency may ask anywhere yet.
         """
         if not can_draw():
             raise InvalidSettings("preview", "OpenDP is not installed: pip install 'geodispatch[preview]'")
         async with self.database.patient_connection() as connection:
+            await density.hold(connection)
+            now = self.clock()
+            series = [Series(**row) for row in await density.drawn_series(connection)]
+            drawing = next_drawing(series, resolution=resolution, series_rho=series_rho, year_rho=year_rho, now=now)
+            boundaries = [Geofence.parse(each) for each in await jurisdictions.boundaries_in_use(connection)]
+            if not boundaries:
+                raise InvalidSettings(
+                    "preview", "no agency has a jurisdiction yet, so there is nowhere to count owners"
+                )
+            kept = await density.read_noise(connection, drawing.series_id)
             place = await cameras.read_owner_places(connection)
-        histogram = await asyncio.to_thread(
-            draw_histogram,
-            place["owner_id"],
-            place["lon_e7"],
-            place["lat_e7"],
-            resolution=resolution,
-            epsilon=epsilon,
-        )
-        async with self.database.connection() as connection:
-            await density.add_epoch(
-                connection,
-                resolution=histogram.resolution,
-                epsilon=histogram.epsilon,
-                drawn_at=self.clock(),
-                cell=histogram.cell,
-                owner_count=histogram.owner_count,
-            )
-        return len(histogram.cell)
+
+            def draw() -> Histogram:
+                cell = cells_of(boundaries, resolution)
+                owner_count = count_owners(place["lon_e7"], place["lat_e7"], cell, resolution=resolution)
+                return draw_histogram(cell, owner_count, kept, drawing.number, series_rho)
+
+            histogram = await asyncio.to_thread(draw)
+            async with connection.transaction():
+                series_id = drawing.series_id or await density.begin_series(
+                    connection, resolution=resolution, rho=series_rho, begun_at=now
+                )
+                await density.add_epoch(
+                    connection,
+                    series_id,
+                    drawing.number,
+                    drawn_at=now,
+                    cell=histogram.cell,
+                    noise=histogram.noise,
+                    owner_count=histogram.owner_count,
+                )
+        return Drawn(histogram.cell.size, drawing.number, drawing.spent_rho)

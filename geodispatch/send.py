@@ -24,6 +24,7 @@ from geodispatch.fan_out import FanOut
 from geodispatch.pace import Pace
 from geodispatch.prompt import ChannelName
 from geodispatch.replay import Replayer
+from geodispatch.retention import Retention, keepings_of
 from geodispatch.sender import Sender
 from geodispatch.settings import Settings
 from geodispatch_db import addresses, prompts
@@ -96,8 +97,9 @@ def _sender(
         database,
         courier,
         claims=claims,
-        closings=Closings(database, clock, timedelta(days=settings.prompt_keep_days)),
+        closings=Closings(database, clock),
         fan_out=FanOut(Pace.of(settings), settings.fan_out_part_count, np.random.default_rng()),
+        retention=Retention(database, clock, keepings_of(settings)),
         clock=clock,
         batch_count=settings.send_batch_count,
     )

@@ -24,6 +24,7 @@ from geodispatch.database import Database
 from geodispatch.errors import Unavailable
 from geodispatch.fan_out import FanOut
 from geodispatch.prompt import ChannelName
+from geodispatch.retention import Retention
 from geodispatch.settling import Settling
 from geodispatch_db import inboxes, prompts
 from geodispatch_db.notice import Notice
@@ -54,6 +55,7 @@ class Sender:
         claims: Claims,
         closings: Closings,
         fan_out: FanOut,
+        retention: Retention,
         clock: Callable[[], datetime],
         batch_count: int,
     ) -> None:
@@ -62,6 +64,7 @@ class Sender:
         self._claims = claims
         self._closings = closings
         self._fan_out = fan_out
+        self._retention = retention
         self._clock = clock
         self._batch_count = batch_count
         self._settling = Settling(database, courier, clock, claims.pace.backoff)
@@ -173,11 +176,11 @@ class Sender:
         return await self._closings.close_expired()
 
     async def prune(self) -> Batch:
-        """Forget a part of what is over and kept for long enough.
+        """Delete a part of what is over and was kept for long enough.
 
         Errors: Unavailable.
         """
-        return Batch(chore_count=await self._closings.prune_next())
+        return Batch(chore_count=await self._retention.run_once())
 
     async def empty_absent(self) -> Batch:
         """Send what waits for a channel that there is not to wait for one that there is.

@@ -31,6 +31,7 @@ from geodispatch.camera_feed import CameraFeed
 from geodispatch.clock import utc_now
 from geodispatch.closing import Closings
 from geodispatch.database import Database, open_database
+from geodispatch.departure import Departures
 from geodispatch.disclosures import Disclosures
 from geodispatch.errors import (
     AlreadyAnswered,
@@ -86,6 +87,7 @@ from geodispatch.request import (
     request_of_row,
     submission_of_row,
 )
+from geodispatch.retention import Retention, keepings_of
 from geodispatch.reviews import Reviews
 from geodispatch.rule_versions import RuleVersions
 from geodispatch.rules.draft import check_draft
@@ -125,6 +127,7 @@ class Service:
     reviews: Reviews
     atlas: Atlas
     owners: Owners
+    departures: Departures
     feed: CameraFeed
     inboxes: InboxFeed
     reach: Reach
@@ -145,6 +148,7 @@ class Service:
     annual_reports: AnnualReports
     provider: Provider | None
     record: Record
+    retention: Retention
 
     @property
     def index(self) -> CameraIndex:
@@ -492,7 +496,7 @@ async def open_service(
             timedelta(days=settings.request_days),
             settings.sensitive_distance_m,
         )
-        closings = Closings(database, clock, timedelta(days=settings.prompt_keep_days))
+        closings = Closings(database, clock)
         yield Service(
             settings,
             database,
@@ -505,6 +509,7 @@ async def open_service(
             Reviews(database, clock, opening, closings),
             Atlas(database, clock),
             Owners(database, clock),
+            Departures(database, clock),
             feed,
             inbox_feed,
             reach,
@@ -525,6 +530,7 @@ async def open_service(
             AnnualReports(database, clock),
             provider,
             Record.of_settings(database, settings),
+            Retention(database, clock, keepings_of(settings)),
         )
 
 

@@ -42,8 +42,12 @@ class Settings(BaseSettings):
     sensitive_distance_m: Annotated[
         float, Field(ge=0, le=10_000, description="up to so far from a sensitive place two reviewers read a request")
     ] = 150.0
-    preview_resolution: Annotated[int, Field(ge=7, le=10, description="H3 resolution of the preview's histogram")] = 8
-    preview_epsilon: Annotated[float, Field(gt=0, description="privacy loss of one drawing of the histogram")] = 1.0
+    preview_resolution: Annotated[int, Field(ge=5, le=10, description="H3 resolution of the preview's histogram")] = 7
+    preview_series_rho: Annotated[
+        float,
+        Field(gt=0, description="privacy loss of one series of drawings, in zero-concentrated differential privacy"),
+    ] = 5e-5
+    preview_year_rho: Annotated[float, Field(gt=0, description="what all series may spend in any 365 days")] = 5e-5
 
     day_cap: Annotated[int, Field(ge=1, le=50, description="an owner is asked so often in 24 hours, by anybody")] = 1
     week_cap: Annotated[int, Field(ge=1, le=50, description="and in 7 days")] = 2
@@ -61,6 +65,7 @@ class Settings(BaseSettings):
     ] = {}
     fan_out_part_count: Annotated[int, Field(ge=1, description="cameras whose prompts are queued at once")] = 100_000
     prompt_keep_days: Annotated[float, Field(gt=0, description="unanswered prompts are kept after their request")] = 90
+    answer_keep_days: Annotated[float, Field(ge=2, description="answers are kept after their request")] = 180
 
     send_batch_count: Annotated[int, Field(ge=1, le=10_000)] = 1000
     metrics_port: Annotated[

@@ -34,8 +34,6 @@ from geodispatch_db import accounts, invitations, logins
 DORMANT_AFTER = timedelta(days=182)
 """An account that nobody used for half a year is closed."""
 
-_SESSIONS_KEPT = timedelta(days=90)
-_BRAKES_KEPT = timedelta(days=1)
 _ISSUER = "geodispatch"
 
 
@@ -206,7 +204,6 @@ class SignIn:
                 await logins.forgive(connection, [guesser.hash])
                 await logins.begin_session(connection, hash_key(token), account.id, True, now)
                 await logins.add_device(connection, hash_key(device), account.id, now)
-                await logins.prune(connection, now - _SESSIONS_KEPT, now - _BRAKES_KEPT)
                 for event in (Event.FACTOR_SET_UP,) if codes else taken:
                     await note(connection, now, event, _known(account), origin)
                 await note(connection, now, Event.SESSION_BEGUN, _known(account), origin)

@@ -239,9 +239,3 @@ async def forgive(connection: asyncpg.Connection, subjects: Sequence[bytes]) -> 
 async def uncount_try(connection: asyncpg.Connection, subject: bytes) -> None:
     """Take back one try that was counted and succeeded."""
     await connection.execute(_SQL["uncount_try"], subject)
-
-
-async def prune(connection: asyncpg.Connection, sessions_before: datetime, brakes_before: datetime) -> None:
-    """Forget sessions and failures of long ago."""
-    await connection.execute(_SQL["prune_sessions"], sessions_before)
-    await connection.execute(_SQL["prune_brakes"], brakes_before)

@@ -211,6 +211,11 @@ class PublicPages:
         drawn = await request.app[SERVICE].annual_reports.draw(request.match_info["slug"], year)
         return self.write("report.html", here="/agencies", report=drawn)
 
+    async def retention(self, request: web.Request) -> web.Response:
+        """Show what is kept for how long."""
+        table = request.app[SERVICE].retention.table()
+        return self.write("retention.html", keepings=table.keepings)
+
     async def document(self, request: web.Request) -> web.Response:
         """Show a document with all its versions."""
         number = read_id(request.match_info["id"], "document")
@@ -229,6 +234,7 @@ def add_public_pages(app: web.Application) -> None:
         ("/agencies/{slug}", pages.agency),
         ("/agencies/{slug}/reports/{year}", pages.report),
         ("/documents/{id}", pages.document),
+        ("/retention", pages.retention),
     ):
         app.router.add_get(path, pages.guarded(show))
     app.router.add_post("/requests/{id}/flags", pages.guarded(pages.flag_request, Action.FLAG))

@@ -180,7 +180,7 @@ async def test_what_expires_and_what_is_forgotten_is_a_leaf_that_counts_nobody(t
     await town.service.closings.close_expired()
     await town.service.closings.settle_all()
     town.clock.advance(days=100)
-    while await town.service.closings.prune_next():
+    while await town.service.retention.run_once():
         pass
     *_, closing, deletion = await leaves_of(town)
     assert (closing["kind"], closing["subject"], closing["reason"]) == ("closing", subject, "expired")
@@ -471,7 +471,11 @@ async def test_without_a_key_nothing_is_signed_and_proofs_are_given_all_the_same
     assert (await fetch(town, "proof/inclusion/0"))[0] == 200
 
 
-@pytest.mark.parametrize("text", ["", "PRIVATE+KEY+", OWN.text(), str(LOG.verifier)])
+@pytest.mark.parametrize(
+    "text",
+    ["", "PRIVATE+KEY+", OWN.text(), str(LOG.verifier)],
+    ids=["nothing", "a beginning", "a witness's", "a public one"],
+)
 async def test_a_key_that_is_none_stops_the_server(database: str, tmp_path: Path, text: str) -> None:
     file = tmp_path / "key"
     file.write_text(text)

@@ -122,11 +122,6 @@ update session set ended_at = $2 where account_id = $1 and ended_at is null;
 -- $1 hash, $2 now
 update session set refused_at = $2 where hash = $1 and refused_at is null returning account_id;
 
--- name: prune_sessions
--- Forget sessions that began long ago.
--- $1 before
-delete from session where created_at < $1;
-
 -- name: insert_device
 -- Know a browser again.
 -- $1 hash, $2 account id, $3 now
@@ -163,11 +158,6 @@ delete from brake where subject = any ($1::bytea[]);
 -- A try succeeded: it was no failure, but those before it were.
 -- $1 subject
 update brake set failure_count = failure_count - 1, locked_until = null where subject = $1 and failure_count > 0;
-
--- name: prune_brakes
--- Forget failures of long ago.
--- $1 before
-delete from brake where since < $1;
 
 -- name: lock_staff
 -- All operators and moderators, held as they are: which operators there are decides over a change.

@@ -40,9 +40,9 @@ select o.opted_out_at is not null as opted_out, o.week_max, o.quiet_start, o.qui
 from owner o where o.id = $1;
 
 -- name: lock_owner
--- Wait for claims that are just deciding over this owner, and hold off all further ones.
+-- Wait for claims that are just deciding over this owner, and hold off all further ones; no row for one who has left.
 -- $1 owner id
-select id from owner where id = $1 for no key update;
+select id from owner where id = $1 and external_id is not null for no key update;
 
 -- name: set_preferences
 -- Write down what a locked owner wishes.
@@ -74,6 +74,23 @@ where r.state = 'open' and is_live(r, $2) and p.due_at is not null and p.camera_
 -- Let a queued prompt go by another of its owner's cameras.
 -- $1 request id, $2 owner id, $3 camera id
 update prompt set camera_id = $3 where request_id = $1 and owner_id = $2 and due_at is not null;
+
+-- name: leave
+-- Take a locked owner's name away and ask the owner no more.
+-- $1 owner id, $2 now
+update owner set external_id = null, left_at = $2, opted_out_at = coalesce(opted_out_at, $2) where id = $1;
+
+-- name: remove_cameras_of_owner
+-- Take the names, owner and places of an owner's cameras away, as `cameras.remove_camera` does.
+-- $1 owner id
+update camera set external_id = null, owner_id = null, lon_e7 = null, lat_e7 = null, zone = null, is_muted = false,
+    changed_in = default
+where owner_id = $1;
+
+-- name: end_tokens_of_owner
+-- An owner's tokens open nothing from now on.
+-- $1 owner id, $2 now
+update access_key set revoked_at = $2 where owner_id = $1 and revoked_at is null;
 
 -- name: insert_webhook
 -- Register an endpoint; an address known already gets the new secret.

@@ -145,8 +145,10 @@ for update skip locked;
 
 -- name: lock_prunable
 -- Take one closed request whose prompts have been kept for long enough.
--- $1 closed before
-select request_id, done_owner_id from closing where is_settled and closed_at < $1 order by request_id limit 1
+-- $1 closed before, $2 whether those that nobody answered are gone already
+select request_id, done_owner_id from closing
+where is_settled and is_pruned = $2 and closed_at < $1
+order by closed_at, request_id limit 1
 for update skip locked;
 
 -- name: advance_closing
@@ -158,6 +160,11 @@ update closing set done_owner_id = $2 where request_id = $1;
 -- All prompts of a closed request are settled; pruning will begin at the first again.
 -- $1 request id
 update closing set is_settled = true, done_owner_id = 0 where request_id = $1;
+
+-- name: finish_pruning
+-- The unanswered prompts of a closed request are gone; forgetting the others will begin at the first again.
+-- $1 request id
+update closing set is_pruned = true, done_owner_id = 0 where request_id = $1;
 
 -- name: delete_closing
 -- A closed request is done with.

@@ -66,6 +66,12 @@ async def remove_mail_address(call: Call) -> Reply:
     return Reply(None)
 
 
+async def remove_owner(call: Call) -> Reply:
+    """Let an owner leave for good, with all cameras: what is known of the owner is deleted."""
+    await call.service.departures.remove(call.path["id"])
+    return Reply(None)
+
+
 ROUTES: tuple[Route, ...] = (
     Route(
         "PUT",
@@ -96,5 +102,6 @@ ROUTES: tuple[Route, ...] = (
         status=204,
         errors=(*BODY_ERRORS, NotFound),
     ),
+    Route("DELETE", "owners/{id}", remove_owner, Action.REACH_OWNERS, status=204, errors=(NotFound,)),
     Route("DELETE", "owners/{id}/mail", remove_mail_address, Action.REACH_OWNERS, status=204, errors=(NotFound,)),
 )
