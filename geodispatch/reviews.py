@@ -160,7 +160,7 @@ class Reviews:
 
     async def _describe(self, caller: ModeratorCaller, row: asyncpg.Record, verdicts: list[asyncpg.Record]) -> Review:
         draft = draft_of(submission_of_row(row))
-        ground, mark = await self.opening.grounds.for_preview(row["agency_id"], row["case_number"])
+        ground, mark = await self.opening.grounds.now(row["agency_id"], row["case_number"])
         near = self._near(draft, ground)
         earlier_count = mark.case_request_count - (row["state"] != RequestState.DRAFT)
         return Review(

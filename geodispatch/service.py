@@ -16,14 +16,13 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from uuid import UUID
 
 import asyncpg
 import numpy as np
 
 from geodispatch import audit
-from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, OwnerCaller, Role, Scope, hash_key
+from geodispatch.accounts import AgencyCaller, Caller, OwnerCaller
 from geodispatch.annual_report import AnnualReports
 from geodispatch.atlas import Atlas
 from geodispatch.authority import Action, allows, require
@@ -57,7 +56,7 @@ from geodispatch.idempotency import check_idempotency_key
 from geodispatch.inbox_feed import InboxFeed
 from geodispatch.index import CameraIndex
 from geodispatch.jurisdictions import Jurisdictions
-from geodispatch.lookup import Lookup
+from geodispatch.keys import Keys
 from geodispatch.members import Members
 from geodispatch.metrics import PROMPTS_QUEUED
 from geodispatch.oidc import Provider
@@ -73,6 +72,7 @@ from geodispatch.programme import Programme
 from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
 from geodispatch.queue_level import measure_queue
 from geodispatch.reach import Reach
+from geodispatch.recent import Recent
 from geodispatch.registry import Registry
 from geodispatch.request import (
     JUSTIFY_WITHIN,
@@ -92,12 +92,12 @@ from geodispatch.rules.ordinance import Ordinance, needs_approval, touching
 from geodispatch.rules.sensitive import reviewers_needed
 from geodispatch.rules.text import check_text
 from geodispatch.sensitive_places import PlaceBook
-from geodispatch.session import Limits
+from geodispatch.session import Limits, Session
 from geodispatch.settings import Settings
 from geodispatch.sign_in import SignIn
 from geodispatch.staff import Staff
 from geodispatch.warm import warm
-from geodispatch_db import accounts, addresses, cameras, inboxes, owners, prompts, requests, reviews
+from geodispatch_db import addresses, cameras, inboxes, owners, prompts, requests, reviews
 from geodispatch_db.notice import Notice
 
 _INBOX_COUNT = 200
@@ -130,7 +130,8 @@ class Service:
     clock: Callable[[], datetime]
     opening: Opening
     closings: Closings
-    keys: Lookup[bytes, accounts.KeyHolder]
+    keys: Keys
+    recent_sessions: Recent[tuple[str, audit.Origin], Session]
     grounds: Grounds
     estimates: Estimates
     sign_in: SignIn
@@ -151,23 +152,25 @@ class Service:
 
     # ---- who calls
 
-    async def authenticate(self, key: str | None) -> Caller:
-        """Return whose key this is.
+    async def authenticate(self, key: str | None, *, may_lag: bool = False) -> Caller:
+        """Return whose key this is; with `may_lag`, whose it was `preview_lag_s` ago or later.
 
         Errors: UnknownKey.
         """
         if key is None:
             raise UnknownKey
-        match await self.keys(hash_key(key)):
-            case accounts.KeyHolder(
-                holder=Holder.AGENCY, agency_id=int(agency_id), member_id=int(member_id), role=str(role), scopes=scopes
-            ):
-                return AgencyCaller(agency_id, member_id, Role(role), scopes=frozenset(map(Scope, scopes)))
-            case accounts.KeyHolder(holder=Holder.OWNER, owner_id=int(owner_id)):
-                return OwnerCaller(owner_id)
-            case accounts.KeyHolder(holder=Holder.OPERATOR):
-                return OperatorCaller()
-        raise UnknownKey
+        return await self.keys.find(key, may_lag=may_lag)
+
+    async def find_session(self, token: str, origin: audit.Origin, *, may_lag: bool = False) -> Session:
+        """Return the session of a token, which counts as its use; with `may_lag`, as it was `preview_lag_s` ago or later.
+
+        Errors: SessionOver.
+        """
+        if may_lag:
+            session = await self.recent_sessions((token, origin))
+            if session is not None and self.clock() < session.ends_at:
+                return session
+        return await self.sign_in.find(token, origin)
 
     # ---- requests
 
@@ -175,12 +178,13 @@ class Service:
         """Tell which rules a request breaks that is being written, what its fence measures, and how many it reaches.
 
         What is not there yet is not judged. The band depends on the fence alone, so it is told whatever else is wrong.
+        What is known of the agency, the rules and the law may be `preview_lag_s` old; a submission is judged anew.
 
         Errors: NotAllowed, RequestsEnded; InvalidInput with where in the fence.
         """
         require(caller, Action.PREVIEW, caller.agency_id)
         draft = draft_of(given)
-        ground, mark = await self.grounds.for_preview(caller.agency_id, given.case_number)
+        ground, mark = await self.grounds.lately(caller.agency_id, given.case_number)
         if mark.are_requests_ended:
             raise RequestsEnded
         now = self.clock()
@@ -220,7 +224,7 @@ class Service:
         check_idempotency_key(idempotency_key)
         draft = draft_of(submission)
         if draft.fence is None:
-            ground, mark = await self.grounds.for_preview(caller.agency_id, submission.case_number)
+            ground, mark = await self.grounds.now(caller.agency_id, submission.case_number)
             if mark.are_requests_ended:
                 raise RequestsEnded
             raise RulesBroken(check_draft(draft, ground, mark.case_request_count, self.clock()))
@@ -480,7 +484,8 @@ async def open_service(
         stack.push_async_callback(inbox_notice.close)
         watcher = asyncio.create_task(inbox_feed.run(inbox_notice), name="inbox feed")
         stack.push_async_callback(_cancel, watcher)
-        grounds = Grounds(database, clock)
+        grounds = Grounds(database, clock, settings.preview_lag_s)
+        sign_in = SignIn(database, clock, passwords, limits)
         opening = Opening(
             grounds,
             feed,
@@ -508,10 +513,11 @@ async def open_service(
             clock,
             opening,
             closings,
-            Lookup(partial(_find_key_holders, database)),
+            Keys(database, settings.preview_lag_s),
+            Recent(lambda asked: sign_in.find(*asked), settings.preview_lag_s),
             grounds,
             Estimates(database),
-            SignIn(database, clock, passwords, limits),
+            sign_in,
             Members(database, clock),
             Staff(database, clock),
             Posts(database, clock),
@@ -522,11 +528,6 @@ async def open_service(
             AnnualReports(database, clock),
             provider,
         )
-
-
-async def _find_key_holders(database: Database, key_sha256: Collection[bytes]) -> dict[bytes, accounts.KeyHolder]:
-    async with database.connection() as connection:
-        return await accounts.find_key_holders(connection, key_sha256)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
