@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from aiohttp import hdrs, web
 
@@ -70,9 +71,14 @@ async def _identify(
 
 def origin_of(request: web.Request, settings: Settings) -> Origin:
     """Return where a call comes from: the last address on its way that is no proxy of the operator's."""
-    hops = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]
-    address = _read_address(request.remote or "")
-    while address is not None and any(address in network for network in settings.proxy_networks) and hops:
+    return _read_origin(request.remote or "", request.headers.get("X-Forwarded-For", ""), settings.proxy_networks)
+
+
+@lru_cache(maxsize=1024)  # whoever draws calls from one place
+def _read_origin(remote: str, forwarded_for: str, proxy_networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]) -> Origin:
+    hops = [part.strip() for part in forwarded_for.split(",")]
+    address = _read_address(remote)
+    while address is not None and any(address in network for network in proxy_networks) and hops:
         address = _read_address(hops.pop()) or address
     return Origin(None if address is None else str(address))
 
