@@ -176,6 +176,8 @@ def _from_geojson(geometry: Mapping[str, Any], prefix: str, vertex_limit: int) -
 
 
 def _sequence(value: object, where: str) -> Sequence[Any]:
+    if isinstance(value, list):  # what JSON gives, at once
+        return value
     if isinstance(value, np.ndarray):
         return value.tolist() if value.ndim else [value.item()]
     if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):

@@ -38,6 +38,9 @@ class Recent(Generic[Key, Found]):
             self._kept[key] = (now, found)
         return found
 
+    def __len__(self) -> int:
+        return len(self._kept)
+
     def _drop_old(self, now: float) -> None:
         """Forget what is too old, so that no more is kept than was asked for in that time."""
         while self._kept:

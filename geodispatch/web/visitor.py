@@ -75,7 +75,9 @@ def origin_of(request: web.Request, settings: Settings) -> Origin:
 
 
 @lru_cache(maxsize=1024)  # whoever draws calls from one place
-def _read_origin(remote: str, forwarded_for: str, proxy_networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]) -> Origin:
+def _read_origin(
+    remote: str, forwarded_for: str, proxy_networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+) -> Origin:
     hops = [part.strip() for part in forwarded_for.split(",")]
     address = _read_address(remote)
     while address is not None and any(address in network for network in proxy_networks) and hops:
