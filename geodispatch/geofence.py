@@ -50,11 +50,11 @@ class Geofence:
         Cost:   O(v log v).
         """
         # The kernels take a second to import, so nothing that only names a Geofence pays for them.
-        from geodispatch.fence_reader import NO_LIMIT, is_plainly_valid, read_fence
+        from geodispatch.fence_reader import is_plainly_valid, read_fence
 
         if isinstance(value, Geofence):
             value = value.geometry
-        rings = read_fence(value, vertex_limit=NO_LIMIT if max_vertices is None else max_vertices)
+        rings = read_fence(value, vertex_limit=max_vertices)
         return cls(rings if is_plainly_valid(rings) else _validated(rings, repair=repair))
 
     @cached_property

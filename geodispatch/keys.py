@@ -21,7 +21,7 @@ class Keys:
 
     def __init__(self, database: Database, lag_s: float) -> None:
         self._database = database
-        self._callers = Lookup(self._find_callers)
+        self._callers: Lookup[bytes, Caller] = Lookup(self._find_callers)
         self._recent_callers = Recent(self._callers, lag_s)
 
     async def find(self, key: str, *, may_lag: bool = False) -> Caller:
@@ -30,7 +30,11 @@ class Keys:
         Errors: UnknownKey, Unavailable.
         """
         key_sha256 = hash_key(key)
-        caller = await (self._recent_callers if may_lag else self._callers)(key_sha256)
+        caller: Caller | None
+        if may_lag:
+            caller = await self._recent_callers(key_sha256)
+        else:
+            caller = await self._callers(key_sha256)
         if caller is None:
             raise UnknownKey
         return caller
@@ -38,8 +42,11 @@ class Keys:
     async def _find_callers(self, key_sha256: Collection[bytes]) -> dict[bytes, Caller]:
         async with self._database.connection() as connection:
             holders = await accounts.find_key_holders(connection, key_sha256)
-        callers = ((key, _caller_of(holder)) for key, holder in holders.items())
-        return {key: caller for key, caller in callers if caller is not None}
+        callers: dict[bytes, Caller] = {}
+        for each, holder in holders.items():
+            if (caller := _caller_of(holder)) is not None:
+                callers[each] = caller
+        return callers
 
 
 def _caller_of(holder: KeyHolder) -> Caller | None:

@@ -97,7 +97,7 @@ from geodispatch.settings import Settings
 from geodispatch.sign_in import SignIn
 from geodispatch.staff import Staff
 from geodispatch.warm import warm
-from geodispatch_db import addresses, cameras, inboxes, owners, prompts, requests, reviews
+from geodispatch_db import accounts, addresses, cameras, inboxes, owners, prompts, requests, reviews
 from geodispatch_db.notice import Notice
 
 _INBOX_COUNT = 200
@@ -162,7 +162,7 @@ class Service:
         return await self.keys.find(key, may_lag=may_lag)
 
     async def find_session(self, token: str, origin: audit.Origin, *, may_lag: bool = False) -> Session:
-        """Return the session of a token, which counts as its use; with `may_lag`, as it was `preview_lag_s` ago or later.
+        """Return the session of a token, which counts as its use; with `may_lag`, as it was lately.
 
         Errors: SessionOver.
         """
