@@ -22,7 +22,7 @@ class Keys:
     def __init__(self, database: Database, lag_s: float) -> None:
         self._database = database
         self._callers: Lookup[bytes, Caller] = Lookup(self._find_callers)
-        self._recent_callers = Recent(self._callers, lag_s)
+        self._recent_callers: Recent[bytes, Caller] = Recent(self._callers, lag_s)
 
     async def find(self, key: str, *, may_lag: bool = False) -> Caller:
         """Return whose a key is; with `may_lag`, as it was a moment ago.
@@ -30,7 +30,6 @@ class Keys:
         Errors: UnknownKey, Unavailable.
         """
         key_sha256 = hash_key(key)
-        caller: Caller | None
         if may_lag:
             caller = await self._recent_callers(key_sha256)
         else:

@@ -11,7 +11,6 @@ from geodispatch.rules.limits import Limits
 from geodispatch.rules.measure import duration, moment
 from geodispatch.rules.rule import Rule
 
-
 _CLOCK_CHANGE_MAX = timedelta(days=2)
 """More than clocks anywhere were ever put forward or back: where a date was left out, a day."""
 
