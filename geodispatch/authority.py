@@ -134,6 +134,9 @@ SCOPES: Final[Mapping[Scope, frozenset[Action]]] = {
 }
 
 _OPEN: Final = frozenset(action for action, granted in ALLOWED.items() if Part.EVERYBODY in granted)
+_LAGGING: Final = frozenset({Action.PREVIEW})
+"""What changes nothing and tells nothing of anybody: it may go by what its caller was allowed a moment ago."""
+
 _PERSONAL: Final = frozenset({Action.FINISH_SIGN_IN, Action.USE_SESSION, Action.CHANGE_PASSWORD})
 """What only somebody who signed in has; a program's key has no account."""
 
@@ -212,6 +215,11 @@ def is_open(action: Action) -> bool:
 def is_personal(action: Action) -> bool:
     """Tell whether it takes somebody who signed in; a program's key has no account."""
     return action in _PERSONAL
+
+
+def may_lag(action: Action) -> bool:
+    """Tell whether who the caller is may be known from a moment ago."""
+    return action in _LAGGING
 
 
 def is_in_scope(action: Action) -> bool:

@@ -125,7 +125,7 @@ def disk_around(fence: Geofence, resolution: int) -> Disk:
 
     Cost: 5 us where the disk was asked for before, else 5 us a cell.
     """
-    west, south, east, north = fence.geometry.bounds
+    west, south, east, north = fence.bounds
     lon, lat = (west + east) / 2, (south + north) / 2
     # From the middle to a corner of the box, in degrees of latitude, by the parallel where it is widest.
     widest = math.cos(math.radians(min(abs(south), abs(north)) if south * north > 0 else 0.0))

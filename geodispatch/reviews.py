@@ -117,7 +117,7 @@ class Reviews:
             for each in verdicts
         ]
         draft = draft_of(submission_of_row(row))
-        ground, mark = await self.opening.grounds.for_preview(row["agency_id"], row["case_number"])
+        ground, mark = await self.opening.grounds.now(row["agency_id"], row["case_number"])
         return RefusedRequest(verdicts=told, findings=self._findings(draft, ground, mark, row))
 
     async def let_pass(self, caller: ModeratorCaller, request_id: int, reason: str | None, origin: Origin) -> Review:
@@ -197,7 +197,7 @@ class Reviews:
 
     async def _describe(self, caller: ModeratorCaller, row: asyncpg.Record, verdicts: list[asyncpg.Record]) -> Review:
         draft = draft_of(submission_of_row(row))
-        ground, mark = await self.opening.grounds.for_preview(row["agency_id"], row["case_number"])
+        ground, mark = await self.opening.grounds.now(row["agency_id"], row["case_number"])
         near = self._near(draft, ground)
         return Review(
             request=request_of_row(row),

@@ -16,14 +16,13 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from uuid import UUID
 
 import asyncpg
 import numpy as np
 
 from geodispatch import audit, record
-from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, OwnerCaller, Role, Scope, hash_key
+from geodispatch.accounts import AgencyCaller, Caller, OwnerCaller
 from geodispatch.annual_report import AnnualReports
 from geodispatch.atlas import Atlas
 from geodispatch.authority import Action, allows, require
@@ -34,7 +33,7 @@ from geodispatch.corrections import Corrections
 from geodispatch.database import Database, open_database
 from geodispatch.departure import Departures
 from geodispatch.disclosures import Disclosures
-from geodispatch.dormancy import close_dormant_for_ever, find_key_holders
+from geodispatch.dormancy import close_dormant_for_ever
 from geodispatch.errors import (
     AlreadyAnswered,
     AnswerWithdrawn,
@@ -60,7 +59,7 @@ from geodispatch.idempotency import check_idempotency_key
 from geodispatch.inbox_feed import InboxFeed
 from geodispatch.index import CameraIndex
 from geodispatch.jurisdictions import Jurisdictions
-from geodispatch.lookup import Lookup
+from geodispatch.keys import Keys
 from geodispatch.members import Members
 from geodispatch.metrics import PROMPTS_QUEUED
 from geodispatch.oidc import Provider
@@ -76,6 +75,7 @@ from geodispatch.programme import Programme
 from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
 from geodispatch.queue_level import measure_queue
 from geodispatch.reach import Reach
+from geodispatch.recent import Recent
 from geodispatch.record import Record
 from geodispatch.registry import Registry
 from geodispatch.request import (
@@ -98,7 +98,7 @@ from geodispatch.rules.sensitive import reviewers_needed
 from geodispatch.rules.text import check_text
 from geodispatch.seal import read_seal, seal_secrets
 from geodispatch.sensitive_places import PlaceBook
-from geodispatch.session import Limits
+from geodispatch.session import Limits, Session
 from geodispatch.settings import Settings
 from geodispatch.sign_in import SignIn
 from geodispatch.staff import Staff
@@ -137,7 +137,8 @@ class Service:
     clock: Callable[[], datetime]
     opening: Opening
     closings: Closings
-    keys: Lookup[bytes, accounts.KeyHolder]
+    keys: Keys
+    recent_sessions: Recent[tuple[str, audit.Origin], Session]
     grounds: Grounds
     estimates: Estimates
     sign_in: SignIn
@@ -161,23 +162,25 @@ class Service:
 
     # ---- who calls
 
-    async def authenticate(self, key: str | None) -> Caller:
-        """Return whose key this is.
+    async def authenticate(self, key: str | None, *, may_lag: bool = False) -> Caller:
+        """Return whose key this is; with `may_lag`, whose it was `preview_lag_s` ago or later.
 
         Errors: UnknownKey.
         """
         if key is None:
             raise UnknownKey
-        match await self.keys(hash_key(key)):
-            case accounts.KeyHolder(
-                holder=Holder.AGENCY, agency_id=int(agency_id), member_id=int(member_id), role=str(role), scopes=scopes
-            ):
-                return AgencyCaller(agency_id, member_id, Role(role), scopes=frozenset(map(Scope, scopes)))
-            case accounts.KeyHolder(holder=Holder.OWNER, owner_id=int(owner_id)):
-                return OwnerCaller(owner_id)
-            case accounts.KeyHolder(holder=Holder.OPERATOR):
-                return OperatorCaller()
-        raise UnknownKey
+        return await self.keys.find(key, may_lag=may_lag)
+
+    async def find_session(self, token: str, origin: audit.Origin, *, may_lag: bool = False) -> Session:
+        """Return the session of a token, which counts as its use; with `may_lag`, as it was lately.
+
+        Errors: SessionOver.
+        """
+        if may_lag:
+            session = await self.recent_sessions((token, origin))
+            if session is not None and self.clock() < session.ends_at:
+                return session
+        return await self.sign_in.find(token, origin)
 
     # ---- requests
 
@@ -185,12 +188,13 @@ class Service:
         """Tell which rules a request breaks that is being written, what its fence measures, and how many it reaches.
 
         What is not there yet is not judged. The band depends on the fence alone, so it is told whatever else is wrong.
+        What is known of the agency, the rules and the law may be `preview_lag_s` old; a submission is judged anew.
 
         Errors: NotAllowed, RequestsEnded; InvalidInput with where in the fence.
         """
         require(caller, Action.PREVIEW, caller.agency_id)
         draft = draft_of(given)
-        ground, mark = await self.grounds.for_preview(caller.agency_id, given.case_number)
+        ground, mark = await self.grounds.lately(caller.agency_id, given.case_number)
         if mark.are_requests_ended:
             raise RequestsEnded
         now = self.clock()
@@ -237,7 +241,7 @@ class Service:
         check_idempotency_key(idempotency_key)
         draft = draft_of(submission)
         if draft.fence is None:
-            ground, mark = await self.grounds.for_preview(caller.agency_id, submission.case_number)
+            ground, mark = await self.grounds.now(caller.agency_id, submission.case_number)
             if mark.are_requests_ended:
                 raise RequestsEnded
             raise RulesBroken(check_draft(draft, ground, mark.case_request_count, self.clock()))
@@ -530,7 +534,8 @@ async def open_service(
         stack.push_async_callback(_cancel, watcher)
         janitor = asyncio.create_task(close_dormant_for_ever(database, clock), name="dormancy")
         stack.push_async_callback(_cancel, janitor)
-        grounds = Grounds(database, clock)
+        grounds = Grounds(database, clock, settings.preview_lag_s)
+        sign_in = SignIn(database, clock, passwords, limits, seal)
         opening = Opening(
             grounds,
             feed,
@@ -559,10 +564,11 @@ async def open_service(
             clock,
             opening,
             closings,
-            Lookup(partial(find_key_holders, database, clock)),
+            Keys(database, clock, settings.preview_lag_s),
+            Recent(lambda asked: sign_in.find(*asked), settings.preview_lag_s),
             grounds,
             Estimates(database),
-            SignIn(database, clock, passwords, limits, seal),
+            sign_in,
             Members(database, clock),
             Staff(database, clock),
             Posts(database, clock),

@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     sensitive_distance_m: Annotated[
         float, Field(ge=0, le=10_000, description="up to so far from a sensitive place two reviewers read a request")
     ] = 150.0
+    preview_lag_s: Annotated[
+        float, Field(ge=0, le=60, description="so old may be what a preview knows of its caller, the rules and the law")
+    ] = 1.0
     preview_resolution: Annotated[int, Field(ge=5, le=10, description="H3 resolution of the preview's histogram")] = 7
     preview_series_rho: Annotated[
         float,

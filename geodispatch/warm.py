@@ -27,6 +27,7 @@ def warm() -> None:
     circle = shapely.Point(0, 0).buffer(0.5, quad_segs=500)
     geofence = Geofence.parse(circle)
     geofence.contains(lon[:1], lat[:1])
+    Geofence.parse(shapely.box(0, 0, 0.01, 0.01)).measure()
     fences = [circle, shapely.to_wkb(circle), geofence]
     index.match_many(fences)
     for fence in fences:

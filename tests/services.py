@@ -37,8 +37,8 @@ WEST, SOUTH = -89.65, 39.8
 OWNER_COUNT = 40
 STEP = 0.00023  # degrees of longitude: 20 m here
 
-# Prompts leave when they are queued: what holds them back has tests of its own.
-AT_ONCE: dict[str, Any] = {"quiet_hours": "none", "random_delay_s": 0}
+# Prompts leave when they are queued, and previews know the latest: what holds these back has tests of its own.
+AT_ONCE: dict[str, Any] = {"quiet_hours": "none", "random_delay_s": 0, "preview_lag_s": 0}
 
 NOW = datetime(2026, 7, 1, 15, tzinfo=UTC)
 
