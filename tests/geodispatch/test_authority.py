@@ -48,6 +48,7 @@ READ_REQUEST     -         -        -     o      o         o          o     -   
 CLOSE_REQUEST    -         -        -     -      o         o          o     -         -
 APPROVE_REQUEST  -         -        -     -      -         o          o     -         -
 PUBLISH_POST     -         -        -     -      o         o          o     -         -
+CORRECT_REQUEST  -         -        -     -      o         o          o     -         -
 JUSTIFY_REQUEST  -         -        -     -      o         o          o     -         -
 REVIEW_REQUESTS  -         -        -     -      -         -          -     a         -
 READ_MEMBERS     -         -        -     o      o         o          o     -         a

@@ -139,7 +139,7 @@ async def test_every_change_is_in_the_audit_or_has_a_reason_not_to_be(people: Pe
     await call(newcomer, "POST invitations/accept", {"token": token, "password": PASSWORD})
     newcomer.secret = (await newcomer.call("POST", "session/second-factor")).json["secret"]
     await call(newcomer, "POST session/code", {"code": newcomer.code(town.clock())})
-    changed = {"current_password": PASSWORD, "new_password": "slow ferry past nine willows"}
+    changed = {"password": PASSWORD, "new_password": "slow ferry past nine willows"}
     await call(newcomer, "PUT session/password", changed)
     await call(newcomer, "DELETE session")
 
