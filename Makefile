@@ -1,5 +1,5 @@
 # make demo   set everything up and serve it on http://127.0.0.1:8080   (PORT=, CAMERAS=, ARGS=--once)
-# make test   set everything up and run all tests                       (ARGS=… goes to pytest)
+# make test   set everything up and run all tests                       (JOBS=, ARGS=… goes to pytest)
 # make soak   kill senders and the database under 100,000 prompts, 50 times
 # make soak-queue   ten million changes of state through the queue; whatever grew fails it
 # make soak-record  100,000 leaves of the record by 8 writers that are killed, then every proof; some minutes
@@ -8,6 +8,7 @@
 PYTHON  ?= python3
 PORT    ?= 8080
 CAMERAS ?= 1000000
+JOBS    ?= auto
 ARGS    ?=
 
 VENV := .venv
@@ -16,14 +17,15 @@ BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: demo test soak soak-queue soak-record lint types bench bench-peers bench-dispatch bench-report bench-large lock openapi clean
+.PHONY: demo test soak soak-queue soak-record lint types bench bench-peers bench-dispatch bench-record bench-report bench-large lock openapi clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.run
 	$(BIN)/geodispatch demo --port $(PORT) --cameras $(CAMERAS) $(ARGS)
 
+# Each worker has servers and databases of its own; whoever is done takes tests over from the others.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal $(ARGS)
 
 # The crash test at full size: 100,000 prompts, 4 senders, 50 kills; some minutes. SEED= plays another one.
 soak: $(VENV)/.dev
@@ -58,6 +60,10 @@ bench-large: $(VENV)/.dev
 # Prompts through the queue, beside PostgreSQL's own limits and two job queues; writes bench/dispatch.md's tables.
 bench-dispatch: $(BENCH_VENV)/.peers
 	$(BENCH_VENV)/bin/python -m bench.dispatch.report $(ARGS)
+
+# Submissions with the public record and without; bench/record.md has what came out.
+bench-record: $(VENV)/.dev
+	$(BIN)/python -m bench.record_rate $(ARGS)
 
 bench-report: $(BENCH_VENV)/.peers
 	$(BENCH_VENV)/bin/python -m bench.report $(ARGS)

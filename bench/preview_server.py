@@ -1,6 +1,6 @@
-"""What `bench_preview.py` asks: the whole service, and beside it a bare handler that reads the same body.
+"""What `bench_preview.py` asks: the whole service, and beside it two bare handlers that read the same body.
 
-Both are in one process; only one is asked at a time. The first line that is printed says where.
+All are in one process; only one is asked at a time. The first line that is printed says where.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -46,7 +46,7 @@ def round_fence(lon: float, lat: float, radius: float, corner_count: int, turn: 
     return {"type": "Polygon", "coordinates": [[*corners, corners[0]]]}
 
 
-def bodies(count: int) -> Iterator[dict[str, Any]]:
+def bodies(count: int, *, repeats_texts: bool = True) -> Iterator[dict[str, Any]]:
     """Yield requests that are being written: somebody drags a fence about a town. All of them are allowed."""
     random = np.random.default_rng(SEED)
     end = utc_now() - timedelta(days=1)
@@ -55,14 +55,15 @@ def bodies(count: int) -> Iterator[dict[str, Any]]:
         yield {
             "case_number": f"2026-{number % 20:06}",
             "offence": "theft",
-            "text": TEXTS[number % len(TEXTS)],
+            "text": TEXTS[number % len(TEXTS)] + ("" if repeats_texts else f" This is version {number}."),
             "contact": {"name": "Det. A. Rossi", "email": "a.rossi@springfield.example"},
             "window": {"start": (end - timedelta(hours=2)).isoformat(), "end": end.isoformat()},
             "fence": round_fence(LON + 0.02 * east, LAT + 0.02 * north, 0.0045, 9, turn),
         }
 
 
-def _cameras() -> Iterator[Entry]:
+def town_cameras() -> Iterator[Entry]:
+    """Yield the town's cameras, an owner each."""
     east, north = np.random.default_rng(SEED).normal(scale=0.02, size=(2, CAMERA_COUNT))
     for number, (lon, lat) in enumerate(zip((LON + east).tolist(), (LAT + north).tolist(), strict=True)):
         yield Place("camera", number), CameraInput(id=f"c{number}", lon=lon, lat=lat, owner=f"o{number}")
@@ -71,15 +72,19 @@ def _cameras() -> Iterator[Entry]:
 async def _fill(service: Service) -> str:
     """Fill the town: cameras, a noised histogram, an agency with a ragged border and requests all around."""
     registry, settings = service.registry, service.settings
-    await registry.put_cameras(_cameras())
+    await registry.put_cameras(town_cameras())
     await service.feed.catch_up()
-    await registry.draw_density(resolution=settings.preview_resolution, epsilon=settings.preview_epsilon)
     await registry.add_agency("springfield-pd", "Springfield Police", AgencyKind.MUNICIPAL_POLICE)
     around = round_fence(LON, LAT, 0.3, 5_000, 0.0)
     ring = np.asarray(around["coordinates"][0])
     ring[1:-1:2] = (ring[1:-1:2] - (LON, LAT)) * 0.999 + (LON, LAT)
     await service.jurisdictions.add("springfield", "Springfield", shapely.Polygon(ring))
     await service.jurisdictions.assign("springfield-pd", "springfield")
+    await registry.draw_density(
+        resolution=settings.preview_resolution,
+        series_rho=settings.preview_series_rho,
+        year_rho=settings.preview_year_rho,
+    )
     key = await registry.add_member("springfield-pd", "Det. A. Rossi", Role.REQUESTER)
     caller = await service.authenticate(key)
     assert isinstance(caller, AgencyCaller)
@@ -92,28 +97,43 @@ async def _fill(service: Service) -> str:
     return key
 
 
-async def _bare(request: web.Request) -> web.Response:
+async def _bare_json(request: web.Request) -> web.Response:
+    json.loads(await request.read())
+    return web.Response(text="{}", content_type="application/json")
+
+
+async def _bare_model(request: web.Request) -> web.Response:
     PreviewInput.model_validate_json(await request.read())
     return web.Response(text="{}", content_type="application/json")
 
 
+BARE = {"bare_json": _bare_json, "bare_model": _bare_model}
+
+
+async def _serve_bare(handler: Callable[[web.Request], Awaitable[web.Response]]) -> web.AppRunner:
+    app = web.Application()
+    app.router.add_post("/api/v1/preview", handler)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    return runner
+
+
 async def main() -> None:
-    """Serve both until standard input is closed."""
+    """Serve all until standard input is closed."""
     async with open_service(Settings(random_delay_s=0.0)) as service:
         key = await _fill(service)
-        app = web.Application()
-        app.router.add_post("/api/v1/preview", _bare)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        runners = {name: await _serve_bare(handler) for name, handler in BARE.items()}
         address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         serving = asyncio.create_task(serve(service, "127.0.0.1", 0, address.set_result))
-        ports = {"bare": runner.addresses[0][1], "preview": int((await address).rpartition(":")[2]), "key": key}
-        print(json.dumps(ports), flush=True)
+        port = {name: runner.addresses[0][1] for name, runner in runners.items()}
+        port["preview"] = int((await address).rpartition(":")[2])
+        print(json.dumps({"port": port, "key": key}), flush=True)
         await asyncio.to_thread(sys.stdin.read)
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
-        await runner.cleanup()
+        for runner in runners.values():
+            await runner.cleanup()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What was done about accounts, in reviews and in public, by whom, from where: written once, never changed.
+"""What members and staff did, by whom, from where: written once, never changed.
 
-PostgreSQL itself refuses to change it.
-What is done is noted in the transaction that does it. What is refused is noted in one of its own, for the refusal rolls
-the first back. Of an address only the network is kept: who it was belongs to nobody's provider's records but theirs.
+PostgreSQL itself refuses to change it. What is done is noted in the transaction that does it. What is refused is noted
+in one of its own, for the refusal rolls the first back. Of an address only the network is kept: who it was belongs to
+nobody's provider's records but theirs.
 """
 
 from __future__ import annotations
@@ -45,11 +45,23 @@ class Event(StrEnum):
     ACCOUNT_DORMANT = "account.dormant"
     KEY_MADE = "key.made"
     KEY_ENDED = "key.ended"
+    KEY_DORMANT = "key.dormant"
     AGENCY_ADDED = "agency.added"
     AGENCY_REFUSED = "agency.refused"
     REVIEW_PASSED = "review.passed"
     REVIEW_REFUSED = "review.refused"
+    REQUEST_SUBMITTED = "request.submitted"
+    REQUEST_APPROVED = "request.approved"
     REQUEST_JUSTIFIED = "request.justified"
+    REQUEST_CORRECTED = "request.corrected"
+    REQUEST_CLOSED = "request.closed"
+    REQUEST_TAKEN_BACK = "request.taken_back"
+    CAMERAS_PUT = "cameras.put"
+    CAMERA_REMOVED = "cameras.removed"
+    MAIL_SET = "owner.mail_set"
+    MAIL_REMOVED = "owner.mail_removed"
+    WEBHOOK_ENABLED = "webhook.enabled"
+    PROMPTS_REPLAYED = "prompts.replayed"
     PROVIDER_REFUSED = "provider.refused"
     POST_PUBLISHED = "post.published"
     POST_CORRECTED = "post.corrected"

@@ -60,6 +60,7 @@ class Action(StrEnum):
     CLOSE_REQUEST = "close a request"
     APPROVE_REQUEST = "approve what a requester submitted"
     PUBLISH_POST = "publish a post, and correct one"
+    CORRECT_REQUEST = "correct a public request"
     JUSTIFY_REQUEST = "justify that a request could not wait"
     REVIEW_REQUESTS = "read what waits for reviewers, let it pass or refuse it"
     READ_MEMBERS = "read who the members are"
@@ -105,6 +106,7 @@ ALLOWED: Final[Mapping[Action, Mapping[Part, Reach]]] = {
     Action.CLOSE_REQUEST: _REQUESTERS,
     Action.APPROVE_REQUEST: _SUPERVISORS,
     Action.PUBLISH_POST: _REQUESTERS,
+    Action.CORRECT_REQUEST: _REQUESTERS,
     Action.JUSTIFY_REQUEST: _REQUESTERS,
     Action.REVIEW_REQUESTS: _MODERATOR,
     Action.READ_MEMBERS: _MEMBERS | {Part.OPERATOR: _ANY},
@@ -129,11 +131,14 @@ ALLOWED: Final[Mapping[Action, Mapping[Part, Reach]]] = {
 SCOPES: Final[Mapping[Scope, frozenset[Action]]] = {
     Scope.READ: frozenset({Action.READ_REQUEST, Action.READ_MEMBERS}),
     Scope.PREVIEW: frozenset({Action.PREVIEW}),
-    Scope.REQUEST: frozenset({Action.SUBMIT_REQUEST, Action.CLOSE_REQUEST}),
+    Scope.REQUEST: frozenset({Action.SUBMIT_REQUEST, Action.CLOSE_REQUEST, Action.CORRECT_REQUEST}),
     Scope.POST: frozenset({Action.PUBLISH_POST}),
 }
 
 _OPEN: Final = frozenset(action for action, granted in ALLOWED.items() if Part.EVERYBODY in granted)
+_LAGGING: Final = frozenset({Action.PREVIEW})
+"""What changes nothing and tells nothing of anybody: it may go by what its caller was allowed a moment ago."""
+
 _PERSONAL: Final = frozenset({Action.FINISH_SIGN_IN, Action.USE_SESSION, Action.CHANGE_PASSWORD, Action.BREAK_GLASS})
 """What only somebody who signed in has; a program's key has no account."""
 
@@ -212,6 +217,11 @@ def is_open(action: Action) -> bool:
 def is_personal(action: Action) -> bool:
     """Tell whether it takes somebody who signed in; a program's key has no account."""
     return action in _PERSONAL
+
+
+def may_lag(action: Action) -> bool:
+    """Tell whether who the caller is may be known from a moment ago."""
+    return action in _LAGGING
 
 
 def is_in_scope(action: Action) -> bool:

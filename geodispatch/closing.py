@@ -1,15 +1,14 @@
-"""The end of requests: closing is one row; what hangs on it is settled behind, in parts, and forgotten in the end."""
+"""The end of requests: closing is one row; what hangs on it is settled behind, in parts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from geodispatch import record
 from geodispatch.database import Database
-from geodispatch.pace import QUOTA_WINDOW
-from geodispatch_db import inboxes, pace, prompts, requests
+from geodispatch_db import inboxes, prompts, requests
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,6 @@ class Closings:
 
     database: Database
     clock: Callable[[], datetime]
-    keep: timedelta
     part_count: int = 10_000
 
     async def close_expired(self) -> list[int]:
@@ -60,24 +58,3 @@ class Closings:
         """
         while await self.settle_next():
             pass
-
-    async def prune_next(self) -> int:
-        """Forget the next prompts of requests closed long ago that nobody answered, and quota counts of no more use.
-
-        Errors: Unavailable.
-        """
-        now = self.clock()
-        async with self.database.transaction() as connection:
-            await pace.forget_hours(connection, now - 2 * QUOTA_WINDOW)
-            closing = await requests.lock_prunable(connection, now - self.keep)
-            if closing is None:
-                return 0
-            count, last = await prompts.prune_next(
-                connection, closing.request_id, closing.done_owner_id, self.part_count
-            )
-            if count < self.part_count:
-                await requests.delete_closing(connection, closing.request_id)
-                await record.append(connection, record.deletion_of_prompts(closing.request_id, now))
-            else:
-                await requests.advance_closing(connection, closing.request_id, last)
-            return max(count, 1)

@@ -292,7 +292,7 @@ class Courier:
             after = {
                 e: breaking.after(before.get(e), e, verdict, now, began_at=began_at[e]) for e, verdict in told.items()
             }
-            await breakers.put(connection, [b for b in after.values() if b is not None])
+            await breakers.put(connection, [b for b in after.values() if b is not None], now)
             await breakers.remove(connection, [endpoint for endpoint, b in after.items() if b is None])
             for endpoint, b in after.items():
                 was_open = endpoint in before and before[endpoint].open_until is not None

@@ -121,20 +121,27 @@ class Database:
 
 
 @dataclass(frozen=True)
-class Databases:
+class SenderDatabases:
+    """The database as whoever sends may use it, and as what runs beside and deletes what is over."""
+
+    sender: Database
+    keeper: Database
+
+
+@dataclass(frozen=True)
+class Databases(SenderDatabases):
     """The database as each part of the service may use it; at the command line all of them are the owner's."""
 
     web: Database
     accounts: Database
     matcher: Database
-    sender: Database
     law: Database
     auditor: Database
 
     @classmethod
     def all_as(cls, database: Database) -> Self:
         """Use one for all parts."""
-        return cls(*[database] * 6)
+        return cls(*[database] * 7)
 
 
 @asynccontextmanager
@@ -185,17 +192,22 @@ async def open_databases(settings: Settings) -> AsyncIterator[Databases]:
             sender=replace(await stack.enter_async_context(_open_as("sender", dsn, settings, half)), code=code),
             law=await stack.enter_async_context(_open_as("law", dsn, settings, 2)),
             auditor=replace(await stack.enter_async_context(_open_as("auditor", dsn, settings, 2)), code=code),
+            keeper=await stack.enter_async_context(_open_as("keeper", dsn, settings, 2)),
         )
 
 
 @asynccontextmanager
-async def open_sender_database(settings: Settings) -> AsyncIterator[Database]:
+async def open_sender_databases(settings: Settings) -> AsyncIterator[SenderDatabases]:
     """Give the migrated database as whoever sends may use it.
 
     Errors: those of `open_databases`.
     """
-    async with open_dsn(settings) as dsn, _open_as("sender", dsn, settings, settings.pool_size) as database:
-        yield database
+    async with (
+        open_dsn(settings) as dsn,
+        _open_as("sender", dsn, settings, settings.pool_size) as sender,
+        _open_as("keeper", dsn, settings, 2) as keeper,
+    ):
+        yield SenderDatabases(sender, keeper)
 
 
 @asynccontextmanager

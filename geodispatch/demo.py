@@ -10,6 +10,7 @@ import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 from uuid import uuid4
@@ -26,12 +27,15 @@ from geodispatch.database import Database, Databases, open_database
 from geodispatch.demo_account import DemoAccount, demo_account, demo_moderator
 from geodispatch.demo_towns import M_PER_DEGREE, City, Towns, make_towns, owner_name
 from geodispatch.errors import DemoFailed, InvalidSettings
+from geodispatch.histogram import can_draw
 from geodispatch.jurisdictions import Jurisdictions
 from geodispatch.law import PlaceKind
-from geodispatch.preview import can_draw
+from geodispatch.note import SignatureType, Signer
 from geodispatch.progress import progress_bar
+from geodispatch.record import write_signer
 from geodispatch.registry import Registry
 from geodispatch.rules.measure import M2_PER_SQUARE_MILE
+from geodispatch.seal import ensure_seal_keys
 from geodispatch.send import open_sender, run_sender
 from geodispatch.sensitive_places import PlaceBook, PlaceInput
 from geodispatch.service import Service, open_service
@@ -41,7 +45,9 @@ from geodispatch_db import prompts
 from geodispatch_db.server_folder import default_folder
 
 _AGENCY = "demo-police"
-_JURISDICTION = "demo-country"
+_JURISDICTION = "demo-cities"
+_CITY_SIGMAS = 4.0
+_FIELDS_M = 3000.0
 _FENCE_VERTEX_COUNT = 9
 _FENCE_AREA_M2 = 0.35 * M2_PER_SQUARE_MILE
 _TOWN_COUNT = 200  # `--once` visits the largest in turn, for an owner who was asked today is not asked again,
@@ -69,6 +75,11 @@ async def run_demo(console: Console, *, port: int, camera_count: int, once: bool
     if settings.database_url is None and settings.data_dir is None:
         folder = default_folder().parent / f"demo-{camera_count}"
         settings = settings.model_copy(update={"data_dir": folder})
+    if settings.database_url is not None and settings.seal_key_file is None:
+        file = default_folder().parent / "demo-seal.keys"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        ensure_seal_keys(file)
+        settings = settings.model_copy(update={"seal_key_file": file})
     settings = settings.model_copy(update={"quiet_hours": "none", "random_delay_s": 0.0})
     console.print("quiet hours and the random delay are off here: whoever plays at night wants to see something")
     started = perf_counter()
@@ -79,6 +90,9 @@ async def run_demo(console: Console, *, port: int, camera_count: int, once: bool
         with console.status("starting PostgreSQL"):
             database = await stack.enter_async_context(open_database(settings))
         keys = await _set_up(console, settings, database, towns)
+        if settings.record_key_file is None and settings.data_dir is not None:
+            key_file = await asyncio.to_thread(_record_key, settings.data_dir)
+            settings = settings.model_copy(update={"record_key_file": key_file})
         with console.status("compiling the kernels"):
             await compiling
         with console.status(f"indexing {camera_count:,} cameras"):
@@ -92,6 +106,14 @@ async def run_demo(console: Console, *, port: int, camera_count: int, once: bool
         finally:
             for key in (keys.agency, keys.operator):
                 await service.registry.revoke(key)
+
+
+def _record_key(folder: Path) -> Path:
+    """Return the demonstration's own key of the record; it is drawn the first time."""
+    file = folder / "record.key"
+    if not file.exists():
+        write_signer(file, Signer.draw("127.0.0.1/api/v1/record", SignatureType.NOTE))
+    return file
 
 
 async def _compile() -> None:
@@ -113,9 +135,7 @@ async def _set_up(console: Console, settings: Settings, database: Database, town
         await registry.add_agency(_AGENCY, "Demo Police Department", AgencyKind.MUNICIPAL_POLICE)
     jurisdictions = Jurisdictions(database, utc_now)
     if not await jurisdictions.list_all():
-        west, east = towns.lon.min() - 1, towns.lon.max() + 1
-        south, north = towns.lat.min() - 1, towns.lat.max() + 1
-        await jurisdictions.add(_JURISDICTION, "Demo Country", shapely.box(west, south, east, north))
+        await jurisdictions.add(_JURISDICTION, "Demo Cities", shapely.union_all(list(map(_outskirts, towns.cities))))
         await jurisdictions.assign(_AGENCY, _JURISDICTION)
     await PlaceBook(database, utc_now).add([_school_of(towns.cities[0])])
     if known_count != len(towns):
@@ -123,7 +143,11 @@ async def _set_up(console: Console, settings: Settings, database: Database, town
             await registry.put_cameras(towns.entries(), progress=advance)
     if can_draw() and not await registry.has_density():
         with console.status("drawing the preview's noised histogram"):
-            await registry.draw_density(resolution=settings.preview_resolution, epsilon=settings.preview_epsilon)
+            await registry.draw_density(
+                resolution=settings.preview_resolution,
+                series_rho=settings.preview_series_rho,
+                year_rho=settings.preview_year_rho,
+            )
     return Keys(await registry.add_member(_AGENCY, "Demo Member", Role.REQUESTER), await registry.add_operator())
 
 
@@ -149,9 +173,11 @@ async def _serve(console: Console, service: Service, towns: Towns, keys: Keys, p
         for token in tokens:
             console.print(f"{url}/owner#token={token}")
         console.print(f"  operator key  {keys.operator}")
+        if service.record.signer is not None:
+            console.print(f"  record's key  {service.record.signer.verifier}, for {url}/static/check_record.py")
         console.print(f"The links are owners in the middle of {city.name}. Ctrl-C stops everything.\n")
 
-    sender = asyncio.create_task(run_sender(service.databases.sender, service.settings, utc_now))
+    sender = asyncio.create_task(run_sender(service.databases, service.settings, utc_now))
     try:
         async with AsyncExitStack() as stack:
             account = await stack.enter_async_context(demo_account(service, _AGENCY))
@@ -168,6 +194,13 @@ def _show_account(console: Console, account: DemoAccount) -> None:
     console.print(f"  email         {account.email}")
     console.print(f"  password      {account.password}")
     console.print(f"  code          any of these, once each: {'  '.join(account.codes[:_CODES_SHOWN_COUNT])}")
+
+
+def _outskirts(city: City) -> Any:
+    """Draw a square around a city and the fields about it: the whole country would take minutes to add noise to."""
+    north = (_CITY_SIGMAS * city.sigma_m + _FIELDS_M) / M_PER_DEGREE
+    east = north / float(np.cos(np.radians(city.lat)))
+    return shapely.box(city.lon - east, city.lat - north, city.lon + east, city.lat + north)
 
 
 def _school_of(city: City) -> PlaceInput:

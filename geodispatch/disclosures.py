@@ -161,6 +161,7 @@ class StatementInput(BaseModel):
 class Statement(BaseModel):
     """What the agency said."""
 
+    id: int
     text: str
     published_at: datetime
 
@@ -184,7 +185,7 @@ async def statements_of(connection: asyncpg.Connection, agency_id: int, year: in
     said: dict[Section, list[Statement]] = {}
     for row in await disclosures.list_statements(connection, agency_id, year):
         said.setdefault(Section(row["section"]), []).append(
-            Statement(text=row["body"], published_at=row["published_at"])
+            Statement(id=row["id"], text=row["body"], published_at=row["published_at"])
         )
     return said
 

@@ -549,6 +549,26 @@ class InvalidSettings(GeodispatchError):
 
 
 @dataclass
+class BudgetSpent(GeodispatchError):
+    """Drawing the preview's histogram would exceed a year's privacy budget.
+
+    `again_at` is when it would not; None where a series alone exceeds the budget.
+    """
+
+    spent_rho: float
+    asked_rho: float
+    year_rho: float
+    again_at: datetime | None
+
+    def __str__(self) -> str:
+        when = "never" if self.again_at is None else f"from {self.again_at:%Y-%m-%d %H:%M} UTC on"
+        return (
+            f"a new series of drawings would spend {self.asked_rho:g}, {self.spent_rho:g} of {self.year_rho:g} are "
+            f"spent in the last 365 days; it fits {when}"
+        )
+
+
+@dataclass
 class MissingExtra(GeodispatchError, ImportError):
     """A package that only an optional extra installs is not there."""
 

@@ -6,6 +6,7 @@ same neighbourhood again and again.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 
 import numpy as np
@@ -14,10 +15,14 @@ import numpy.typing as npt
 from geodispatch import preview as previews
 from geodispatch.database import Database
 from geodispatch.geofence import Geofence
+from geodispatch.histogram import can_draw
 from geodispatch_db import density
 from geodispatch_db.density import Epoch
 
 _NEIGHBOURHOODS_KEPT_COUNT = 1000
+
+_SLIVER = 1e-9
+"""The share of a cell that rounding may seem to cover, along the border of all that was drawn."""
 
 
 class Estimates:
@@ -25,14 +30,14 @@ class Estimates:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._kept: OrderedDict[tuple[int, int, int], npt.NDArray[np.int32]] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, int, int], npt.NDArray[np.float64]] = OrderedDict()
 
     async def band(self, fence: Geofence, epoch: Epoch | None) -> tuple[str | None, str | None]:
-        """Return a band, or why there is none.
+        """Return a band, or why there is none, which never depends on how many owners there are.
 
         Errors: Unavailable.
         """
-        if not previews.can_draw():
+        if not can_draw():
             return None, previews.NO_OPENDP
         if epoch is None:
             return None, previews.NO_EPOCH
@@ -44,9 +49,12 @@ class Estimates:
             self._kept[key] = owner_count
             if len(self._kept) > _NEIGHBOURHOODS_KEPT_COUNT:
                 self._kept.popitem(last=False)
-        return previews.band_of(float(previews.covered_shares(fence, disk) @ owner_count)), None
+        share = previews.covered_shares(fence, disk)
+        reached = share > _SLIVER
+        estimate = float(share[reached] @ owner_count[reached])
+        return (None, previews.NOT_HERE) if math.isnan(estimate) else (previews.band_of(estimate), None)
 
-    async def _read(self, epoch: Epoch, disk: previews.Disk) -> npt.NDArray[np.int32]:
+    async def _read(self, epoch: Epoch, disk: previews.Disk) -> npt.NDArray[np.float64]:
         async with self._database.connection() as connection:
             counts = await density.of_cells(connection, epoch, disk.cells)
-        return np.array([counts.get(cell, 0) for cell in disk.cells], np.int32)
+        return np.array([counts.get(cell, math.nan) for cell in disk.cells])

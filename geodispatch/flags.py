@@ -16,6 +16,7 @@ from typing import Annotated
 import asyncpg
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from geodispatch import record
 from geodispatch.accounts import Caller
 from geodispatch.audit import Event, Origin, actor_of, note
 from geodispatch.authority import Action, require
@@ -177,7 +178,9 @@ class Flags:
             if not await flags.add_outcome(connection, flag_id, actor.account_id, outcome.text, now):
                 raise NotFound("flag", str(flag_id))
             await note(connection, now, Event.FLAG_DECIDED, actor, origin, f"flag {flag_id}")
-        return Outcome(text=outcome.text, published_at=now)
+            published = Outcome(text=outcome.text, published_at=now)
+            await record.append(connection, record.flag_outcome(flag_id, published))
+        return published
 
     async def _flag(
         self, name: tuple[str, int], target: tuple[int | None, int | None], given: FlagInput, origin: Origin
@@ -192,4 +195,6 @@ class Flags:
             flag_id = await flags.insert(connection, *target, given.reason, given.detail, given.contact, now)
             if flag_id is None:
                 raise NotFound(kind, str(number))
-        return FlagItem(id=flag_id, reason=given.reason, flagged_at=now, outcomes=[])
+            item = FlagItem(id=flag_id, reason=given.reason, flagged_at=now, outcomes=[])
+            await record.append(connection, record.flag(flag_id, f"{kind}/{number}", item))
+        return item

@@ -1,7 +1,7 @@
 """Grounds: what the rules know of an agency beside the draft, kept in memory for as long as nothing of it has changed.
 
-Each check asks first how far the database has come, which is one short query for all checks that are under way. So a
-preview knows what was committed before it was asked for, and costs little more while somebody draws.
+Each check asks first how far the database has come, which is one short query for all checks that are under way. A
+submission knows what was committed before it; a preview, while somebody draws, goes by what was asked a moment ago.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from geodispatch.database import Database
 from geodispatch.geofence import Geofence
 from geodispatch.lookup import Lookup
 from geodispatch.ordinances import read_ordinances
+from geodispatch.recent import Recent
 from geodispatch.rules.draft import Ground
 from geodispatch.rules.jurisdiction import Jurisdiction, Territory
 from geodispatch.rules.limits import RuleDocument
@@ -68,22 +69,36 @@ class _Sensitive:
 class Grounds:
     """The grounds of all agencies that were checked lately."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], datetime], lag_s: float) -> None:
         self._database = database
         self._clock = clock
         self._marks = Lookup(self._read_marks)
+        self._recent = Recent(self._find, lag_s)
         self._kept: OrderedDict[int, _Kept] = OrderedDict()
         self._rules: _RulesInForce | None = None
         self._law: _Law | None = None
         self._sensitive: _Sensitive | None = None
 
-    async def for_preview(self, agency_id: int, case_number: str | None) -> tuple[Ground, Mark]:
+    async def now(self, agency_id: int, case_number: str | None) -> tuple[Ground, Mark]:
         """Return an agency's ground and mark by what is committed now.
 
         Errors: Unavailable.
         """
-        mark = await self._marks((agency_id, case_number))
+        return await self._find((agency_id, case_number))
+
+    async def lately(self, agency_id: int, case_number: str | None) -> tuple[Ground, Mark]:
+        """Return them by what was committed `lag_s` ago, or later.
+
+        Errors: Unavailable.
+        """
+        found = await self._recent((agency_id, case_number))
+        assert found is not None, "an agency always has a ground"
+        return found
+
+    async def _find(self, draft: tuple[int, str | None]) -> tuple[Ground, Mark]:
+        mark = await self._marks(draft)
         assert mark is not None, "a caller's agency is never deleted"
+        agency_id, _ = draft
         ground = self._find_kept(agency_id, mark)
         if ground is None:
             async with self._database.connection() as connection:

@@ -40,6 +40,7 @@ class KeyItem(BaseModel):
     scopes: list[Scope]
     member_name: str = Field(description="who made it, and answers for it")
     created_at: datetime
+    last_used_at: datetime = Field(description="to the hour; a key that nobody used for half a year is ended")
 
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -159,7 +160,13 @@ class Members:
         key, now = new_key(Holder.AGENCY), self.clock()
         async with self.databases.accounts.transaction() as connection:
             key_id = await accounts.add_key(
-                connection, hash_key(key), Holder.AGENCY, member_id=caller.member_id, name=name, scopes=sorted(scopes)
+                connection,
+                hash_key(key),
+                Holder.AGENCY,
+                now,
+                member_id=caller.member_id,
+                name=name,
+                scopes=sorted(scopes),
             )
             what = f"key {key_id} ({name}): {', '.join(sorted(scopes))}"
             await note(connection, now, Event.KEY_MADE, actor_of(caller), origin, what)

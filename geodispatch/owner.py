@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from geodispatch.accounts import OwnerCaller
 from geodispatch.cameras import Identifier
 from geodispatch.database import Database
-from geodispatch.errors import InvalidInput, NotFound
+from geodispatch.errors import InvalidInput, NotFound, UnknownKey
 from geodispatch.index import CameraIndex
 from geodispatch.prompt import Answer, ChannelName, PromptState, Suppression
 from geodispatch.request import Offence, Request, request_of_row
@@ -104,10 +104,12 @@ class Owners:
         taken back here; one that comes after sees what was wished. What had left for a receiver by then cannot be
         recalled.
 
-        Errors: InvalidInput for agencies and cameras that there are not, and for a webhook where no app is registered.
+        Errors: InvalidInput for agencies and cameras that there are not, and for a webhook where no app is registered;
+                UnknownKey for an owner who has just left.
         """
         async with self.database.acting_for(caller) as connection:
-            await owners.lock(connection, caller.owner_id)
+            if not await owners.lock(connection, caller.owner_id):
+                raise UnknownKey
             before = await owners.read_preferences(connection, caller.owner_id)
             columns = await self._columns(connection, caller, wished)
             agency_ids = await _agency_ids(connection, wished.muted_agencies)

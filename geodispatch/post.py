@@ -61,8 +61,16 @@ class NewPost(BaseModel):
         return hashlib.sha256(self.model_dump_json().encode()).digest()
 
 
+class CorrectionInput(BaseModel):
+    """What was wrong, and what is right."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: PostText
+
+
 class Correction(BaseModel):
-    """What was wrong in a post, and what is right."""
+    """What was wrong in what is public, and what is right."""
 
     text: str
     published_at: datetime
@@ -115,5 +123,10 @@ def post_of_row(row: Any, corrections: Sequence[Any]) -> dict[str, Any]:
         "starts_at": row["starts_at"],
         "ends_at": row["ends_at"],
         "published_at": row["published_at"],
-        "corrections": [Correction(text=each["body"], published_at=each["published_at"]) for each in corrections],
+        "corrections": corrections_of_rows(corrections),
     }
+
+
+def corrections_of_rows(rows: Sequence[Any]) -> list[Correction]:
+    """Return the corrections that rows hold, in their order."""
+    return [Correction(text=row["body"], published_at=row["published_at"]) for row in rows]

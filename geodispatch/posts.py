@@ -6,28 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
-
 from geodispatch import record
 from geodispatch.accounts import AgencyCaller
 from geodispatch.audit import Event, Origin, actor_of, note
 from geodispatch.authority import Action, require
 from geodispatch.database import Database
-from geodispatch.errors import IdempotencyKeyReused, InvalidInput, NotFound, RulesBroken
-from geodispatch.post import Correction, NewPost, PostText, read_area
+from geodispatch.errors import IdempotencyKeyReused, NotFound, RulesBroken
+from geodispatch.idempotency import check_idempotency_key
+from geodispatch.post import Correction, CorrectionInput, NewPost, read_area
 from geodispatch.publication import PublishedPost, published_posts
 from geodispatch.rules.text import check_post_text
 from geodispatch_db import posts
-
-_IDEMPOTENCY_KEY_MAX = 255
-
-
-class CorrectionInput(BaseModel):
-    """What was wrong, and what is right."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    text: PostText
 
 
 @dataclass(frozen=True)
@@ -45,8 +34,7 @@ class Posts:
         Errors: NotAllowed, InvalidInput, RulesBroken, IdempotencyKeyReused.
         """
         require(caller, Action.PUBLISH_POST, caller.agency_id)
-        if not (0 < len(idempotency_key) <= _IDEMPOTENCY_KEY_MAX and idempotency_key.isprintable()):
-            raise InvalidInput.at("Idempotency-Key", f"1 to {_IDEMPOTENCY_KEY_MAX} printable characters")
+        check_idempotency_key(idempotency_key)
         if breaches := (*check_post_text(post.title, "/title"), *check_post_text(post.text, "/text")):
             raise RulesBroken(breaches)
         now = self.clock()
@@ -97,7 +85,7 @@ class Posts:
             await note(connection, now, Event.POST_CORRECTED, actor_of(caller), origin, f"post {post_id}")
             published = (await published_posts(connection, [post_id]))[post_id]
             await record.append(
-                connection, record.correction(post_id, Correction(text=correction.text, published_at=now))
+                connection, record.correction(f"post/{post_id}", Correction(text=correction.text, published_at=now))
             )
         return published
 

@@ -1,17 +1,13 @@
-"""Roughly how many owners a fence reaches, from one noised histogram and never from live data.
+"""Roughly how many owners a fence reaches: cells' counts summed by the share that it covers, and told as a band.
 
-The histogram counts owner locations (an owner in an H3 cell, however many cameras there) and is drawn once an epoch
-with OpenDP's Laplace mechanism, whose sampler is exact; a hand-made one leaks through its floating point. Cells whose
-noised count stays under a threshold are left out, so that an empty cell and one with a single owner cannot be told
-apart. All that follows is post-processing of what is kept, so that any number of previews costs no more privacy.
+The counts are those of one noised histogram (`histogram.py`) and never live data, so all here is post-processing: any
+number of previews, of any fences, by any number of agencies, tells no more than that histogram does.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import math
-from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Annotated, NamedTuple, Self
 
 import h3.api.basic_int as h3
@@ -24,17 +20,11 @@ from geodispatch.errors import Breach
 from geodispatch.geofence import Geofence
 from geodispatch.law import PlaceKind
 from geodispatch.request import FenceInput, Line, Offence, Prose, Window
-from geodispatch_kernels.cells import fill_cells
 from geodispatch_kernels.clip import cover_cells
-
-_DELTA = 1e-6
-"""The chance that the epsilon of an epoch does not hold: less than one in as many owners as a deployment has."""
-
-_ONE_LOCATION = (1, 1, 1)
-"""What one owner location more or less changes: one cell, by one in all, by one at most."""
 
 NO_OPENDP = "no estimate: this server runs without OpenDP, and a count without noise is never shown"
 NO_EPOCH = "no estimate yet: the histogram has not been drawn"
+NOT_HERE = "no estimate here yet: the area is newer than the histogram"
 
 
 class PreviewContact(BaseModel, extra="forbid"):
@@ -115,65 +105,6 @@ class Preview(BaseModel):
     sensitive_places: list[NearItem] = Field(description="those near the fence, the nearest first: they make it two")
 
 
-@dataclass(frozen=True)
-class Histogram:
-    """One drawing: cells and their noised counts."""
-
-    resolution: int
-    epsilon: float
-    cell: list[int]
-    owner_count: list[int]
-
-
-@cache  # looking for a package goes through folders
-def can_draw() -> bool:
-    """True if OpenDP is installed."""
-    return importlib.util.find_spec("opendp") is not None
-
-
-def draw_histogram(
-    owner_id: npt.NDArray[np.int64],
-    lon_e7: npt.NDArray[np.int32],
-    lat_e7: npt.NDArray[np.int32],
-    *,
-    resolution: int,
-    epsilon: float,
-) -> Histogram:
-    """Count owner locations and add the noise.
-
-    owner_id        (n,)  i8
-    lon_e7, lat_e7  (n,)  i4  degrees x 1e7
-
-    One owner location more or less changes one count by one: (epsilon, 1e-6)-differential privacy for each of them.
-
-    Wants:  `can_draw()`.
-    Cost:   about 10 us a cell that holds an owner.
-    Source: OpenDP, make_laplace_threshold; Korolova et al. 2009 for the threshold.
-    """
-    import opendp.prelude as dp  # an optional extra, and a second to import
-
-    cell = np.empty(owner_id.size, np.uint64)
-    fill_cells(lon_e7, lat_e7, resolution, cell)
-    locations = np.unique(np.stack([cell.astype(np.int64), owner_id]), axis=1)
-    cells, counts = np.unique(locations[0], return_counts=True)
-
-    dp.enable_features("contrib")
-    scale = 1 / epsilon
-    # P(1 + Laplace(scale) >= threshold) <= delta
-    threshold = 1 + math.ceil(scale * math.log(1 / (2 * _DELTA)))
-    mechanism = dp.m.make_laplace_threshold(
-        dp.map_domain(dp.atom_domain(T="i64"), dp.atom_domain(T="i32")),
-        dp.l01inf_distance(dp.absolute_distance(T="i32")),
-        scale=scale,
-        threshold=threshold,
-    )
-    epsilon_spent, delta_spent = mechanism.map(_ONE_LOCATION)  # type: ignore[no-untyped-call]  # OpenDP leaves it so
-    assert epsilon_spent <= epsilon * (1 + 1e-9)
-    assert delta_spent <= _DELTA
-    noised = mechanism(dict(zip(cells.tolist(), counts.tolist(), strict=True)))
-    return Histogram(resolution, epsilon, list(noised.keys()), list(noised.values()))
-
-
 class Disk(NamedTuple):
     """All cells within some steps of one, and their corners.
 
@@ -194,7 +125,7 @@ def disk_around(fence: Geofence, resolution: int) -> Disk:
 
     Cost: 5 us where the disk was asked for before, else 5 us a cell.
     """
-    west, south, east, north = fence.geometry.bounds
+    west, south, east, north = fence.bounds
     lon, lat = (west + east) / 2, (south + north) / 2
     # From the middle to a corner of the box, in degrees of latitude, by the parallel where it is widest.
     widest = math.cos(math.radians(min(abs(south), abs(north)) if south * north > 0 else 0.0))

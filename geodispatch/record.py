@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -50,6 +51,8 @@ class Kind(StrEnum):
 
     PUBLICATION = "publication"
     CORRECTION = "correction"
+    FLAG = "flag"
+    FLAG_OUTCOME = "flag_outcome"
     CLOSING = "closing"
     JUSTIFICATION = "justification"
     POST = "post"
@@ -118,9 +121,20 @@ def post(published: Post) -> Fact:
     return Fact(Kind.POST, _post(published.id), {"post": said})
 
 
-def correction(post_id: int, added: Correction) -> Fact:
-    """A post was corrected."""
-    return Fact(Kind.CORRECTION, _post(post_id), added.model_dump(mode="json"))
+def correction(thing: str, added: Correction) -> Fact:
+    """A request or a post, named such as `request/12`, was corrected."""
+    return Fact(Kind.CORRECTION, thing, added.model_dump(mode="json"))
+
+
+def flag(flag_id: int, thing: str, raised: BaseModel) -> Fact:
+    """A reader has flagged a request or a post, named such as `request/12`: the flag as everybody sees it."""
+    payload = raised.model_dump(mode="json", include={"reason", "flagged_at"})
+    return Fact(Kind.FLAG, f"flag/{flag_id}", {"thing": thing, **payload})
+
+
+def flag_outcome(flag_id: int, outcome: BaseModel) -> Fact:
+    """The operator has said what came of a flag."""
+    return Fact(Kind.FLAG_OUTCOME, f"flag/{flag_id}", outcome.model_dump(mode="json"))
 
 
 def document_version(row: Any) -> Fact:
@@ -201,10 +215,15 @@ def programme_version(row: Any) -> Fact:
     return Fact(Kind.PROGRAMME, "programme", payload)
 
 
-def deletion_of_prompts(request_id: int, deleted_at: datetime) -> Fact:
-    """The prompts of a request that nobody answered were forgotten; it is not said how many there were."""
-    payload = {"what": "unanswered prompts", "deleted_at": _moment(deleted_at)}
-    return Fact(Kind.DELETION, _request(request_id), payload)
+def deletion_of_request(request_id: int, what: str, deleted_at: datetime) -> Fact:
+    """What owners were asked or answered is forgotten; it is not said how much there was, or whether there was any."""
+    return Fact(Kind.DELETION, _request(request_id), {"what": what, "deleted_at": _moment(deleted_at)})
+
+
+def deletion(name: str, what: str, before: datetime, deleted_at: datetime, count: str | None) -> Fact:
+    """What was over before an instant was deleted; `count` is a band, None where it is not said how much there was."""
+    payload = {"what": what, "before": _moment(before), "deleted_at": _moment(deleted_at)}
+    return Fact(Kind.DELETION, f"retention/{name}", payload if count is None else payload | {"count": count})
 
 
 def _request(request_id: int) -> str:
@@ -240,7 +259,6 @@ class InclusionProof(BaseModel):
     leaf: str = Field(description="JSON; its UTF-8 bytes are what is hashed")
     leaf_hash: str
     hashes: list[str]
-    checkpoint: str | None = Field(description="a signed note of that tree; null where the operator has set no key")
 
 
 class ConsistencyProof(BaseModel):
@@ -273,6 +291,8 @@ class Record:
         Errors: NoRecordKey; Unavailable; RecordBroken where the head is not that of the tree, for what is signed once
                 stays said for good.
         """
+        if self.signer is None:
+            raise NoRecordKey
         async with self.database.connection() as connection:
             head = await record.read_head(connection)
             kept = await record.read_hashes(connection, stretches_of([(0, head.size)]))
@@ -283,7 +303,7 @@ class Record:
             is_whole = False
         if not is_whole:
             raise RecordBroken("the head is not that of the tree")
-        return self._sign(head.size, root)
+        return self.signer.sign(Checkpoint(self.signer.name, head.size, root).text())
 
     async def prove_inclusion(self, index: int, size: int | None) -> InclusionProof:
         """Return a leaf, and that it is in the tree, or in the older one of a size.
@@ -296,14 +316,13 @@ class Record:
                 raise NotFound("leaf", str(index))
             (content,) = await record.read_leaves(connection, index, index + 1)
             path = inclusion_path(index, size)
-            kept = await record.read_hashes(connection, stretches_of([*path, (index, index + 1), (0, size)]))
+            kept = await record.read_hashes(connection, stretches_of(path))
         return InclusionProof(
             index=index,
             size=size,
             leaf=content,
             leaf_hash=_encode(hash_leaf(content.encode())),
             hashes=[_encode(subtree_hash(subtree, kept)) for subtree in path],
-            checkpoint=None if self.signer is None else self._sign(size, subtree_hash((0, size), kept)),
         )
 
     async def prove_consistency(self, old_size: int, size: int | None) -> ConsistencyProof:
@@ -346,11 +365,6 @@ class Record:
         entries = [content.encode() for content in contents]
         return b"".join(len(entry).to_bytes(2) + entry for entry in entries)
 
-    def _sign(self, size: int, root: bytes) -> str:
-        if self.signer is None:
-            raise NoRecordKey
-        return self.signer.sign(Checkpoint(self.signer.name, size, root).text())
-
 
 def read_signer(file: Path, type_: SignatureType) -> Signer:
     """Read a key to sign with.
@@ -364,6 +378,19 @@ def read_signer(file: Path, type_: SignatureType) -> Signer:
     if signer.type is not type_:
         raise InvalidSettings(str(file), "a record's key signs, and a witness's co-signs: this is the other one")
     return signer
+
+
+def write_signer(file: Path, signer: Signer) -> None:
+    """Write a key to sign with into a file that is not there yet, for its owner's eyes only.
+
+    Errors: InvalidSettings.
+    """
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise InvalidSettings(str(file), f"it cannot be made: {error.strerror}") from error
+    with os.fdopen(descriptor, "w") as opened:
+        opened.write(f"{signer.text()}\n")
 
 
 async def _find_size(connection: asyncpg.Connection, size: int | None) -> int:

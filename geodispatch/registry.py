@@ -19,14 +19,16 @@ from pydantic import BaseModel, Field
 from geodispatch.accounts import Caller, Holder, Role, Scope, hash_key, new_key
 from geodispatch.agency_kind import read_kind
 from geodispatch.audit import COMMAND_LINE, Event, Origin, actor_of, note
+from geodispatch.budget import Series, next_drawing
 from geodispatch.cameras import CameraReport, Entry, take_cameras
 from geodispatch.channels.webhook import new_secret
 from geodispatch.database import Databases
 from geodispatch.errors import AgencyExists, AgencyRefused, InvalidInput, InvalidSettings, NotFound, UnknownKey
+from geodispatch.geofence import Geofence
+from geodispatch.histogram import Histogram, can_draw, cells_of, count_owners, draw_histogram
 from geodispatch.metrics import BREAKERS, DEAD_LETTERS
-from geodispatch.preview import can_draw, draw_histogram
 from geodispatch.prompt import ChannelName
-from geodispatch_db import accounts, addresses, breakers, cameras, dead_letters, density, owners, pace
+from geodispatch_db import accounts, addresses, breakers, cameras, dead_letters, density, jurisdictions, owners, pace
 
 
 class WebhookItem(BaseModel):
@@ -54,6 +56,15 @@ class DeadLetterItem(BaseModel):
     replay_count: int
     is_replaying: bool
     can_replay: bool = Field(description="its owner has not answered, and its request has not ended")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What came of a drawing: of how many cells, the how many-eth of its series, and what 365 days have spent."""
+
+    cell_count: int
+    number: int
+    spent_rho: float
 
 
 @dataclass(frozen=True)
@@ -114,18 +125,19 @@ class Registry:
                 connection,
                 hash_key(key),
                 Holder.AGENCY,
+                self.clock(),
                 member_id=member_id,
                 scopes=[Scope.READ, Scope.PREVIEW] + ([] if role is Role.VIEWER else [Scope.REQUEST, Scope.POST]),
             )
-            await self._note_key(connection, Event.KEY_MADE, f"key {key_id} of member {member_id} of {slug}")
+            await self._note(connection, Event.KEY_MADE, f"key {key_id} of member {member_id} of {slug}")
         return key
 
     async def add_operator(self) -> str:
         """Return a new operator's key, which is shown once."""
         key = new_key(Holder.OPERATOR)
         async with self.databases.accounts.transaction() as connection:
-            key_id = await accounts.add_key(connection, hash_key(key), Holder.OPERATOR)
-            await self._note_key(connection, Event.KEY_MADE, f"key {key_id} of the operator")
+            key_id = await accounts.add_key(connection, hash_key(key), Holder.OPERATOR, self.clock())
+            await self._note(connection, Event.KEY_MADE, f"key {key_id} of the operator")
         return key
 
     async def add_owner_token(
@@ -140,9 +152,9 @@ class Registry:
             owner_id = await owners.find(connection, external_id)
             if owner_id is None:
                 raise NotFound("owner", external_id)
-            key_id = await accounts.add_key(connection, hash_key(token), Holder.OWNER, owner_id=owner_id)
+            key_id = await accounts.add_key(connection, hash_key(token), Holder.OWNER, self.clock(), owner_id=owner_id)
             # Not whose: the audit is no list of owners.
-            await self._note_key(connection, Event.KEY_MADE, f"key {key_id} of an owner", caller, origin)
+            await self._note(connection, Event.KEY_MADE, f"key {key_id} of an owner", caller, origin)
         return token
 
     async def revoke(self, key: str) -> None:
@@ -154,9 +166,9 @@ class Registry:
             key_id = await accounts.revoke_key(connection, hash_key(key))
             if key_id is None:
                 raise UnknownKey
-            await self._note_key(connection, Event.KEY_ENDED, f"key {key_id}")
+            await self._note(connection, Event.KEY_ENDED, f"key {key_id}")
 
-    async def _note_key(
+    async def _note(
         self,
         connection: asyncpg.Connection,
         event: Event,
@@ -195,7 +207,9 @@ class Registry:
             for row in rows
         ]
 
-    async def enable_webhook(self, webhook_id: int) -> None:
+    async def enable_webhook(
+        self, webhook_id: int, caller: Caller | None = None, origin: Origin = COMMAND_LINE
+    ) -> None:
         """Use an endpoint again, at once: what it answered before is forgotten.
 
         Errors: NotFound.
@@ -204,8 +218,11 @@ class Registry:
             if not await addresses.enable_webhook(connection, webhook_id):
                 raise NotFound("webhook", str(webhook_id))
             await breakers.remove(connection, [(ChannelName.WEBHOOK, str(webhook_id))])
+            await self._note(connection, Event.WEBHOOK_ENABLED, f"webhook {webhook_id}", caller, origin)
 
-    async def put_mail_address(self, external_id: str, address: str) -> None:
+    async def put_mail_address(
+        self, external_id: str, address: str, caller: Caller | None = None, origin: Origin = COMMAND_LINE
+    ) -> None:
         """Reach an owner by mail. Whoever says so has made sure that the address is the owner's.
 
         Errors: NotFound; InvalidInput for what is no address.
@@ -219,8 +236,11 @@ class Registry:
             if owner_id is None:
                 raise NotFound("owner", external_id)
             await addresses.put_mail_address(connection, owner_id, checked.ascii_email or checked.normalized, uuid4())
+            await self._note(connection, Event.MAIL_SET, "an owner", caller, origin)
 
-    async def remove_mail_address(self, external_id: str) -> None:
+    async def remove_mail_address(
+        self, external_id: str, caller: Caller | None = None, origin: Origin = COMMAND_LINE
+    ) -> None:
         """Forget an owner's mail address; links in mails sent to it work no more.
 
         Errors: NotFound.
@@ -229,6 +249,7 @@ class Registry:
             owner_id = await owners.find(connection, external_id)
             if owner_id is None or not await addresses.remove_mail_address(connection, owner_id):
                 raise NotFound("mail address of owner", external_id)
+            await self._note(connection, Event.MAIL_REMOVED, "an owner", caller, origin)
 
     async def list_dead_letters(
         self,
@@ -244,14 +265,22 @@ class Registry:
         return [DeadLetterItem.model_validate(dict(row)) for row in rows]
 
     async def replay_dead_letters(
-        self, *, channel: ChannelName | None = None, endpoint: str | None = None, request_id: int | None = None
+        self,
+        caller: Caller | None = None,
+        origin: Origin = COMMAND_LINE,
+        *,
+        channel: ChannelName | None = None,
+        endpoint: str | None = None,
+        request_id: int | None = None,
     ) -> int:
         """Have what lies tried once more by a sender, under every rule that a first prompt obeys; return how many.
 
         What was answered meanwhile, or has expired, is left alone.
         """
-        async with self.databases.sender.connection() as connection:
-            return await dead_letters.replay(connection, channel, endpoint, request_id, self.clock())
+        async with self.databases.sender.transaction() as connection:
+            count = await dead_letters.replay(connection, channel, endpoint, request_id, self.clock())
+            await self._note(connection, Event.PROMPTS_REPLAYED, f"{count} dead letters", caller, origin)
+        return count
 
     async def measure_channels(self) -> None:
         """Set the gauges of what senders share: breakers and dead letters."""
@@ -269,25 +298,33 @@ class Registry:
         *,
         webhook_id: int | None = None,
         progress: Callable[[int], None] = lambda _: None,
+        caller: Caller | None = None,
+        origin: Origin = COMMAND_LINE,
     ) -> CameraReport:
         """Take cameras and their owners; see `take_cameras`. Running servers follow within moments.
 
         Errors: NotFound where there is no such webhook.
         """
         try:
-            return await take_cameras(self.databases.matcher, entries, webhook_id=webhook_id, progress=progress)
+            report = await take_cameras(self.databases.matcher, entries, webhook_id=webhook_id, progress=progress)
         except asyncpg.ForeignKeyViolationError as error:
             raise NotFound("webhook", str(webhook_id)) from error
+        async with self.databases.matcher.connection() as connection:
+            what = f"{report.taken_count} taken, {report.refused_count} refused"
+            await self._note(connection, Event.CAMERAS_PUT, what, caller, origin)
+        return report
 
-    async def remove_camera(self, external_id: str) -> None:
+    async def remove_camera(
+        self, external_id: str, caller: Caller | None = None, origin: Origin = COMMAND_LINE
+    ) -> None:
         """Forget a camera.
 
         Errors: NotFound.
         """
-        async with self.databases.matcher.connection() as connection:
-            removed = await cameras.remove(connection, external_id)
-        if not removed:
-            raise NotFound("camera", external_id)
+        async with self.databases.matcher.transaction() as connection:
+            if not await cameras.remove(connection, external_id):
+                raise NotFound("camera", external_id)
+            await self._note(connection, Event.CAMERA_REMOVED, "a camera", caller, origin)
 
     async def count_cameras(self) -> int:
         """Count the cameras that can be matched."""
@@ -299,30 +336,43 @@ class Registry:
         async with self.databases.matcher.connection() as connection:
             return await density.newest_epoch(connection) is not None
 
-    async def draw_density(self, *, resolution: int, epsilon: float) -> int:
-        """Draw the preview's histogram anew, which spends epsilon once more; return the number of its cells.
+    async def draw_density(self, *, resolution: int, series_rho: float, year_rho: float) -> Drawn:
+        """Draw the preview's histogram anew, as far as a year's budget has room for it.
 
-        Errors: InvalidSettings without OpenDP.
+        Errors: BudgetSpent; InvalidSettings without OpenDP, and where no agency may ask anywhere yet.
         """
         if not can_draw():
             raise InvalidSettings("preview", "OpenDP is not installed: pip install 'geodispatch[preview]'")
         async with self.databases.matcher.patient_connection() as connection:
+            await density.hold(connection)
+            now = self.clock()
+            series = [Series(**row) for row in await density.drawn_series(connection)]
+            drawing = next_drawing(series, resolution=resolution, series_rho=series_rho, year_rho=year_rho, now=now)
+            boundaries = [Geofence.parse(each) for each in await jurisdictions.boundaries_in_use(connection)]
+            if not boundaries:
+                raise InvalidSettings(
+                    "preview", "no agency has a jurisdiction yet, so there is nowhere to count owners"
+                )
+            kept = await density.read_noise(connection, drawing.series_id)
             place = await cameras.read_owner_places(connection)
-        histogram = await asyncio.to_thread(
-            draw_histogram,
-            place["owner_id"],
-            place["lon_e7"],
-            place["lat_e7"],
-            resolution=resolution,
-            epsilon=epsilon,
-        )
-        async with self.databases.matcher.connection() as connection:
-            await density.add_epoch(
-                connection,
-                resolution=histogram.resolution,
-                epsilon=histogram.epsilon,
-                drawn_at=self.clock(),
-                cell=histogram.cell,
-                owner_count=histogram.owner_count,
-            )
-        return len(histogram.cell)
+
+            def draw() -> Histogram:
+                cell = cells_of(boundaries, resolution)
+                owner_count = count_owners(place["lon_e7"], place["lat_e7"], cell, resolution=resolution)
+                return draw_histogram(cell, owner_count, kept, drawing.number, series_rho)
+
+            histogram = await asyncio.to_thread(draw)
+            async with connection.transaction():
+                series_id = drawing.series_id or await density.begin_series(
+                    connection, resolution=resolution, rho=series_rho, begun_at=now
+                )
+                await density.add_epoch(
+                    connection,
+                    series_id,
+                    drawing.number,
+                    drawn_at=now,
+                    cell=histogram.cell,
+                    noise=histogram.noise,
+                    owner_count=histogram.owner_count,
+                )
+        return Drawn(histogram.cell.size, drawing.number, drawing.spent_rho)

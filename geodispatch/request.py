@@ -226,6 +226,8 @@ class OwnRequest(Request):
     stops_at: datetime | None = Field(description="when an ordinance ends it, if it is open until then")
     may_approve: bool = Field(description="whether the caller may publish it")
     may_close: bool = Field(description="whether the caller may end it or take it back")
+    may_justify: bool = Field(description="whether it is exigent, not justified yet, and the caller still may")
+    may_correct: bool = Field(description="whether it is public, and the caller may append a correction")
 
 
 def submission_of_row(row: Any) -> Submission:

@@ -15,7 +15,7 @@ import asyncpg
 from pydantic import BaseModel, Field
 
 from geodispatch import record
-from geodispatch.accounts import ModeratorCaller
+from geodispatch.accounts import AgencyCaller, ModeratorCaller, StaffRole
 from geodispatch.audit import Event, Origin, actor_of, note
 from geodispatch.authority import Action, require
 from geodispatch.closing import Closings
@@ -54,6 +54,22 @@ class Review(BaseModel):
     findings: list[Violation] = Field(description="what the rules and the lint say of it now")
 
 
+class VerdictOnOwn(BaseModel):
+    """What a reviewer said of an agency's request: in which role, and not who."""
+
+    kind: VerdictKind
+    by: StaffRole
+    reason: str | None
+    given_at: datetime
+
+
+class RefusedRequest(BaseModel):
+    """Why a request was refused, as its agency reads it: all that reviewers said, and what stands in its way now."""
+
+    verdicts: list[VerdictOnOwn] = Field(description="oldest first; the refusal is the last")
+    findings: list[Violation] = Field(description="what the rules and the lint say of its words and its fence now")
+
+
 @dataclass(frozen=True)
 class Reviews:
     """All reviews, over one database."""
@@ -84,6 +100,25 @@ class Reviews:
             row = await _find(connection, request_id)
             verdicts = await reviews.list_verdicts(connection, [request_id])
         return await self._describe(caller, row, verdicts[request_id])
+
+    async def explain(self, caller: AgencyCaller, request_id: int) -> RefusedRequest:
+        """Return all that was said of a refused request of the caller's agency, and what would make another one pass.
+
+        Errors: NotAllowed, NotFound, Unavailable.
+        """
+        require(caller, Action.READ_REQUEST, caller.agency_id)
+        async with self.database.connection() as connection:
+            row = await reviews.find(connection, request_id)
+            if row is None or row["agency_id"] != caller.agency_id or row["outcome"] != VerdictKind.REFUSE:
+                raise NotFound("refusal of request", str(request_id))
+            verdicts = (await reviews.list_verdicts(connection, [request_id]))[request_id]
+        told = [
+            VerdictOnOwn(kind=each["kind"], by=StaffRole.MODERATOR, reason=each["reason"], given_at=each["given_at"])
+            for each in verdicts
+        ]
+        draft = draft_of(submission_of_row(row))
+        ground, mark = await self.opening.grounds.now(row["agency_id"], row["case_number"])
+        return RefusedRequest(verdicts=told, findings=self._findings(draft, ground, mark, row))
 
     async def let_pass(self, caller: ModeratorCaller, request_id: int, reason: str | None, origin: Origin) -> Review:
         """Let a request pass; the last reviewer whom it takes opens it, if the rules still allow it.
@@ -162,9 +197,8 @@ class Reviews:
 
     async def _describe(self, caller: ModeratorCaller, row: asyncpg.Record, verdicts: list[asyncpg.Record]) -> Review:
         draft = draft_of(submission_of_row(row))
-        ground, mark = await self.opening.grounds.for_preview(row["agency_id"], row["case_number"])
+        ground, mark = await self.opening.grounds.now(row["agency_id"], row["case_number"])
         near = self._near(draft, ground)
-        earlier_count = mark.case_request_count - (row["state"] != RequestState.DRAFT)
         return Review(
             request=request_of_row(row),
             begun_at=row["begun_at"],
@@ -181,8 +215,12 @@ class Reviews:
                 for verdict in verdicts
             ],
             sensitive_places=near_items(near),
-            findings=[Violation.of(breach) for breach in check_draft(draft, ground, earlier_count, self.clock())],
+            findings=self._findings(draft, ground, mark, row),
         )
+
+    def _findings(self, draft: Draft, ground: Ground, mark: Mark, row: asyncpg.Record) -> list[Violation]:
+        earlier_count = mark.case_request_count - (row["state"] != RequestState.DRAFT)  # it does not count itself
+        return [Violation.of(breach) for breach in check_draft(draft, ground, earlier_count, self.clock())]
 
     def _near(self, draft: Draft, ground: Ground) -> list[NearPlace]:
         assert draft.fence is not None, "a fence that cannot be measured is never kept"

@@ -1,4 +1,4 @@
-"""Sending: a sender is opened as the settings say, and runs beside the replays of what was given up."""
+"""Sending: a sender is opened as the settings say, and runs beside replays of what was given up, and beside retention."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from geodispatch.channels.webhook import secret_fault
 from geodispatch.claim import Claims, Rate
 from geodispatch.closing import Closings
 from geodispatch.courier import Courier
-from geodispatch.database import Database
+from geodispatch.database import Database, SenderDatabases
 from geodispatch.errors import InvalidSettings
 from geodispatch.fan_out import FanOut
 from geodispatch.pace import Pace
 from geodispatch.prompt import ChannelName
 from geodispatch.replay import Replayer
+from geodispatch.retention import Retention, keepings_of
 from geodispatch.sender import Sender
 from geodispatch.settings import Settings
 from geodispatch_db import addresses, prompts
@@ -96,7 +97,7 @@ def _sender(
         database,
         courier,
         claims=claims,
-        closings=Closings(database, clock, timedelta(days=settings.prompt_keep_days)),
+        closings=Closings(database, clock),
         fan_out=FanOut(Pace.of(settings), settings.fan_out_part_count, np.random.default_rng()),
         clock=clock,
         batch_count=settings.send_batch_count,
@@ -121,17 +122,20 @@ def _keep_what_is_there() -> None:
 
 
 async def run_sender(
-    database: Database,
+    databases: SenderDatabases,
     settings: Settings,
     clock: Callable[[], datetime],
     *,
     callback: Deliver | None = None,
     started: Callable[[], None] = lambda: None,
 ) -> None:
-    """Deliver prompts, and replay what was given up, until cancelled; `started` is called once all channels are open.
+    """Deliver prompts, replay what was given up and delete what is over, until cancelled.
+
+    `started` is called once all channels are open.
 
     Errors: those of `open_sender`; InvalidSettings for a webhook's secret that signs nothing.
     """
+    database = databases.sender
     notice = Notice(database.dsn, prompts.CHANNEL)
     try:
         async with open_channels(settings, clock, callback) as channels:
@@ -142,5 +146,6 @@ async def run_sender(
             async with asyncio.TaskGroup() as group:
                 group.create_task(_sender(database, settings, clock, claims, courier).run(notice, settings.send_poll_s))
                 group.create_task(Replayer(database, claims, courier).run())
+                group.create_task(Retention(databases.keeper, clock, keepings_of(settings)).run())
     finally:
         await notice.close()

@@ -16,14 +16,13 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from uuid import UUID
 
 import asyncpg
 import numpy as np
 
 from geodispatch import audit, record
-from geodispatch.accounts import AgencyCaller, Caller, Holder, OperatorCaller, OwnerCaller, Role, Scope, hash_key
+from geodispatch.accounts import AgencyCaller, Caller, OwnerCaller
 from geodispatch.annual_report import AnnualReports
 from geodispatch.atlas import Atlas
 from geodispatch.authority import Action, allows, require
@@ -31,13 +30,15 @@ from geodispatch.break_glass import BreakGlass
 from geodispatch.camera_feed import CameraFeed
 from geodispatch.clock import utc_now
 from geodispatch.closing import Closings
-from geodispatch.database import Database, Databases, open_databases
+from geodispatch.corrections import Corrections
+from geodispatch.database import Databases, open_databases
+from geodispatch.departure import Departures
 from geodispatch.disclosures import Disclosures
+from geodispatch.dormancy import close_dormant_for_ever
 from geodispatch.errors import (
     AlreadyAnswered,
     AnswerWithdrawn,
     IdempotencyKeyReused,
-    InvalidInput,
     JustificationLate,
     JustifiedAlready,
     NotAllowed,
@@ -55,10 +56,11 @@ from geodispatch.fan_out import FanOut
 from geodispatch.feed import Feed
 from geodispatch.flags import Flags
 from geodispatch.grounds import Grounds
+from geodispatch.idempotency import check_idempotency_key
 from geodispatch.inbox_feed import InboxFeed
 from geodispatch.index import CameraIndex
 from geodispatch.jurisdictions import Jurisdictions
-from geodispatch.lookup import Lookup
+from geodispatch.keys import Keys
 from geodispatch.members import Members
 from geodispatch.metrics import PROMPTS_QUEUED
 from geodispatch.oidc import Provider
@@ -74,6 +76,7 @@ from geodispatch.programme import Programme
 from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
 from geodispatch.queue_level import measure_queue
 from geodispatch.reach import Reach
+from geodispatch.recent import Recent
 from geodispatch.record import Record
 from geodispatch.registry import Registry
 from geodispatch.request import (
@@ -87,22 +90,24 @@ from geodispatch.request import (
     request_of_row,
     submission_of_row,
 )
+from geodispatch.retention import Retention, keepings_of
 from geodispatch.reviews import Reviews
 from geodispatch.rule_versions import RuleVersions
 from geodispatch.rules.draft import check_draft
 from geodispatch.rules.ordinance import Ordinance, needs_approval, touching
 from geodispatch.rules.sensitive import reviewers_needed
 from geodispatch.rules.text import check_text
+from geodispatch.seal import read_seal, seal_secrets
 from geodispatch.sensitive_places import PlaceBook
-from geodispatch.session import Limits
+from geodispatch.session import Limits, Session
 from geodispatch.settings import Settings
 from geodispatch.sign_in import SignIn
 from geodispatch.staff import Staff
+from geodispatch.warm import warm
 from geodispatch_db import accounts, addresses, cameras, inboxes, owners, prompts, requests, reviews
 from geodispatch_db.notice import Notice
 
 _INBOX_COUNT = 200
-_IDEMPOTENCY_KEY_MAX = 255
 
 
 @dataclass(frozen=True)
@@ -110,11 +115,9 @@ class Service:
     """What agencies, owners and the public can do. `open_service` gives one.
 
     `registry`, `jurisdictions`, `rule_versions`, `ordinances`, `programme` and `places` have what the operator can do,
-    `reviews` what moderators can, `owners` what owners wish and were asked; `sign_in`, `members` and `staff` know who
-    is who; `posts`, `public_feed`, `flags`, `disclosures`, `profiles` and `annual_reports` have what is public.
-    `registry`, `jurisdictions`, `rule_versions`, `ordinances` and `programme` have what the operator can do, `atlas`
-    shows the law; `owners` what owners wish and were asked; `sign_in`, `members` and `staff` know who is who;
-    `break_glass` opens one owner's data to two of the staff.
+    `atlas` shows the law; `reviews` has what moderators can do, `owners` what owners wish and were asked; `sign_in`,
+    `members` and `staff` know who is who; `break_glass` opens one owner's data to two of the staff; `posts`,
+    `corrections`, `public_feed`, `flags`, `disclosures`, `profiles` and `annual_reports` have what is public.
     """
 
     settings: Settings
@@ -128,13 +131,15 @@ class Service:
     reviews: Reviews
     atlas: Atlas
     owners: Owners
+    departures: Departures
     feed: CameraFeed
     inboxes: InboxFeed
     reach: Reach
     clock: Callable[[], datetime]
     opening: Opening
     closings: Closings
-    keys: Lookup[bytes, accounts.KeyHolder]
+    keys: Keys
+    recent_sessions: Recent[tuple[str, audit.Origin], Session]
     grounds: Grounds
     estimates: Estimates
     sign_in: SignIn
@@ -142,6 +147,7 @@ class Service:
     staff: Staff
     break_glass: BreakGlass
     posts: Posts
+    corrections: Corrections
     public_feed: Feed
     flags: Flags
     disclosures: Disclosures
@@ -149,6 +155,7 @@ class Service:
     annual_reports: AnnualReports
     provider: Provider | None
     record: Record
+    retention: Retention
 
     @property
     def index(self) -> CameraIndex:
@@ -157,23 +164,25 @@ class Service:
 
     # ---- who calls
 
-    async def authenticate(self, key: str | None) -> Caller:
-        """Return whose key this is.
+    async def authenticate(self, key: str | None, *, may_lag: bool = False) -> Caller:
+        """Return whose key this is; with `may_lag`, whose it was `preview_lag_s` ago or later.
 
         Errors: UnknownKey.
         """
         if key is None:
             raise UnknownKey
-        match await self.keys(hash_key(key)):
-            case accounts.KeyHolder(
-                holder=Holder.AGENCY, agency_id=int(agency_id), member_id=int(member_id), role=str(role), scopes=scopes
-            ):
-                return AgencyCaller(agency_id, member_id, Role(role), scopes=frozenset(map(Scope, scopes)))
-            case accounts.KeyHolder(holder=Holder.OWNER, owner_id=int(owner_id)):
-                return OwnerCaller(owner_id)
-            case accounts.KeyHolder(holder=Holder.OPERATOR):
-                return OperatorCaller()
-        raise UnknownKey
+        return await self.keys.find(key, may_lag=may_lag)
+
+    async def find_session(self, token: str, origin: audit.Origin, *, may_lag: bool = False) -> Session:
+        """Return the session of a token, which counts as its use; with `may_lag`, as it was lately.
+
+        Errors: SessionOver.
+        """
+        if may_lag:
+            session = await self.recent_sessions((token, origin))
+            if session is not None and self.clock() < session.ends_at:
+                return session
+        return await self.sign_in.find(token, origin)
 
     # ---- requests
 
@@ -181,12 +190,13 @@ class Service:
         """Tell which rules a request breaks that is being written, what its fence measures, and how many it reaches.
 
         What is not there yet is not judged. The band depends on the fence alone, so it is told whatever else is wrong.
+        What is known of the agency, the rules and the law may be `preview_lag_s` old; a submission is judged anew.
 
         Errors: NotAllowed, RequestsEnded; InvalidInput with where in the fence.
         """
         require(caller, Action.PREVIEW, caller.agency_id)
         draft = draft_of(given)
-        ground, mark = await self.grounds.for_preview(caller.agency_id, given.case_number)
+        ground, mark = await self.grounds.lately(caller.agency_id, given.case_number)
         if mark.are_requests_ended:
             raise RequestsEnded
         now = self.clock()
@@ -211,7 +221,14 @@ class Service:
             sensitive_places=near_items(near),
         )
 
-    async def submit(self, caller: AgencyCaller, submission: Submission, *, idempotency_key: str) -> Request:
+    async def submit(
+        self,
+        caller: AgencyCaller,
+        submission: Submission,
+        *,
+        idempotency_key: str,
+        origin: audit.Origin = audit.COMMAND_LINE,
+    ) -> Request:
         """Publish a request and queue one prompt for each owner inside its fence, in one transaction.
 
         Where an ordinance asks for two ranks, what a requester or a program submits waits in review for `approve`; then
@@ -223,11 +240,10 @@ class Service:
         Errors: NotAllowed, InvalidInput, RequestsEnded, RulesBroken, IdempotencyKeyReused.
         """
         require(caller, Action.SUBMIT_REQUEST, caller.agency_id)
-        if not (0 < len(idempotency_key) <= _IDEMPOTENCY_KEY_MAX and idempotency_key.isprintable()):
-            raise InvalidInput.at("Idempotency-Key", f"1 to {_IDEMPOTENCY_KEY_MAX} printable characters")
+        check_idempotency_key(idempotency_key)
         draft = draft_of(submission)
         if draft.fence is None:
-            ground, mark = await self.grounds.for_preview(caller.agency_id, submission.case_number)
+            ground, mark = await self.grounds.now(caller.agency_id, submission.case_number)
             if mark.are_requests_ended:
                 raise RequestsEnded
             raise RulesBroken(check_draft(draft, ground, mark.case_request_count, self.clock()))
@@ -263,13 +279,16 @@ class Service:
                     exigent_reason=submission.exigent_reason,
                 ),
             )
+            await self._note(connection, audit.Event.REQUEST_SUBMITTED, caller, origin, request_id)
             if _is_left_to_supervisor(caller, judged.binding, judged.now):
                 return request_of_row(await requests.find(connection, request_id))
             opened = await self.opening.proceed(connection, request_id, judged)
         PROMPTS_QUEUED.inc(opened.queued_count)
         return opened.request
 
-    async def approve(self, caller: AgencyCaller, request_id: int) -> Request:
+    async def approve(
+        self, caller: AgencyCaller, request_id: int, origin: audit.Origin = audit.COMMAND_LINE
+    ) -> Request:
         """Let pass what another member submitted, and go on with it as `submit` does, if the rules allow it now.
 
         Errors: NotFound, NotAllowed, NotInReview, RequestsEnded, RulesBroken.
@@ -291,6 +310,7 @@ class Service:
             await requests.approve(
                 connection, request_id, agency_id=caller.agency_id, member_id=caller.member_id, now=judged.now
             )
+            await self._note(connection, audit.Event.REQUEST_APPROVED, caller, origin, request_id)
             opened = await self.opening.proceed(connection, request_id, judged)
         PROMPTS_QUEUED.inc(opened.queued_count)
         return opened.request
@@ -315,8 +335,7 @@ class Service:
             if now >= justify_by:
                 raise JustificationLate(request_id, justify_by)
             await requests.justify(connection, request_id, caller.member_id, justification, now)
-            actor = audit.actor_of(caller)
-            await audit.note(connection, now, audit.Event.REQUEST_JUSTIFIED, actor, origin, f"request {request_id}")
+            await self._note(connection, audit.Event.REQUEST_JUSTIFIED, caller, origin, request_id)
             request = request_of_row(await requests.find(connection, request_id))
             await record.append(connection, record.justification(request))
         return request
@@ -328,7 +347,7 @@ class Service:
         require(caller, Action.READ_REQUEST, caller.agency_id)
         async with self.databases.web.acting_for(caller) as connection:
             rows = await requests.list_of_agency(connection, caller.agency_id, state, before, limit)
-        return [_own_request(caller, row) for row in rows]
+        return [_own_request(caller, row, self.clock()) for row in rows]
 
     async def find_request(self, caller: AgencyCaller, request_id: int) -> Request:
         """Return a request of the caller's agency.
@@ -343,7 +362,13 @@ class Service:
             rows = await requests.list_public(connection, before, limit)
         return [request_of_row(row) for row in rows]
 
-    async def close_request(self, caller: AgencyCaller, request_id: int, reason: CloseReason) -> Request:
+    async def close_request(
+        self,
+        caller: AgencyCaller,
+        request_id: int,
+        reason: CloseReason,
+        origin: audit.Origin = audit.COMMAND_LINE,
+    ) -> Request:
         """End a request before its time; what is not yet on its way never will be. One in review is a draft again.
 
         Errors: NotFound, NotAllowed, RequestNotOpen.
@@ -355,9 +380,11 @@ class Service:
             await accounts.lock_agency(connection, caller.agency_id)  # a reviewer may be about to say something
             if await requests.withdraw(connection, request_id, caller.agency_id):
                 await reviews.end(connection, request_id, now, outcome=None)
+                await self._note(connection, audit.Event.REQUEST_TAKEN_BACK, caller, origin, request_id)
                 return request_of_row(await requests.find(connection, request_id))
             if not await requests.close(connection, request_id, caller.agency_id, now, reason):
                 raise RequestNotOpen(request_id)
+            await self._note(connection, audit.Event.REQUEST_CLOSED, caller, origin, request_id, f": {reason}")
             await record.append(connection, record.closing(request_id, now, reason))
         # From here on nothing of it is sent. What its prompts say follows; a large request's is left to the senders.
         with contextlib.suppress(Unavailable):
@@ -428,6 +455,18 @@ class Service:
             await addresses.opt_out(connection, owner_id, self.clock())
             await prompts.take_back(connection, owner_id)
 
+    async def _note(
+        self,
+        connection: asyncpg.Connection,
+        event: audit.Event,
+        caller: AgencyCaller,
+        origin: audit.Origin,
+        request_id: int,
+        how: str = "",
+    ) -> None:
+        subject = f"request {request_id}{how}"
+        await audit.note(connection, self.clock(), event, audit.actor_of(caller), origin, subject)
+
     async def _find_request(self, caller: AgencyCaller, action: Action, request_id: int) -> Request:
         async with self.databases.web.acting_for(caller) as connection:
             row = await requests.find(connection, request_id)
@@ -437,8 +476,11 @@ class Service:
         return request_of_row(row)
 
 
-def _own_request(caller: AgencyCaller, row: asyncpg.Record) -> OwnRequest:
+def _own_request(caller: AgencyCaller, row: asyncpg.Record, now: datetime) -> OwnRequest:
     request = request_of_row(row)
+    exigency = request.exigency
+    is_unjustified = exigency is not None and exigency.justified_at is None
+    may_justify = is_unjustified and row["opened_at"] is not None and now < row["opened_at"] + JUSTIFY_WITHIN
     may_approve = allows(caller, Action.APPROVE_REQUEST, caller.agency_id) and _is_anothers(caller, row)
     return OwnRequest(
         **vars(request),
@@ -448,6 +490,8 @@ def _own_request(caller: AgencyCaller, row: asyncpg.Record) -> OwnRequest:
         may_approve=request.waits_for is WaitsFor.SUPERVISOR and may_approve,
         may_close=request.state in (RequestState.REVIEW, RequestState.OPEN)
         and allows(caller, Action.CLOSE_REQUEST, caller.agency_id),
+        may_justify=may_justify and allows(caller, Action.JUSTIFY_REQUEST, caller.agency_id),
+        may_correct=request.opened_at is not None and allows(caller, Action.CORRECT_REQUEST, caller.agency_id),
     )
 
 
@@ -470,8 +514,11 @@ async def open_service(
     Errors: those of `open_databases`; InvalidSettings for a key or a secret that is none.
     """
     settings = settings or Settings.read()
+    await asyncio.to_thread(warm)  # not in a first request, whose transaction would be open for as long
     async with AsyncExitStack() as stack:
         databases = await stack.enter_async_context(open_databases(settings))
+        seal = read_seal(settings)
+        await seal_secrets(databases.accounts, seal)
         reach = Reach.of_settings(databases.sender, clock, settings)
         provider = Provider.of_settings(settings, clock)
         passwords = Passwords()
@@ -487,7 +534,10 @@ async def open_service(
         stack.push_async_callback(inbox_notice.close)
         watcher = asyncio.create_task(inbox_feed.run(inbox_notice), name="inbox feed")
         stack.push_async_callback(_cancel, watcher)
-        grounds = Grounds(databases.matcher, clock)
+        janitor = asyncio.create_task(close_dormant_for_ever(databases.accounts, clock), name="dormancy")
+        stack.push_async_callback(_cancel, janitor)
+        grounds = Grounds(databases.matcher, clock, settings.preview_lag_s)
+        sign_in = SignIn(databases.accounts, clock, passwords, limits, seal)
         opening = Opening(
             grounds,
             feed,
@@ -496,7 +546,7 @@ async def open_service(
             timedelta(days=settings.request_days),
             settings.sensitive_distance_m,
         )
-        closings = Closings(databases.sender, clock, timedelta(days=settings.prompt_keep_days))
+        closings = Closings(databases.sender, clock)
         yield Service(
             settings,
             databases,
@@ -509,20 +559,23 @@ async def open_service(
             Reviews(databases.web, clock, opening, closings),
             Atlas(databases.web, clock),
             Owners(databases.sender, clock),
+            Departures(databases.sender, clock),
             feed,
             inbox_feed,
             reach,
             clock,
             opening,
             closings,
-            Lookup(partial(_find_key_holders, databases.accounts)),
+            Keys(databases.accounts, clock, settings.preview_lag_s),
+            Recent(lambda asked: sign_in.find(*asked), settings.preview_lag_s),
             grounds,
             Estimates(databases.web),
-            SignIn(databases.accounts, clock, passwords, limits),
+            sign_in,
             Members(databases, clock),
             Staff(databases.accounts, clock),
             BreakGlass(databases.auditor),
             Posts(databases.web, clock),
+            Corrections(databases.web, clock),
             Feed(databases.web, clock),
             Flags(databases.web, clock),
             Disclosures(databases.web, clock),
@@ -530,12 +583,8 @@ async def open_service(
             AnnualReports(databases.web, clock),
             provider,
             Record.of_settings(databases.web, settings),
+            Retention(databases.keeper, clock, keepings_of(settings)),
         )
-
-
-async def _find_key_holders(database: Database, key_sha256: Collection[bytes]) -> dict[bytes, accounts.KeyHolder]:
-    async with database.connection() as connection:
-        return await accounts.find_key_holders(connection, key_sha256)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

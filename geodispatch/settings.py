@@ -14,7 +14,7 @@ from geodispatch.zone import QuietHours
 
 _PREFIX = "GEODISPATCH_"
 
-RoleName = Literal["web", "accounts", "matcher", "sender", "law", "auditor"]
+RoleName = Literal["web", "accounts", "matcher", "sender", "law", "auditor", "keeper"]
 
 
 def _split(value: object) -> object:
@@ -51,8 +51,15 @@ class Settings(BaseSettings):
     sensitive_distance_m: Annotated[
         float, Field(ge=0, le=10_000, description="up to so far from a sensitive place two reviewers read a request")
     ] = 150.0
-    preview_resolution: Annotated[int, Field(ge=7, le=10, description="H3 resolution of the preview's histogram")] = 8
-    preview_epsilon: Annotated[float, Field(gt=0, description="privacy loss of one drawing of the histogram")] = 1.0
+    preview_lag_s: Annotated[
+        float, Field(ge=0, le=60, description="so old may be what a preview knows of its caller, the rules and the law")
+    ] = 1.0
+    preview_resolution: Annotated[int, Field(ge=5, le=10, description="H3 resolution of the preview's histogram")] = 7
+    preview_series_rho: Annotated[
+        float,
+        Field(gt=0, description="privacy loss of one series of drawings, in zero-concentrated differential privacy"),
+    ] = 5e-5
+    preview_year_rho: Annotated[float, Field(gt=0, description="what all series may spend in any 365 days")] = 5e-5
 
     day_cap: Annotated[int, Field(ge=1, le=50, description="an owner is asked so often in 24 hours, by anybody")] = 1
     week_cap: Annotated[int, Field(ge=1, le=50, description="and in 7 days")] = 2
@@ -70,6 +77,7 @@ class Settings(BaseSettings):
     ] = {}
     fan_out_part_count: Annotated[int, Field(ge=1, description="cameras whose prompts are queued at once")] = 100_000
     prompt_keep_days: Annotated[float, Field(gt=0, description="unanswered prompts are kept after their request")] = 90
+    answer_keep_days: Annotated[float, Field(ge=2, description="answers are kept after their request")] = 180
 
     send_batch_count: Annotated[int, Field(ge=1, le=10_000)] = 1000
     metrics_port: Annotated[
@@ -113,6 +121,9 @@ class Settings(BaseSettings):
     ] = ()
     session_idle_s: Annotated[float, Field(ge=60, description="a session unused for so long ends")] = 1800
     session_max_s: Annotated[float, Field(ge=60, description="and any session after so long")] = 12 * 3600
+    seal_key_file: Path | None = Field(
+        None, description="keys that seal the secrets of second factors, of `geodispatch seal-key`"
+    )
     oidc_issuer: str | None = Field(None, description="https:// address of an OpenID Connect provider to sign in by")
     oidc_client_id: str | None = None
     oidc_client_secret: SecretStr | None = None

@@ -1,7 +1,7 @@
 """How many owners shared: in bands, from a day after the closing, and only where ten or more did.
 
 It is counted as it stood one day after the closing and never again: an answer that is withdrawn later, or a prompt that
-is pruned, changes nothing that anybody could watch.
+is deleted, changes nothing that anybody could watch. The band is kept before any answer is deleted.
 """
 
 from __future__ import annotations
@@ -46,6 +46,14 @@ async def totals_of(
     """Return the totals of requests."""
     counts = await totals.shared_counts(connection, request_ids, now)
     return {each: _tell(counts[each]) if each in counts else NOT_YET for each in request_ids}
+
+
+async def keep_totals(connection: asyncpg.Connection, now: datetime, limit: int) -> int:
+    """Keep what may be told of the next requests from now on, so that their answers can go; return how many."""
+    request_ids = await totals.lock_uncounted(connection, now, limit)
+    counts = await totals.shared_counts(connection, request_ids, now)
+    await totals.keep(connection, request_ids, [Band.of(counts[each]).at_least for each in request_ids])
+    return len(request_ids)
 
 
 def _tell(count: int) -> SharedTotal:

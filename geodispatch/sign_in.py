@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import asyncpg
 
@@ -16,6 +16,7 @@ from geodispatch import brakes, second_factor
 from geodispatch.accounts import hash_key, new_token
 from geodispatch.audit import NOBODY, Actor, Event, Origin, note
 from geodispatch.database import Database
+from geodispatch.dormancy import close_dormant
 from geodispatch.errors import (
     AccountDisabled,
     AccountExists,
@@ -28,14 +29,10 @@ from geodispatch.errors import (
     Unavailable,
 )
 from geodispatch.password import Passwords, check_password
+from geodispatch.seal import Seal
 from geodispatch.session import SEEN_EVERY, Limits, Session
 from geodispatch_db import accounts, invitations, logins
 
-DORMANT_AFTER = timedelta(days=182)
-"""An account that nobody used for half a year is closed."""
-
-_SESSIONS_KEPT = timedelta(days=90)
-_BRAKES_KEPT = timedelta(days=1)
 _ISSUER = "geodispatch"
 
 
@@ -77,6 +74,7 @@ class SignIn:
     clock: Callable[[], datetime]
     passwords: Passwords
     limits: Limits
+    seal: Seal
 
     # ---- the password
 
@@ -136,12 +134,9 @@ class SignIn:
     async def _enter(self, account_id: int, origin: Origin) -> Entry:
         now, token = self.clock(), new_token()
         async with self.database.transaction() as connection:
+            await close_dormant(connection, now)
             account = await logins.find(connection, account_id)
-            is_dormant = account.closed_at is None and now - account.last_seen_at > DORMANT_AFTER
-            if is_dormant:
-                await logins.disable(connection, account_id, now)
-                await note(connection, now, Event.ACCOUNT_DORMANT, _known(account), origin)
-            is_closed = is_dormant or account.closed_at is not None
+            is_closed = account.closed_at is not None
             if is_closed:
                 await note(connection, now, Event.SIGN_IN_REFUSED, _known(account), origin, "disabled")
             else:
@@ -179,8 +174,9 @@ class SignIn:
         Errors: SecondFactorSet.
         """
         secret = second_factor.new_secret()
+        sealed = self.seal.close(secret, session.account.id)
         async with self.database.connection() as connection:
-            if not await logins.set_up_second_factor(connection, session.account.id, secret):
+            if not await logins.set_up_second_factor(connection, session.account.id, sealed):
                 raise SecondFactorSet
         uri = second_factor.provisioning_uri(secret, session.account.email, _ISSUER)
         return FactorSetUp(secret, uri, second_factor.draw_qr(uri))
@@ -188,7 +184,7 @@ class SignIn:
     async def give_code(self, session: Session, code: str, origin: Origin) -> Entry:
         """Take a code, or a recovery code, and begin the session proper; the first of all confirms the second factor.
 
-        Errors: CodeRefused, TooManyFailures, SessionOver.
+        Errors: CodeRefused, TooManyFailures, SessionOver, Unavailable.
         """
         guesser = brakes.subject("code of", session.account.id)
         await self._count(guesser, session.account, origin)
@@ -196,7 +192,7 @@ class SignIn:
         refused: Event | None
         async with self.database.transaction() as connection:
             account = await logins.find(connection, session.account.id)
-            taken, refused = await _take(connection, account, code, now)
+            taken, refused = await self._take(connection, account, code, now)
             if refused is None:
                 if not await logins.end_session(connection, hash_key(session.token), now):
                     raise SessionOver
@@ -206,7 +202,6 @@ class SignIn:
                 await logins.forgive(connection, [guesser.hash])
                 await logins.begin_session(connection, hash_key(token), account.id, True, now)
                 await logins.add_device(connection, hash_key(device), account.id, now)
-                await logins.prune(connection, now - _SESSIONS_KEPT, now - _BRAKES_KEPT)
                 for event in (Event.FACTOR_SET_UP,) if codes else taken:
                     await note(connection, now, event, _known(account), origin)
                 await note(connection, now, Event.SESSION_BEGUN, _known(account), origin)
@@ -214,6 +209,26 @@ class SignIn:
             await self._refuse(refused, _known(session.account), origin)
             raise CodeRefused
         return Entry(token, device, tuple(codes))
+
+    async def _take(
+        self, connection: asyncpg.Connection, account: logins.Account, code: str, now: datetime
+    ) -> tuple[tuple[Event, ...], Event | None]:
+        """Take a code; return what is to be noted of it, or as what it is refused."""
+        if account.totp_sealed is None:
+            return (), Event.FACTOR_REFUSED
+        # Before the secret is opened: where its key is missing, a recovery code still lets its owner in.
+        code_sha256 = second_factor.hash_recovery_code(code)
+        if account.totp_confirmed_at is not None and await logins.use_recovery_code(
+            connection, account.id, code_sha256, now
+        ):
+            return (Event.RECOVERY_USED,), None
+        if await logins.knows_recovery_code(connection, account.id, code_sha256):
+            return (), Event.FACTOR_REPLAYED
+        step = second_factor.find_step(self.seal.open(account.totp_sealed, account.id), code, now)
+        if step is None:
+            return (), Event.FACTOR_REFUSED
+        is_new = await logins.take_step(connection, account.id, account.totp_sealed, step, now)
+        return (), None if is_new else Event.FACTOR_REPLAYED
 
     # ---- sessions
 
@@ -320,25 +335,6 @@ def _known(account: logins.Account | None) -> Actor:
     if account is None:
         return NOBODY
     return Actor(f"account {account.id}", account.id, account.agency_id)
-
-
-async def _take(
-    connection: asyncpg.Connection, account: logins.Account, code: str, now: datetime
-) -> tuple[tuple[Event, ...], Event | None]:
-    """Take a code; return what is to be noted of it, or as what it is refused."""
-    if account.totp_secret is None:
-        return (), Event.FACTOR_REFUSED
-    step = second_factor.find_step(account.totp_secret, code, now)
-    if step is not None:
-        is_new = await logins.take_step(connection, account.id, account.totp_secret, step, now)
-        return (), None if is_new else Event.FACTOR_REPLAYED
-    code_sha256 = second_factor.hash_recovery_code(code)
-    if account.totp_confirmed_at is not None and await logins.use_recovery_code(
-        connection, account.id, code_sha256, now
-    ):
-        return (Event.RECOVERY_USED,), None
-    is_replay = await logins.knows_recovery_code(connection, account.id, code_sha256)
-    return (), Event.FACTOR_REPLAYED if is_replay else Event.FACTOR_REFUSED
 
 
 def _why_over(row: asyncpg.Record | None, now: datetime) -> str | None:

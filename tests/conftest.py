@@ -4,4 +4,4 @@ from geodispatch.logs import configure_logs
 
 configure_logs()
 
-pytest_plugins = ["tests.databases", "tests.services", "tests.people"]
+pytest_plugins = ["tests.databases", "tests.services", "tests.people", "tests.records"]

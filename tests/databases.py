@@ -17,8 +17,8 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -128,6 +128,17 @@ async def other_database(dsn: str, template: str) -> AsyncIterator[str]:
     """Yield the DSN of another one, for what concerns two of them."""
     async with _database(dsn, template) as name:
         yield _address(dsn, name)
+
+
+@pytest_asyncio.fixture
+async def new_database(dsn: str, template: str) -> AsyncIterator[Callable[[], Awaitable[str]]]:
+    """Yield what makes the DSN of one more, for what concerns many of them."""
+    async with AsyncExitStack() as stack:
+
+        async def make() -> str:
+            return _address(dsn, await stack.enter_async_context(_database(dsn, template)))
+
+        yield make
 
 
 @pytest_asyncio.fixture

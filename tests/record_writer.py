@@ -26,7 +26,8 @@ async def write(dsn: str, name: str) -> None:
             for number in numbers:
                 async with connection.transaction():
                     await connection.execute("insert into fact (writer, number) values ($1, $2)", name, number)
-                    await record.append(connection, Fact(Kind.CORRECTION, name, {"number": number}))
+                    # Of this kind the audit asks for no table of ours.
+                    await record.append(connection, Fact(Kind.DELETION, name, {"number": number}))
         except Exception as error:  # of a server killed at any moment the driver says this and that
             print("connecting again:", type(error).__name__)
             await asyncio.sleep(0.1)

@@ -13,6 +13,8 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -26,6 +28,7 @@ from geodispatch.cameras import CameraInput, Place
 from geodispatch.clock import utc_now
 from geodispatch.database import Database, open_database
 from geodispatch.demo_account import DemoAccount, demo_account
+from geodispatch.seal import add_seal_key
 from geodispatch.send import open_sender, run_sender
 from geodispatch.service import Service, open_service
 from geodispatch.settings import Settings
@@ -35,8 +38,8 @@ WEST, SOUTH = -89.65, 39.8
 OWNER_COUNT = 40
 STEP = 0.00023  # degrees of longitude: 20 m here
 
-# Prompts leave when they are queued: what holds them back has tests of its own.
-AT_ONCE: dict[str, Any] = {"quiet_hours": "none", "random_delay_s": 0}
+# Prompts leave when they are queued, and previews know the latest: what holds these back has tests of its own.
+AT_ONCE: dict[str, Any] = {"quiet_hours": "none", "random_delay_s": 0, "preview_lag_s": 0}
 
 NOW = datetime(2026, 7, 1, 15, tzinfo=UTC)
 
@@ -173,7 +176,13 @@ def street_cameras() -> list[tuple[Place, CameraInput]]:
 async def running_town(database: str, clock: Callable[[], datetime], **settings: Any) -> AsyncIterator[Town]:
     """Fill a database with the town and serve it."""
     async with contextlib.AsyncExitStack() as stack:
-        settings = {"allowed_networks": "127.0.0.0/8", "port": 0} | settings  # where the tests' receivers are
+        file = Path(stack.enter_context(TemporaryDirectory())) / "seal.keys"
+        add_seal_key(file)
+        settings = {
+            "allowed_networks": "127.0.0.0/8",
+            "port": 0,
+            "seal_key_file": file,
+        } | settings  # where the tests' receivers are
         service = await stack.enter_async_context(
             open_service(Settings(database_url=database, pool_size=8, **(AT_ONCE | settings)), clock=clock)
         )
@@ -226,7 +235,7 @@ class LiveServer:
 async def live_server(database: str) -> AsyncIterator[LiveServer]:
     """Yield a town with a running sender, on the real clock."""
     async with running_town(database, utc_now) as town:
-        sender = asyncio.create_task(run_sender(town.service.databases.sender, town.service.settings, utc_now))
+        sender = asyncio.create_task(run_sender(town.service.databases, town.service.settings, utc_now))
         try:
             middle = OWNER_COUNT // 2
             owner_token = await town.token(f"owner-{middle}")

@@ -6,10 +6,11 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -22,6 +23,7 @@ from geodispatch.clock import utc_now
 from geodispatch.database import Database, Databases, open_database
 from geodispatch.jurisdictions import Jurisdictions
 from geodispatch.registry import Registry
+from geodispatch.seal import add_seal_key
 from geodispatch.settings import Settings
 
 _POLL_S = 0.1
@@ -42,11 +44,13 @@ class LargeRequest:
 async def ask_everybody(desk: Desk, owner_count: int, on_step: Callable[[str], None]) -> LargeRequest:
     """Submit one request whose fence holds so many owners' cameras, and wait until all their prompts are queued."""
     dsn = await desk.new_database("large")
-    async with open_database(Settings(database_url=dsn)) as database:
+    async with open_database(Settings(database_url=dsn)) as database, AsyncExitStack() as stack:
         on_step(f"{owner_count:,} owners and cameras")
         key = await _fill(database, owner_count)
         on_step(f"a request to {owner_count:,} owners")
-        async with _process("serve", dsn) as (server, line), _process("send", dsn) as (sender, _):
+        file = Path(stack.enter_context(TemporaryDirectory())) / "seal.keys"
+        add_seal_key(file)
+        async with _process("serve", dsn, file) as (server, line), _process("send", dsn, file) as (sender, _):
             server_before_mb, sender_before_mb = _forget_peak_mb(server), _forget_peak_mb(sender)
             started = perf_counter()
             await _submit(line.split()[-1], key)
@@ -117,12 +121,18 @@ async def _submit(url: str, key: str) -> None:
 
 
 @asynccontextmanager
-async def _process(command: str, dsn: str) -> AsyncIterator[tuple[int, str]]:
+async def _process(command: str, dsn: str, seal_key_file: Path) -> AsyncIterator[tuple[int, str]]:
     """Run a command of ours; give its process id and the line in which it says that it is ready."""
     process = await asyncio.create_subprocess_exec(
         Path(sys.executable).with_name("geodispatch"),
         command,
-        env=os.environ | {"GEODISPATCH_DATABASE_URL": dsn, "GEODISPATCH_PORT": "0", "COLUMNS": "200"},
+        env=os.environ
+        | {
+            "GEODISPATCH_DATABASE_URL": dsn,
+            "GEODISPATCH_SEAL_KEY_FILE": str(seal_key_file),
+            "GEODISPATCH_PORT": "0",
+            "COLUMNS": "200",
+        },
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None

@@ -15,14 +15,19 @@ _SQL = load("accounts")
 
 @dataclass(frozen=True)
 class KeyHolder:
-    """Whose key it is: an agency's member, an owner, or the operator (all ids None)."""
+    """Whose key it is: an agency's member, an owner, or the operator (all but the key's own id None)."""
 
+    id: int
     holder: str
     agency_id: int | None
     member_id: int | None
     owner_id: int | None
     role: str | None
     scopes: list[str]
+    last_used_at: datetime | None
+    """None of an owner's, of which it is not kept."""
+    member_seen_at: datetime | None
+    """None without an account."""
 
 
 async def add_agency(connection: asyncpg.Connection, slug: str, name: str, kind: str) -> int | None:
@@ -70,6 +75,7 @@ async def add_key(
     connection: asyncpg.Connection,
     key_sha256: bytes,
     holder: str,
+    now: datetime,
     *,
     member_id: int | None = None,
     owner_id: int | None = None,
@@ -79,7 +85,7 @@ async def add_key(
     """Keep the hash of a new key and return its number."""
     return int(
         await connection.fetchval(
-            _SQL["insert_access_key"], key_sha256, holder, member_id, owner_id, name, list(scopes)
+            _SQL["insert_access_key"], key_sha256, holder, member_id, owner_id, name, list(scopes), now
         )
     )
 
@@ -105,9 +111,17 @@ async def revoke_key_of(connection: asyncpg.Connection, agency_id: int, key_id: 
 async def find_key_holders(connection: asyncpg.Connection, key_sha256: Collection[bytes]) -> dict[bytes, KeyHolder]:
     """Return whose keys these are, without those that are unknown or revoked, or whose member was disabled."""
     rows = await connection.fetch(_SQL["key_holders"], key_sha256)
-    return {
-        row["hash"]: KeyHolder(
-            row["holder"], row["agency_id"], row["member_id"], row["owner_id"], row["role"], row["scopes"]
-        )
-        for row in rows
-    }
+    return {row["hash"]: KeyHolder(**{name: row[name] for name in KeyHolder.__dataclass_fields__}) for row in rows}
+
+
+async def see_keys(connection: asyncpg.Connection, key_ids: Collection[int], now: datetime) -> None:
+    """Note that keys are used."""
+    await connection.execute(_SQL["see_keys"], key_ids, now)
+
+
+async def end_dormant_keys(
+    connection: asyncpg.Connection, used_before: datetime, account_ids: Collection[int], now: datetime
+) -> list[asyncpg.Record]:
+    """End the keys that nobody used since, and those that the accounts' members made; return them."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["end_dormant_keys"], used_before, account_ids, now)
+    return rows

@@ -56,8 +56,8 @@ async def lock(connection: asyncpg.Connection, ids: Iterable[Endpoint]) -> dict[
     return {(b := Breaker(**row)).id: b for row in await connection.fetch(_SQL["lock_breakers"], *_columns(ids))}
 
 
-async def put(connection: asyncpg.Connection, breakers: Sequence[Breaker]) -> None:
-    """Write how endpoints are now."""
+async def put(connection: asyncpg.Connection, breakers: Sequence[Breaker], now: datetime) -> None:
+    """Write how endpoints are now, after they failed."""
     await connection.execute(
         _SQL["upsert_breakers"],
         [breaker.channel for breaker in breakers],
@@ -66,6 +66,7 @@ async def put(connection: asyncpg.Connection, breakers: Sequence[Breaker]) -> No
         [breaker.opened_at for breaker in breakers],
         [breaker.open_until for breaker in breakers],
         [breaker.last_failure for breaker in breakers],
+        now,
     )
 
 

@@ -15,7 +15,7 @@ from geodispatch_db.queries import load
 _SQL = load("cameras")
 
 PLACES = np.dtype([("id", ">i8"), ("lon_e7", ">i4"), ("lat_e7", ">i4")])
-OWNER_PLACES = np.dtype([("owner_id", ">i8"), ("lon_e7", ">i4"), ("lat_e7", ">i4")])
+OWNER_PLACES = np.dtype([("lon_e7", ">i4"), ("lat_e7", ">i4")])
 
 REMOVED = 2**31 - 1
 """The longitude and latitude, in E7, of a camera that is gone: no place on Earth."""
@@ -75,5 +75,5 @@ async def read_changes(connection: asyncpg.Connection, since: str) -> Snapshot:
 
 
 async def read_owner_places(connection: asyncpg.Connection) -> npt.NDArray[np.void]:
-    """Read the owner and place of every camera: (n,) OWNER_PLACES."""
+    """Read one place for each owner who has cameras, that of the lowest id: (n,) OWNER_PLACES."""
     return await copy_columns(connection, _SQL["owner_places"], OWNER_PLACES)

@@ -33,6 +33,11 @@ async def of_agency(connection: asyncpg.Connection, agency_id: int) -> list[asyn
     return rows
 
 
+async def boundaries_in_use(connection: asyncpg.Connection) -> list[dict[str, Any]]:
+    """Return the areas in which any agency may ask now."""
+    return [row["boundary"] for row in await connection.fetch(_SQL["boundaries_in_use"])]
+
+
 async def names_of_agency(connection: asyncpg.Connection, agency: str) -> list[asyncpg.Record]:
     """Return each area's slug and name with the agency's name; one row of the latter alone where it has no area."""
     rows: list[asyncpg.Record] = await connection.fetch(_SQL["jurisdiction_names_of_agency"], agency)

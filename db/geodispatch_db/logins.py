@@ -21,7 +21,7 @@ class Account:
     email: str
     name: str
     password_hash: str
-    totp_secret: str | None
+    totp_sealed: bytes | None
     totp_confirmed_at: datetime | None
     last_seen_at: datetime
     closed_at: datetime | None
@@ -115,6 +115,13 @@ async def disable(connection: asyncpg.Connection, account_id: int, now: datetime
     await end_sessions(connection, account_id, now)
 
 
+async def close_dormant(connection: asyncpg.Connection, used_before: datetime, now: datetime) -> list[asyncpg.Record]:
+    """Close the accounts that nobody used since, and end their sessions; return them."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["close_dormant_accounts"], used_before, now)
+    await connection.execute(_SQL["end_sessions"], [row["id"] for row in rows], now)
+    return rows
+
+
 async def enable(connection: asyncpg.Connection, account_id: int, now: datetime) -> None:
     """Open an account again."""
     await connection.execute(_SQL["enable_account"], account_id, now)
@@ -129,14 +136,25 @@ async def lock_staff(connection: asyncpg.Connection) -> list[asyncpg.Record]:
 # ---- second factors
 
 
-async def set_up_second_factor(connection: asyncpg.Connection, account_id: int, secret: str) -> bool:
+async def set_up_second_factor(connection: asyncpg.Connection, account_id: int, sealed: bytes) -> bool:
     """Keep a secret that is still to be confirmed; False if a second factor is in force."""
-    return await connection.fetchval(_SQL["set_up_second_factor"], account_id, secret) is not None
+    return await connection.fetchval(_SQL["set_up_second_factor"], account_id, sealed) is not None
 
 
-async def take_step(connection: asyncpg.Connection, account_id: int, secret: str, step: int, now: datetime) -> bool:
+async def take_step(connection: asyncpg.Connection, account_id: int, sealed: bytes, step: int, now: datetime) -> bool:
     """Take a code's time step; False if it, or a later one, was taken before."""
-    return await connection.fetchval(_SQL["take_step"], account_id, secret, step, now) is not None
+    return await connection.fetchval(_SQL["take_step"], account_id, sealed, step, now) is not None
+
+
+async def lock_secrets(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+    """Return all secrets of second factors, sealed or not yet, and hold them as they are."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["lock_secrets"])
+    return rows
+
+
+async def seal_secret(connection: asyncpg.Connection, account_id: int, sealed: bytes) -> None:
+    """Keep an account's secret sealed, and so only."""
+    await connection.execute(_SQL["seal_secret"], account_id, sealed)
 
 
 async def add_recovery_codes(connection: asyncpg.Connection, account_id: int, code_sha256: Sequence[bytes]) -> None:
@@ -193,7 +211,7 @@ async def end_session(connection: asyncpg.Connection, token_sha256: bytes, now: 
 
 async def end_sessions(connection: asyncpg.Connection, account_id: int, now: datetime) -> None:
     """End all of an account's sessions."""
-    await connection.execute(_SQL["end_sessions"], account_id, now)
+    await connection.execute(_SQL["end_sessions"], [account_id], now)
 
 
 async def refuse_session(connection: asyncpg.Connection, token_sha256: bytes, now: datetime) -> bool:
@@ -239,9 +257,3 @@ async def forgive(connection: asyncpg.Connection, subjects: Sequence[bytes]) -> 
 async def uncount_try(connection: asyncpg.Connection, subject: bytes) -> None:
     """Take back one try that was counted and succeeded."""
     await connection.execute(_SQL["uncount_try"], subject)
-
-
-async def prune(connection: asyncpg.Connection, sessions_before: datetime, brakes_before: datetime) -> None:
-    """Forget sessions and failures of long ago."""
-    await connection.execute(_SQL["prune_sessions"], sessions_before)
-    await connection.execute(_SQL["prune_brakes"], brakes_before)

@@ -93,9 +93,15 @@ async def read_preferences(connection: asyncpg.Connection, owner_id: int) -> Pre
     return Preferences(**await connection.fetchrow(_SQL["preferences_of_owner"], owner_id))
 
 
-async def lock(connection: asyncpg.Connection, owner_id: int) -> None:
-    """Wait for the claims that are just deciding over an owner, and hold off further ones."""
-    await connection.execute(_SQL["lock_owner"], owner_id)
+async def lock(connection: asyncpg.Connection, owner_id: int) -> bool:
+    """Wait for the claims that are just deciding over an owner, and hold off further ones; False for one who left."""
+    return await connection.fetchval(_SQL["lock_owner"], owner_id) is not None
+
+
+async def leave(connection: asyncpg.Connection, owner_id: int, now: datetime) -> None:
+    """Take a locked owner's name, cameras and tokens away."""
+    await connection.execute(_SQL["leave"], owner_id, now)
+    await connection.execute(_SQL["strip_owner"], owner_id, now)
 
 
 async def write_preferences(

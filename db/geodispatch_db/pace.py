@@ -59,11 +59,6 @@ async def count_asked(connection: asyncpg.Connection, count_by_agency: Mapping[i
     await connection.execute(_SQL["count_asked"], list(count_by_agency), list(count_by_agency.values()), hour)
 
 
-async def forget_hours(connection: asyncpg.Connection, before: datetime) -> None:
-    """Drop counts that no quota looks at any more."""
-    await connection.execute(_SQL["forget_hours"], before)
-
-
 async def set_quota(connection: asyncpg.Connection, slug: str, day_quota: int | None) -> bool:
     """Limit how many owners an agency may ask in a day, or lift the limit; False if there is no such agency."""
     return await connection.fetchval(_SQL["set_quota"], slug, day_quota) is not None

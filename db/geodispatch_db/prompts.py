@@ -266,10 +266,13 @@ async def close_next(
 
 
 async def prune_next(
-    connection: asyncpg.Connection, request_id: int, after_owner_id: int, limit: int
+    connection: asyncpg.Connection, request_id: int, after_owner_id: int, limit: int, states: Sequence[str]
 ) -> tuple[int, int]:
-    """Forget the next prompts of a closed request that nobody answered; return how many, and the last owner."""
-    row = await connection.fetchrow(_SQL["prune_next_prompts"], request_id, after_owner_id, limit)
+    """Forget the next prompts of a closed request that stand in these states, with all that hangs on them.
+
+    Return how many, and the last of their owners.
+    """
+    row = await connection.fetchrow(_SQL["prune_next_prompts"], request_id, after_owner_id, limit, states)
     return row["prompt_count"], row["last_owner_id"]
 
 
@@ -291,6 +294,16 @@ async def find_request_of(connection: asyncpg.Connection, owner_id: int, key: UU
     """Return the request of one of an owner's prompts, once it is or may be on its way."""
     found: int | None = await connection.fetchval(_SQL["request_of_prompt"], owner_id, key)
     return found
+
+
+async def give_up_for(connection: asyncpg.Connection, owner_id: int) -> None:
+    """Send an owner who has left nothing more."""
+    await connection.execute(_SQL["give_up_prompts_of_owner"], owner_id)
+
+
+async def withdraw_answers_of(connection: asyncpg.Connection, owner_id: int, now: datetime) -> None:
+    """Take all answers of an owner back."""
+    await connection.execute(_SQL["withdraw_answers_of_owner"], owner_id, now)
 
 
 async def take_back(connection: asyncpg.Connection, owner_id: int) -> None:

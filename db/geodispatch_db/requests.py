@@ -197,9 +197,12 @@ async def lock_closing(connection: asyncpg.Connection, request_id: int | None = 
     return row and Closing(**row)
 
 
-async def lock_prunable(connection: asyncpg.Connection, closed_before: datetime) -> Closing | None:
-    """Take a request that was closed before then, whose prompts are all settled, and that nobody else has taken."""
-    row = await connection.fetchrow(_SQL["lock_prunable"], closed_before)
+async def lock_prunable(connection: asyncpg.Connection, closed_before: datetime, *, is_pruned: bool) -> Closing | None:
+    """Take a request that was closed before then, whose prompts are all settled, and that nobody else has taken.
+
+    `is_pruned`: one whose unanswered prompts are gone already, or one of which they are not.
+    """
+    row = await connection.fetchrow(_SQL["lock_prunable"], closed_before, is_pruned)
     return row and Closing(**row)
 
 
@@ -211,6 +214,11 @@ async def advance_closing(connection: asyncpg.Connection, request_id: int, last_
 async def finish_settling(connection: asyncpg.Connection, request_id: int) -> None:
     """Note that all prompts of a closed request are settled."""
     await connection.execute(_SQL["finish_settling"], request_id)
+
+
+async def finish_pruning(connection: asyncpg.Connection, request_id: int) -> None:
+    """Note that the unanswered prompts of a closed request are gone."""
+    await connection.execute(_SQL["finish_pruning"], request_id)
 
 
 async def delete_closing(connection: asyncpg.Connection, request_id: int) -> None:
@@ -262,3 +270,17 @@ async def advance_fan_out(connection: asyncpg.Connection, fan_out: FanOut) -> bo
 async def drop_fan_out(connection: asyncpg.Connection, request_id: int) -> None:
     """Be done with a fan-out before its end."""
     await connection.execute(_SQL["delete_fan_out"], request_id)
+
+
+async def list_corrections(connection: asyncpg.Connection, request_ids: Sequence[int]) -> list[asyncpg.Record]:
+    """Return what was corrected in these requests, oldest first."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["corrections_of_requests"], request_ids)
+    return rows
+
+
+async def correct(
+    connection: asyncpg.Connection, request_id: int, agency_id: int, member_id: int, body: str, now: datetime
+) -> bool:
+    """Append a correction to an agency's public request; False if it has none of this id."""
+    added = await connection.fetchval(_SQL["insert_request_correction"], request_id, agency_id, member_id, body, now)
+    return added is not None

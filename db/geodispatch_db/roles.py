@@ -20,6 +20,7 @@ class DatabaseRole(StrEnum):
     SENDER = "geodispatch_sender"
     LAW = "geodispatch_law"
     AUDITOR = "geodispatch_auditor"
+    KEEPER = "geodispatch_keeper"
 
 
 def with_role(dsn: str, role: DatabaseRole) -> str:

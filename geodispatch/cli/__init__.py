@@ -21,6 +21,7 @@ from geodispatch.cli import (
     places,
     programme,
     record,
+    retention,
     rules,
     serving,
     webhooks,
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.add_typer(serving.app)
 app.add_typer(keys.app)
+app.add_typer(retention.app)
 app.add_typer(cameras.app, name="cameras")
 app.add_typer(agencies.app, name="agency")
 app.add_typer(jurisdictions.app, name="jurisdiction")

@@ -1,4 +1,4 @@
-"""Keys: one to sign with, and the end of any."""
+"""Keys: to sign with, to seal with, and the end of any."""
 
 from __future__ import annotations
 
@@ -26,6 +26,20 @@ def push_key(file: Annotated[Path, typer.Argument(help="A file that is not there
     with os.fdopen(descriptor, "w") as opened:
         opened.write(new_private_key())
     out.print(f"{file} is written; all servers and senders need the same one")
+
+
+@app.command("seal-key")
+def seal_key(
+    file: Annotated[Path, typer.Argument(help="A new file, or one with keys, which stay below the new one.")],
+) -> None:
+    """Draw a key that seals the secrets of second factors; GEODISPATCH_SEAL_KEY_FILE names its file."""
+    from geodispatch.seal import add_seal_key
+
+    try:
+        add_seal_key(file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSettings(str(file), f"it cannot be written: {error}") from error
+    out.print(f"{file} has a new first key; all servers need the same file, and to be started anew")
 
 
 @app.command()

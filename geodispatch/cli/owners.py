@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from geodispatch.cli.run import out, with_registry
+from geodispatch.cli.run import out, with_departures, with_registry
 
 app = typer.Typer(no_args_is_help=True, help="Owners' tokens.")
 
@@ -19,6 +19,17 @@ def add_owner_token(owner: Annotated[str, typer.Argument(help="The owner's id, a
         out.print(await registry.add_owner_token(owner))
 
     with_registry(act)
+
+
+@app.command("remove")
+def remove_owner(owner: Annotated[str, typer.Argument(help="The owner's id, as the cameras name it.")]) -> None:
+    """Let an owner leave for good, with all cameras; leave both out of what is imported later."""
+
+    async def act(departures: Any) -> None:
+        await departures.remove(owner)
+        out.print("done")
+
+    with_departures(act)
 
 
 @app.command("mail")

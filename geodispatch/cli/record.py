@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,14 +32,10 @@ def make_key(
 ) -> None:
     """Draw the key that signs checkpoints and write it; print what others check with, to be published elsewhere."""
     from geodispatch.note import SignatureType, Signer
+    from geodispatch.record import write_signer
 
     signer = Signer.draw(name, SignatureType.COSIGNATURE if witness else SignatureType.NOTE)
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise InvalidSettings(str(file), f"it cannot be made: {error.strerror}") from error
-    with os.fdopen(descriptor, "w") as opened:
-        opened.write(signer.text() + "\n")
+    write_signer(file, signer)
     out.print(str(signer.verifier), markup=False)
 
 

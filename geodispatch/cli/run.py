@@ -99,6 +99,21 @@ def with_place_book(act: Callable[[Any], Awaitable[None]]) -> None:
     _with(PlaceBook, act)
 
 
+def with_departures(act: Callable[[Any], Awaitable[None]]) -> None:
+    """The same through owners' leaving."""
+    from geodispatch.departure import Departures
+
+    _with(Departures, act)
+
+
+def with_retention(act: Callable[[Any], Awaitable[None]]) -> None:
+    """The same through the job that deletes what is over."""
+    from geodispatch.retention import Retention, keepings_of
+    from geodispatch.settings import Settings
+
+    _with(lambda database, clock: Retention(database, clock, keepings_of(Settings.read())), act)
+
+
 def show_invitation(invitation: Any) -> None:
     """Print an invitation's page, on the public address where there is one."""
     from geodispatch.settings import Settings

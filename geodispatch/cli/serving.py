@@ -52,23 +52,23 @@ def send(
 ) -> None:
     """Deliver prompts until stopped; any number of these can run at once."""
     from geodispatch.clock import utc_now
-    from geodispatch.database import open_sender_database
+    from geodispatch.database import open_sender_databases
     from geodispatch.send import run_sender
     from geodispatch.settings import Settings
 
     async def work() -> None:
-        async with open_sender_database(settings := Settings.read()) as database:
+        async with open_sender_databases(settings := Settings.read()) as databases:
             if dry_run:
                 from geodispatch.dry_run import foresee
 
-                for line in await foresee(database, settings, utc_now, limit):
+                for line in await foresee(databases.sender, settings, utc_now, limit):
                     out.print(line, markup=False)
                 return
             if settings.metrics_port is not None:
                 from prometheus_client import start_http_server
 
                 start_http_server(settings.metrics_port, settings.host)
-            await run_sender(database, settings, utc_now, started=lambda: out.print("sending"))
+            await run_sender(databases, settings, utc_now, started=lambda: out.print("sending"))
 
     run(work(), until_stopped=not dry_run)
 
@@ -115,15 +115,22 @@ def openapi() -> None:
 
 @app.command("draw-density")
 def draw_density() -> None:
-    """Draw the preview's noised histogram anew; each drawing spends GEODISPATCH_PREVIEW_EPSILON once more."""
+    """Draw the preview's noised histogram anew, as far as a year's privacy budget has room for it."""
+    from geodispatch.histogram import DRAWING_COUNT, advantage_bound
     from geodispatch.settings import Settings
 
     async def act(registry: Any) -> None:
         settings = Settings.read()
         with out.status("drawing"):
-            cell_count = await registry.draw_density(
-                resolution=settings.preview_resolution, epsilon=settings.preview_epsilon
+            drawn = await registry.draw_density(
+                resolution=settings.preview_resolution,
+                series_rho=settings.preview_series_rho,
+                year_rho=settings.preview_year_rho,
             )
-        out.print(f"{cell_count:,} cells hold enough owners to show")
+        out.print(f"{drawn.cell_count:,} cells; drawing {drawn.number} of {DRAWING_COUNT} of its series")
+        out.print(
+            f"spent in 365 days: {drawn.spent_rho:g} of {settings.preview_year_rho:g}; whether an owner is there, "
+            f"nobody tells from it with an advantage over guessing of more than {advantage_bound(drawn.spent_rho):.2%}"
+        )
 
     with_registry(act)

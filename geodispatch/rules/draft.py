@@ -74,7 +74,7 @@ def check_draft(draft: Draft, ground: Ground, case_request_count: int, now: date
     if draft.contact_name is not None:
         breaches += check_contact_name(draft.contact_name)
     if draft.window is not None:
-        breaches += check_window(draft.window, now, _zone(draft, ground), limits)
+        breaches += check_window(draft.window, now, lambda: _zone(draft, ground), limits)
     breaches += draft.unreadable
     if draft.fence is not None:
         breaches += check_fence(draft.fence, limits)

@@ -14,6 +14,7 @@ from geodispatch.errors import Breach
 from geodispatch.geofence import Geofence
 from geodispatch.rules.measure import square_miles
 from geodispatch.rules.rule import Rule
+from geodispatch.rules.tile import Lie, Tiles, lies_to
 from geodispatch.zone import zone_at, zone_named
 
 _POINTER = "/fence"
@@ -35,7 +36,14 @@ class Jurisdiction:
 
     def touches(self, fence: Geofence) -> bool:
         """True if the fence and the area have a point in common."""
+        lies = self._tiles.under(fence)
+        if lies == {Lie.OUTSIDE} or lies == {Lie.INSIDE}:
+            return Lie.INSIDE in lies
         return bool(shapely.intersects(self.boundary, fence.geometry))
+
+    @cached_property
+    def _tiles(self) -> Tiles[Lie]:
+        return lies_to(self.boundary)
 
     @cached_property
     def place(self) -> tuple[float, float]:
@@ -62,6 +70,14 @@ class Territory:
         area = shapely.union_all([jurisdiction.boundary for jurisdiction in jurisdictions])
         shapely.prepare(area)
         return cls(jurisdictions, area)
+
+    def covers(self, fence: Geofence) -> bool:
+        """True if no point of the fence is outside."""
+        return self._tiles.under(fence) == {Lie.INSIDE} or bool(shapely.covers(self.area, fence.geometry))
+
+    @cached_property
+    def _tiles(self) -> Tiles[Lie]:
+        return lies_to(self.area)
 
     @property
     def zone(self) -> tzinfo:
@@ -92,7 +108,7 @@ def check_territory(fence: Geofence | None, territory: Territory) -> tuple[Breac
                 remedy="have the operator enter it: geodispatch jurisdiction",
             ),
         )
-    if fence is None or shapely.covers(territory.area, fence.geometry):
+    if fence is None or territory.covers(fence):
         return ()
     outside_m2 = _area_outside_m2(fence, territory)
     seen = square_miles(outside_m2, 0)
@@ -110,7 +126,7 @@ def check_territory(fence: Geofence | None, territory: Territory) -> tuple[Breac
 
 def _area_outside_m2(fence: Geofence, territory: Territory) -> float:
     # What is far from the fence would make the overlay slow, and a border can have 100,000 vertices.
-    near = shapely.clip_by_rect(territory.area, *_widened(fence.geometry.bounds))
+    near = shapely.clip_by_rect(territory.area, *_widened(fence.bounds))
     outside = shapely.difference(fence.geometry, near)
     total = shapely.area(fence.geometry)
     # Over a fence's few kilometres, degrees squared and square metres are in proportion, as far as it shows.

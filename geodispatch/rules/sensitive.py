@@ -79,7 +79,7 @@ def reviewers_needed(near: Sequence[NearPlace], *, is_exigent: bool, are_all_rev
 
 def _boxes(fence: Geofence, distance_m: float) -> list[Any]:
     """Return boxes, one or two, that hold all that can be near."""
-    west, south, east, north = fence.geometry.bounds
+    west, south, east, north = fence.bounds
     lat_reach = distance_m / _LEAST_M_PER_DEGREE * 1.01
     south, north = south - lat_reach, north + lat_reach
     widest = max(abs(south), abs(north))

@@ -49,7 +49,7 @@ def check_post_text(text: str, pointer: str) -> tuple[Breach, ...]:
     Edges: a post may urge ("leave your homes now") and give numbers to call; nobody is asked for footage, and the
            numbers are public ones. What it must not do is to cast suspicion by race, or tell who a victim is.
     """
-    return tuple(_breach(pointer, text, finding) for finding in find(text) if finding.rule in _RULES_OF_POSTS)
+    return tuple(breach for breach in check_text(text, pointer) if breach.rule in _RULES_OF_POSTS)
 
 
 @lru_cache(maxsize=1024)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from geodispatch.errors import Breach
@@ -10,11 +11,14 @@ from geodispatch.rules.limits import Limits
 from geodispatch.rules.measure import duration, moment
 from geodispatch.rules.rule import Rule
 
+_CLOCK_CHANGE_MAX = timedelta(days=2)
+"""More than clocks anywhere were ever put forward or back: where a date was left out, a day."""
 
-def check_window(window: Window, now: datetime, zone: tzinfo, limits: Limits) -> tuple[Breach, ...]:
+
+def check_window(window: Window, now: datetime, zone_there: Callable[[], tzinfo], limits: Limits) -> tuple[Breach, ...]:
     """Return every rule that a time window breaks.
 
-    zone    where the fence is: days are counted by the clocks there
+    zone_there    finds the zone where the fence is: days are counted by the clocks there
 
     Edges:  a window of exactly the least or the greatest length passes, so does one that ends now, and one that starts
             when the clocks there showed the same time so many days ago. Where clocks were changed since, those days
@@ -46,6 +50,9 @@ def check_window(window: Window, now: datetime, zone: tzinfo, limits: Limits) ->
                 remedy=f"end it {duration(length_s - limits.window_max_s)} earlier, or start it later",
             )
         )
+    if end <= now and start >= now - timedelta(days=limits.window_age_max_days) + _CLOCK_CHANGE_MAX:
+        return tuple(breaches)  # by any clock
+    zone = zone_there()
     local_now = now.astimezone(zone)
     earliest = (local_now - timedelta(days=limits.window_age_max_days)).replace(fold=0).astimezone(UTC)
     if start < earliest:

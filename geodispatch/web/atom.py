@@ -12,6 +12,7 @@ from xml.etree import ElementTree as Xml
 
 from geodispatch.feed import FeedItem, FeedPage
 from geodispatch.flags import FlagItem
+from geodispatch.post import Correction
 from geodispatch.web.cap import CAP
 
 ATOM = "application/atom+xml"
@@ -47,13 +48,15 @@ def _add_entry(feed: Xml.Element, item: FeedItem, base: str) -> None:
         request = item.request
         path, title, text, published = f"requests/{request.id}", request.offence.title, request.text, request.opened_at
         agency, term, label = request.agency, request.offence.value, request.offence.title
+        corrections = request.corrections
     else:
         assert item.post is not None
         post = item.post
         path, title, text, published = f"posts/{post.id}", post.title, post.text, post.published_at
         agency, term, label = post.agency, post.kind.value, post.kind.title
-        for correction in post.corrections:
-            text += f"\n\nCorrection, {_moment(correction.published_at)}: {correction.text}"
+        corrections = post.corrections
+    for correction in corrections:
+        text += f"\n\nCorrection, {_moment(correction.published_at)}: {correction.text}"
     _add(entry, "id", f"{base}/{path}")
     _add(entry, "title", f"{title} ({agency.name})")
     _add(entry, "updated", _moment(_updated(item)))
@@ -71,12 +74,15 @@ def _updated(item: FeedItem) -> datetime:
     """Return when something was last added to a request or a post: its closing, a correction, a flag, an outcome."""
     moments: list[datetime | None]
     flags: list[FlagItem]
+    corrections: list[Correction]
     if item.request is not None:
         moments, flags = [item.request.opened_at, item.request.closed_at], item.request.flags
+        corrections = item.request.corrections
     else:
         assert item.post is not None
-        moments = [item.post.published_at, *(each.published_at for each in item.post.corrections)]
-        flags = item.post.flags
+        moments, flags = [item.post.published_at], item.post.flags
+        corrections = item.post.corrections
+    moments += [each.published_at for each in corrections]
     for flag in flags:
         moments += [flag.flagged_at, *(outcome.published_at for outcome in flag.outcomes)]
     return max(moment for moment in moments if moment is not None)

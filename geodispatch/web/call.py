@@ -29,6 +29,7 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 FOR_EVER = "public, max-age=31536000, immutable"
 """The Cache-Control of what never changes."""
+_JSON_TEXT = f"{JSON}; charset=utf-8"
 
 BODY_ERRORS = (InvalidInput, UnsupportedMediaType, BodyTooLarge)
 """What any route with a body can answer."""
@@ -138,8 +139,9 @@ class Route:
         elif reply.body is None:
             response = web.Response(status=self.status, headers=headers)
         else:
-            text = reply.body.model_dump_json()
-            response = web.Response(status=self.status, text=text, content_type=JSON, headers=headers)
+            # As bytes, which aiohttp passes on as they are.
+            headers["Content-Type"] = _JSON_TEXT
+            response = web.Response(status=self.status, body=reply.body.model_dump_json().encode(), headers=headers)
         for cookie, value in reply.cookies.items():
             set_cookie(request, service.settings, response, cookie, value)
         return response

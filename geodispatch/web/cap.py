@@ -1,7 +1,7 @@
 """Requests and posts as alerts that warning systems read.
 
-An alert is what it is now: a request that has ended is a Cancel of its first message, a post that was corrected an
-Update of those before it. Latitude stands first in a polygon, and a moment in UTC ends in -00:00, never in Z.
+An alert is what it is now: a request that has ended is a Cancel of the messages before, what was corrected an Update
+of those before it. Latitude stands first in a polygon, and a moment in UTC ends in -00:00, never in Z.
 
 Source: OASIS, Common Alerting Protocol 1.2 (1 July 2010), sections 3.2 and 3.3.2.
 """
@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as Xml
 
-from geodispatch.post import PostKind
+from geodispatch.post import Correction, PostKind
 from geodispatch.publication import PublishedPost, PublishedRequest
 from geodispatch.request import Agency
 
@@ -33,12 +33,14 @@ class _Message:
 
 def cap_of_request(request: PublishedRequest, base: str) -> bytes:
     """Write a request as an alert."""
-    name = f"request-{request.id}"
-    first = _Message(_identifier(base, name), request.opened_at)
-    messages = [first]
+    messages = _messages(base, f"request-{request.id}", request.opened_at, request.corrections)
+    kind = "Update" if request.corrections else "Alert"
     if request.closed_at is not None:
-        messages.append(_Message(_identifier(base, f"{name}-closed"), request.closed_at))
-    alert = _alert(messages, "Cancel" if request.closed_at is not None else "Alert", request.agency, base)
+        # A correction may follow the end, which stays one: the newest message is a Cancel whatever it is about.
+        messages.append(_Message(_identifier(base, f"request-{request.id}-closed"), request.closed_at))
+        messages.sort(key=lambda message: message.sent)
+        kind = "Cancel"
+    alert = _alert(messages, kind, request.agency, base)
     info = Xml.SubElement(alert, "info")
     _add(info, "language", "en-US")
     _add(info, "category", "Security")
@@ -51,7 +53,7 @@ def cap_of_request(request: PublishedRequest, base: str) -> bytes:
     _add(info, "expires", _moment(request.closed_at or request.expires_at))
     _add(info, "senderName", request.agency.name)
     _add(info, "headline", f"{request.agency.name} asks for footage: {request.offence.title}"[:_HEADLINE_MAX])
-    _add(info, "description", request.text)
+    _add(info, "description", _description(request.text, request.corrections))
     _add(info, "web", f"{base}/requests/{request.id}")
     _add(info, "contact", f"{request.contact.name}, {request.contact.email}")
     for key, value in (
@@ -66,9 +68,7 @@ def cap_of_request(request: PublishedRequest, base: str) -> bytes:
 
 def cap_of_post(post: PublishedPost, base: str) -> bytes:
     """Write a post as an alert."""
-    messages = [_Message(_identifier(base, f"post-{post.id}"), post.published_at)]
-    for number, correction in enumerate(post.corrections, start=1):
-        messages.append(_Message(_identifier(base, f"post-{post.id}-correction-{number}"), correction.published_at))
+    messages = _messages(base, f"post-{post.id}", post.published_at, post.corrections)
     alert = _alert(messages, "Update" if post.corrections else "Alert", post.agency, base)
     is_event = post.kind is PostKind.EVENT
     info = Xml.SubElement(alert, "info")
@@ -84,11 +84,26 @@ def cap_of_post(post: PublishedPost, base: str) -> bytes:
         _add(info, "expires", _moment(post.ends_at))
     _add(info, "senderName", post.agency.name)
     _add(info, "headline", post.title)
-    corrections = [f"Correction, {_moment(each.published_at)}: {each.text}" for each in post.corrections]
-    _add(info, "description", "\n\n".join([post.text, *corrections]))
+    _add(info, "description", _description(post.text, post.corrections))
     _add(info, "web", f"{base}/posts/{post.id}")
     _add_area(info, post.area, post.agency)
     return _write(alert)
+
+
+def _messages(base: str, name: str, published_at: datetime, corrections: Sequence[Correction]) -> list[_Message]:
+    """Return the first message and one for each correction."""
+    return [
+        _Message(_identifier(base, name), published_at),
+        *(
+            _Message(_identifier(base, f"{name}-correction-{number}"), correction.published_at)
+            for number, correction in enumerate(corrections, start=1)
+        ),
+    ]
+
+
+def _description(text: str, corrections: Sequence[Correction]) -> str:
+    told = [f"Correction, {_moment(each.published_at)}: {each.text}" for each in corrections]
+    return "\n\n".join([text, *told])
 
 
 def _alert(messages: Sequence[_Message], kind: str, agency: Agency, base: str) -> Xml.Element:

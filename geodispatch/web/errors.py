@@ -67,6 +67,7 @@ STATUS: dict[type[GeodispatchError], int] = {
     errors.InvalidIndexFile: 500,
     errors.UnreadableCameraFile: 500,
     errors.InvalidSettings: 500,
+    errors.BudgetSpent: 500,
     errors.MissingExtra: 500,
     errors.DemoFailed: 500,
     errors.InvalidNote: 500,

@@ -1,7 +1,8 @@
-"""The pages and all that they load, served from the package's own files and from nowhere else.
+"""The pages that scripts fill, and all that pages load, served from the package's own files and from nowhere else.
 
-Every file is one route, made when the application is made: no part of a URL is ever turned into a path, so there is no
-path to climb out of. The pages hold no inline script but the import map, which the policy allows by its hash.
+Every page is written once, and every file is one route, both when the application is made: no part of a URL is ever
+turned into a path, so there is no path to climb out of. The pages hold no inline script but the import map, which the
+policy allows by its hash.
 """
 
 from __future__ import annotations
@@ -15,24 +16,26 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import hdrs, web
 
 from geodispatch.web.call import FOR_EVER
+from geodispatch.web.layout import read_templates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aiohttp.typedefs import Handler
 
-PAGES: Final = Path(__file__).parent / "pages"
 STATIC: Final = Path(__file__).parent / "static"
 VENDOR: Final = STATIC / "vendor"
 
 PAGE_PATHS: Final = {
-    "/": "index.html",
-    "/agency": "agency.html",
+    "/": "home.html",
+    "/agency": "ask.html",
     "/owner": "owner.html",
     "/sign-in": "sign_in.html",
     "/invitation": "invitation.html",
     "/members": "members.html",
+    "/disclosures": "disclosures.html",
     "/review": "review.html",
+    "/staff": "staff.html",
     "/proof": "proof.html",
 }
 
@@ -67,12 +70,13 @@ IMPORT_MAP: Final = re.compile(r'<script type="importmap">(.*?)</script>', re.DO
 
 def add_pages(app: web.Application) -> None:
     """Add a route for each page and for each file under /static/."""
+    templates = read_templates()
     for path, name in PAGE_PATHS.items():
-        app.router.add_get(path, _serve(PAGES / name, _headers(PAGES / name)))
+        app.router.add_get(path, _show(templates.get_template(name).render(here=path)))
     for file in sorted(STATIC.rglob("*")):
         if file.suffix in CONTENT_TYPES:
             path = f"/static/{file.relative_to(STATIC).as_posix()}"
-            app.router.add_get(path, _serve(file, _headers(file)))
+            app.router.add_get(path, _serve(file))
 
 
 def content_security_policy(import_map: str | None = None) -> str:
@@ -88,16 +92,12 @@ def content_security_policy(import_map: str | None = None) -> str:
     )
 
 
-def _headers(file: Path) -> Mapping[str, str]:
-    found = IMPORT_MAP.search(file.read_text(encoding="utf-8")) if file.suffix == ".html" else None
-    # A folder of `vendor` carries its version in its name, so its files never change. All others are asked for again
-    # each time, which costs a 304.
-    forever = VENDOR in file.parent.parents
+def _headers(suffix: str, import_map: str | None = None, *, forever: bool = False) -> Mapping[str, str]:
     return {
-        hdrs.CONTENT_TYPE: CONTENT_TYPES[file.suffix],
+        hdrs.CONTENT_TYPE: CONTENT_TYPES[suffix],
         hdrs.CACHE_CONTROL: FOR_EVER if forever else "no-cache",
         # On every file, not only on pages: a worker lives by the policy of its own script.
-        "Content-Security-Policy": content_security_policy(found and found[1]),
+        "Content-Security-Policy": content_security_policy(import_map),
         "Cross-Origin-Opener-Policy": "same-origin",
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
@@ -105,7 +105,29 @@ def _headers(file: Path) -> Mapping[str, str]:
     }
 
 
-def _serve(file: Path, headers: Mapping[str, str]) -> Handler:
+def _show(page: str) -> Handler:
+    """Return what answers with a page, or with a 304 to who has it already."""
+    found = IMPORT_MAP.search(page)
+    headers, tag = _headers(".html", found and found[1]), hashlib.sha256(page.encode()).hexdigest()
+
+    async def show(request: web.Request) -> web.StreamResponse:
+        if any(each.value == tag for each in request.if_none_match or ()):
+            not_modified = web.Response(status=304, headers=headers)
+            not_modified.etag = tag
+            return not_modified
+        response = web.Response(body=page.encode(), headers=headers)
+        response.etag = tag
+        if request.method == hdrs.METH_GET:  # the answer to HEAD has no body, to which the compressor would add
+            response.enable_compression()
+        return response
+
+    return show
+
+
+def _serve(file: Path) -> Handler:
+    # A folder of `vendor` carries its version in its name, so its files never change. All others are asked for again
+    # each time, which costs a 304.
+    headers = _headers(file.suffix, forever=VENDOR in file.parent.parents)
     large = file.stat().st_size >= COMPRESSED_FROM_BYTES
 
     async def serve(request: web.Request) -> web.StreamResponse:

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 from aiohttp import hdrs, web
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, Field, ValidationError
 
 from geodispatch.audit import Origin
@@ -26,13 +24,12 @@ from geodispatch.web.api.page import PageQuery, Slug
 from geodispatch.web.call import SERVICE, read_body, read_id, read_query
 from geodispatch.web.errors import STATUS, invalid_input, kind_of, problem_response
 from geodispatch.web.gazette import Gazette
+from geodispatch.web.layout import read_templates
 from geodispatch.web.pages import STATIC
 from geodispatch.web.plain_page import PLAIN_HEADERS
 from geodispatch.web.sketch import sketch
 from geodispatch.web.visitor import admit
 from geodispatch.web.wording import say_area, say_code, say_date, say_moment
-
-TEMPLATES: Final = Path(__file__).parent / "templates"
 
 _HEADERS: Final = {hdrs.CACHE_CONTROL: "no-cache", hdrs.VARY: hdrs.ACCEPT_ENCODING, **PLAIN_HEADERS}
 _FORM = "application/x-www-form-urlencoded"
@@ -59,13 +56,7 @@ class PublicPages:
 
     def __init__(self) -> None:
         self.gazette = Gazette.read(STATIC / "places.json")
-        self.templates = Environment(
-            loader=FileSystemLoader(TEMPLATES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self.templates = read_templates()
         self.templates.globals.update(flag_reasons=list(FlagReason), feed_kinds=list(FeedKind), offences=list(Offence))
         self.templates.filters.update(
             moment=say_moment,
@@ -211,6 +202,11 @@ class PublicPages:
         drawn = await request.app[SERVICE].annual_reports.draw(request.match_info["slug"], year)
         return self.write("report.html", here="/agencies", report=drawn)
 
+    async def retention(self, request: web.Request) -> web.Response:
+        """Show what is kept for how long."""
+        table = request.app[SERVICE].retention.table()
+        return self.write("retention.html", keepings=table.keepings)
+
     async def document(self, request: web.Request) -> web.Response:
         """Show a document with all its versions."""
         number = read_id(request.match_info["id"], "document")
@@ -229,6 +225,7 @@ def add_public_pages(app: web.Application) -> None:
         ("/agencies/{slug}", pages.agency),
         ("/agencies/{slug}/reports/{year}", pages.report),
         ("/documents/{id}", pages.document),
+        ("/retention", pages.retention),
     ):
         app.router.add_get(path, pages.guarded(show))
     app.router.add_post("/requests/{id}/flags", pages.guarded(pages.flag_request, Action.FLAG))

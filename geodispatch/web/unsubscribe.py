@@ -6,49 +6,35 @@ token in the path is all the authority there is, and needs neither cookie nor lo
 
 from __future__ import annotations
 
+from functools import partial
+
 from aiohttp import web
+from jinja2 import Template
 
 from geodispatch.web.call import SERVICE
+from geodispatch.web.layout import read_templates
 from geodispatch.web.plain_page import PLAIN_HEADERS
 
 _HEADERS = dict(PLAIN_HEADERS) | {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
-_PAGE = """<!doctype html>
-<html lang="en">
-  <head>
-    <meta charset="utf-8">
-    <meta name="viewport" content="width=device-width, initial-scale=1">
-    <title>geodispatch: stop all requests</title>
-    <link rel="stylesheet" href="/static/style.css">
-  </head>
-  <body>
-    <main class="narrow">
-      {content}
-    </main>
-  </body>
-</html>
-"""
-_ASK = """<h1>Never be asked again?</h1>
-      <p>No agency's request will reach you any more, by any way. Cameras and earlier answers stay as they are.</p>
-      <form method="post"><button type="submit">Stop all requests to me</button></form>"""
-_DONE = """<h1>You will not be asked again</h1>
-      <p>No agency's request will reach you any more. Your token lets you change that whenever you like.</p>"""
 
 
 def add_unsubscribe(app: web.Application) -> None:
     """Add the page and its POST."""
-    app.router.add_get("/unsubscribe/{token}", _ask)
-    app.router.add_post("/unsubscribe/{token}", _unsubscribe)
+    page = read_templates().get_template("unsubscribe.html")
+    app.router.add_get("/unsubscribe/{token}", partial(_ask, page))
+    app.router.add_post("/unsubscribe/{token}", partial(_unsubscribe, page))
 
 
-async def _ask(request: web.Request) -> web.Response:
+async def _ask(page: Template, request: web.Request) -> web.Response:
     await request.app[SERVICE].reach.find_unsubscriber(request.match_info["token"])
-    return _show(_ASK)
+    return _show(page, is_done=False)
 
 
-async def _unsubscribe(request: web.Request) -> web.Response:
+async def _unsubscribe(page: Template, request: web.Request) -> web.Response:
     await request.app[SERVICE].unsubscribe(request.match_info["token"])
-    return _show(_DONE)
+    return _show(page, is_done=True)
 
 
-def _show(content: str) -> web.Response:
-    return web.Response(text=_PAGE.format(content=content), content_type="text/html", headers=_HEADERS)
+def _show(page: Template, *, is_done: bool) -> web.Response:
+    text = page.render(here=None, is_done=is_done)
+    return web.Response(text=text, content_type="text/html", headers=_HEADERS)

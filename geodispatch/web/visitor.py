@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from aiohttp import hdrs, web
 
 from geodispatch.accounts import Caller
 from geodispatch.audit import Origin
-from geodispatch.authority import Action, is_open, require
+from geodispatch.authority import Action, is_open, may_lag, require
 from geodispatch.errors import ForeignPage, UnknownKey
 from geodispatch.service import Service
 from geodispatch.session import Session
@@ -42,7 +43,7 @@ async def admit(service: Service, request: web.Request, action: Action) -> Visit
     origin = origin_of(request, service.settings)
     if is_open(action):
         return Visitor(None, None, origin)
-    caller, session = await _identify(service, request, origin)
+    caller, session = await _identify(service, request, origin, is_lagging=may_lag(action))
     if (
         session is not None
         and request.method not in _SAFE
@@ -54,22 +55,32 @@ async def admit(service: Service, request: web.Request, action: Action) -> Visit
     return Visitor(caller, session, origin)
 
 
-async def _identify(service: Service, request: web.Request, origin: Origin) -> tuple[Caller, Session | None]:
+async def _identify(
+    service: Service, request: web.Request, origin: Origin, *, is_lagging: bool
+) -> tuple[Caller, Session | None]:
     if hdrs.AUTHORIZATION in request.headers:
-        scheme, _, key = request.headers[hdrs.AUTHORIZATION].partition(" ")
-        return await service.authenticate(key.strip() if scheme.lower() == "bearer" else None), None
+        scheme, _, rest = request.headers[hdrs.AUTHORIZATION].partition(" ")
+        key = rest.strip() if scheme.lower() == "bearer" else None
+        return await service.authenticate(key, may_lag=is_lagging), None
     token = read_cookie(request, service.settings, Cookie.SESSION)
     if token is None:
         raise UnknownKey
-    session = await service.sign_in.find(token, origin)
+    session = await service.find_session(token, origin, may_lag=is_lagging)
     return session.caller, session
 
 
 def origin_of(request: web.Request, settings: Settings) -> Origin:
     """Return where a call comes from: the last address on its way that is no proxy of the operator's."""
-    hops = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]
-    address = _read_address(request.remote or "")
-    while address is not None and any(address in network for network in settings.proxy_networks) and hops:
+    return _read_origin(request.remote or "", request.headers.get("X-Forwarded-For", ""), settings.proxy_networks)
+
+
+@lru_cache(maxsize=1024)  # whoever draws calls from one place
+def _read_origin(
+    remote: str, forwarded_for: str, proxy_networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+) -> Origin:
+    hops = [part.strip() for part in forwarded_for.split(",")]
+    address = _read_address(remote)
+    while address is not None and any(address in network for network in proxy_networks) and hops:
         address = _read_address(hops.pop()) or address
     return Origin(None if address is None else str(address))
 

@@ -96,6 +96,21 @@ def close_rings(
 
 
 @compiled
+def bounds_of(lon_e7: NDArray[np.int32], lat_e7: NDArray[np.int32]) -> tuple[int, int, int, int]:
+    """Return west, south, east, north of some vertices, of which there is one or more.
+
+    lon_e7, lat_e7  (n,)  i4  degrees x 1e7
+
+    Cost:   O(n).
+    """
+    west, south, east, north = int(lon_e7[0]), int(lat_e7[0]), int(lon_e7[0]), int(lat_e7[0])
+    for row in range(1, lon_e7.size):
+        west, east = min(west, int(lon_e7[row])), max(east, int(lon_e7[row]))
+        south, north = min(south, int(lat_e7[row])), max(north, int(lat_e7[row]))
+    return west, south, east, north
+
+
+@compiled
 def points_in_rings(
     lon_e7: NDArray[np.int32], lat_e7: NDArray[np.int32], rings: Rings, inside: NDArray[np.bool_]
 ) -> None:

@@ -77,7 +77,7 @@ async def check_plans(connection: asyncpg.Connection) -> None:
         "insert_lost_attempts": ("prompt_pkey", (*ids, numbers, seconds, "inbox", NOW)),
         "close_these_prompts": ("prompt_pkey", ids),
         "close_next_prompts": ("prompt_pkey", (1, 500_000, 1000)),
-        "prune_next_prompts": ("prompt_pkey", (1, 500_000, 1000)),
+        "prune_next_prompts": ("prompt_pkey", (1, 500_000, 1000, ["expired", "suppressed"])),
         "prompts_of_owner": ("prompt_of_owner", (7, 100)),
         "history_of_owner": ("prompt_of_owner", (7, None, 100)),
         "request_of_prompt": ("prompt_of_owner", (7, due[0].key)),

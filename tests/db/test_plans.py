@@ -38,9 +38,9 @@ async def test_the_claim_reads_the_queue_by_its_index(connection: asyncpg.Connec
     assert any("prompt_queue" in row[0] for row in plan), [row[0] for row in plan]
 
 
-@pytest.mark.parametrize("name", ["close_next_prompts", "prune_next_prompts"])
+@pytest.mark.parametrize(("name", "states"), [("close_next_prompts", []), ("prune_next_prompts", [["expired"]])])
 async def test_a_request_that_statistics_have_not_heard_of_is_worked_off_by_whole_keys(
-    connection: asyncpg.Connection, name: str
+    connection: asyncpg.Connection, name: str, states: list[list[str]]
 ) -> None:
     """PostgreSQL takes it for one prompt; going through all of them for each of 10,000 would last half a minute."""
     await fill(connection, request_count=1, owner_count=3000)
@@ -49,7 +49,7 @@ async def test_a_request_that_statistics_have_not_heard_of_is_worked_off_by_whol
         "insert into prompt (request_id, owner_id, key, due_at) "
         "select 2, owner_id, gen_random_uuid(), due_at from prompt"
     )
-    plan = [row[0] for row in await connection.fetch("explain " + load("prompts")[name], 2, 0, 1000)]
+    plan = [row[0] for row in await connection.fetch("explain " + load("prompts")[name], 2, 0, 1000, *states)]
     assert any("(request_id = next.request_id) AND (owner_id = next.owner_id)" in line for line in plan), plan
 
 

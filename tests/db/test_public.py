@@ -18,12 +18,19 @@ insert into donation (agency_id, member_id, donor, device_count, description, re
 select agency_id, id, 'Donor', 3, 'Cameras', '2026-01-01', now() from member;
 insert into report_statement (agency_id, member_id, year, section, body, published_at)
 select agency_id, id, 2026, 'costs', 'Body', now() from member;
+insert into request (agency_id, member_id, idempotency_key, body_sha256, case_number, offence, body, contact_name,
+                     contact_email, window_start, window_end, fence, area_m2, rule_version, state)
+select agency_id, id, 'zero', sha256('x'), '1', 'arson', 'Body', 'Name', 'a@b.c', now() - interval '1 hour', now(),
+       '{"type": "Polygon", "coordinates": [[[1, 2], [4, 2], [4, 7], [1, 2]]]}', 1e5, 1, 'draft' from member;
+insert into request_correction (request_id, member_id, body, published_at)
+select id, member_id, 'Body', now() from request;
 insert into flag (post_id, reason, detail, flagged_at) select id, 'bias', 'Detail', now() from post;
 insert into flag_outcome (flag_id, body, published_at) select id, 'Body', now() from flag;
 """
 KEPT = [
     "post",
     "post_correction",
+    "request_correction",
     "feed_item",
     "document",
     "document_version",
@@ -63,10 +70,12 @@ async def test_a_request_is_in_the_feed_once_it_is_opened_whoever_opens_it(conne
     feed = "select offence, around from feed_item where request_id is not null"
     await connection.execute(REQUEST % "'review', null, null")
     assert await connection.fetch(feed) == []
-    await connection.execute("update request set state = 'open', opened_at = now(), expires_at = now()")
+    opening = "update request set state = 'open', opened_at = now(), expires_at = now() where state = 'review'"
+    await connection.execute(opening)
     (row,) = await connection.fetch(feed)
     assert (row["offence"], row["around"]) == ("arson", asyncpg.Box((4, 7), (1, 2)))
-    await connection.execute("update request set state = 'closed', closed_at = now(), close_reason = 'resolved'")
+    closing = "update request set state = 'closed', closed_at = now(), close_reason = 'resolved' where state = 'open'"
+    await connection.execute(closing)
     assert len(await connection.fetch(feed)) == 1
 
 

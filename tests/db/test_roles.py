@@ -27,65 +27,95 @@ from geodispatch_db.roles import DatabaseRole, as_role, let_in, with_role
 
 # Select, Insert, Update, Delete, of the whole table; a small letter: of the columns below alone. Nobody truncates.
 GRID = """
-                    web  accounts matcher sender law  auditor
-access_key          -    SIU      -       -      -    -
-account             -    SIU      -       -      -    -
-agency              Su   SIu      S       Su     Su   -
-agency_hour         -    -        -       SIUD   -    -
-agency_jurisdiction S    -        S       -      SIu  -
-answer              -    -        -       SIU    -    -
-approval            SI   -        S       -      -    -
-attempt             -    -        -       S      -    -
-audit               I    I        -       -      I    S
-brake               SIU  SIUD     -       -      -    -
-break_glass         -    -        -       -      -    s
-breaker             -    -        -       SIUD   -    -
-caller_key          -    -        S       -      -    -
-camera              -    -        SIU     su     -    -
-channel_bucket      -    -        -       SIUD   -    -
-closing             i    -        -       SIUD   i    -
-dead_letter         -    -        -       SIUD   -    -
-density             S    -        SI      -      S    -
-density_epoch       S    -        SI      -      S    -
-device              -    SIUD     -       -      -    -
-document            SIu  -        -       -      -    -
-document_version    SI   -        -       -      -    -
-donation            SI   -        -       -      -    -
-fan_out             i    -        -       SuD    -    -
-feed_item           S    -        -       -      -    -
-flag                SI   -        -       -      -    -
-flag_contact        SI   -        -       -      -    -
-flag_outcome        SI   -        -       -      -    -
-invitation          -    SIU      -       -      -    -
-jurisdiction        S    -        S       -      SI   -
-lost_attempt        -    -        -       SIUD   -    -
-mail_address        -    -        -       SIUD   -    -
-member              s    SIU      -       -      -    -
-ordinance_version   S    -        S       -      SI   -
-owner               -    s        siu     SU     -    -
-post                SIu  -        -       -      -    -
-post_correction     SI   -        -       -      -    -
-programme_version   S    -        S       -      SI   -
-prompt              i    -        -       SIUD   -    -
-push_subscription   -    -        -       SIUD   -    -
-reached_prompt      -    -        -       S      -    -
-record_hash         S    -        -       -      -    -
-record_head         S    -        -       -      -    -
-record_leaf         S    -        -       S      -    -
-recovery_code       -    SIUD     -       -      -    -
-report_statement    SI   -        -       -      -    -
-request             SIu  -        S       Su     SU   -
-review              SIu  -        -       -      -    -
-rule_version        S    -        S       -      SIU  -
-schema_migration    -    -        -       -      -    -
-sensitive_place     S    -        S       -      SIU  -
-session             -    SIUD     -       -      -    -
-verdict             SI   -        S       -      -    -
-webhook             -    -        -       SIU    -    -
+                    web  accounts matcher sender law  auditor keeper
+access_key          -    SIU      -       -      -    -       sD
+account             -    SIU      -       -      -    -       -
+agency              Su   SIu      S       Su     Su   -       -
+agency_hour         -    -        -       SIUD   -    -       sD
+agency_jurisdiction S    -        S       -      SIu  -       -
+answer              -    -        -       SIU    -    -       sD
+approval            SI   -        S       -      -    -       -
+attempt             -    -        -       S      -    -       -
+audit               I    I        I       I      I    S       -
+brake               SIU  SIUD     -       -      -    -       sD
+break_glass         -    -        -       -      -    s       -
+breaker             -    -        -       SIUD   -    -       sD
+caller_key          -    -        S       -      -    -       -
+camera              -    -        SIU     su     -    -       su
+channel_bucket      -    -        -       SIUD   -    -       -
+closing             i    -        -       SIUD   i    -       SuD
+dead_letter         -    -        -       SIUD   -    -       sD
+density             S    -        SI      -      S    -       sD
+density_epoch       S    -        SI      -      S    -       s
+density_noise       -    -        SID     -      -    -       -
+density_series      -    -        SI      -      -    -       -
+device              -    SIUD     -       -      -    -       sD
+document            SIu  -        -       -      -    -       -
+document_version    SI   -        -       -      -    -       -
+donation            SI   -        -       -      -    -       -
+fan_out             i    -        -       SuD    -    -       -
+feed_item           S    -        -       -      -    -       -
+flag                SIu  -        -       -      -    -       s
+flag_contact        SI   -        -       -      -    -       sD
+flag_outcome        SI   -        -       -      -    -       -
+invitation          -    SIU      -       -      -    -       sD
+jurisdiction        S    -        S       -      SI   -       -
+lost_attempt        -    -        -       SIUD   -    -       sD
+mail_address        -    -        -       SIUD   -    -       sD
+member              s    SIU      -       -      -    -       -
+ordinance_version   S    -        S       -      SI   -       -
+owner               -    s        siu     SU     -    -       su
+post                SIu  -        -       -      -    -       -
+post_correction     SI   -        -       -      -    -       -
+programme_version   S    -        S       -      SI   -       -
+prompt              i    -        -       SIUD   -    -       suD
+push_subscription   -    -        -       SIUD   -    -       sD
+reached_prompt      -    -        -       S      -    -       -
+record_hash         S    -        -       -      -    -       -
+record_head         S    -        -       -      -    -       -
+record_leaf         S    -        -       S      -    -       -
+recovery_code       -    SIUD     -       -      -    -       -
+report_statement    SI   -        -       -      -    -       -
+request             SIu  -        S       Su     SU   -       -
+request_correction  SI   -        -       -      -    -       -
+review              SIu  -        -       -      -    -       -
+rule_version        S    -        S       -      SIU  -       -
+schema_migration    -    -        -       -      -    -       -
+sensitive_place     S    -        S       -      SIU  -       -
+session             -    SIUD     -       -      -    -       sD
+shared_total        -    -        -       -      -    -       sI
+verdict             SI   -        S       -      -    -       -
+webhook             -    -        -       SIU    -    -       -
 """
 
 # To lock a row takes the right to update some column: it is the id, which is an identity that nobody can set.
 COLUMNS = {
+    ("keeper", "access_key", "S"): "id owner_id revoked_at",
+    ("keeper", "agency_hour", "S"): "agency_id hour",
+    ("keeper", "answer", "S"): "owner_id request_id",
+    ("keeper", "brake", "S"): "locked_until since subject",
+    ("keeper", "breaker", "S"): "channel endpoint failed_at open_until",
+    ("keeper", "camera", "S"): "owner_id",
+    ("keeper", "camera", "U"): "changed_in external_id is_muted lat_e7 lon_e7 owner_id zone",
+    ("keeper", "closing", "U"): "done_owner_id is_counted is_pruned",
+    ("keeper", "dead_letter", "S"): "owner_id request_id",
+    ("keeper", "density", "S"): "cell epoch_id",
+    ("keeper", "density_epoch", "S"): "drawn_at id",
+    ("keeper", "device", "S"): "hash seen_at",
+    ("keeper", "flag", "S"): "flagged_at id",
+    ("keeper", "flag_contact", "S"): "flag_id",
+    ("keeper", "invitation", "S"): "expires_at id",
+    ("keeper", "lost_attempt", "S"): "owner_id request_id",
+    ("keeper", "mail_address", "S"): "owner_id",
+    ("keeper", "owner", "S"): "id left_at",
+    ("keeper", "owner", "U"): "asked_at asked_for channel has_mail has_push language left_at"
+    " muted_agency_ids muted_offences quiet_end quiet_start webhook_id week_max",
+    ("keeper", "prompt", "S"): "due_at owner_id request_id state",
+    ("keeper", "prompt", "U"): "due_at",
+    ("keeper", "push_subscription", "S"): "owner_id",
+    ("keeper", "session", "S"): "created_at hash",
+    ("keeper", "shared_total", "S"): "request_id",
+    ("web", "flag", "U"): "id",
     ("auditor", "break_glass", "S"): "asked_at asked_by ends_at granted_at granted_by id reason",
     ("accounts", "agency", "U"): "id",
     ("law", "agency", "U"): "day_quota",
@@ -131,8 +161,9 @@ FUNCTIONS = {
     "owners_by_channel": "sender web",
     "pairs_of_cameras": "sender web",
     "places_of_caller": "sender",
-    "record_append": "law sender web",
-    "shared_counts": "web",
+    "record_append": "keeper law sender web",
+    "shared_counts": "keeper web",
+    "strip_owner": "sender",
 }
 
 # Whose rows the web sees of its caller's alone, but for what is public of them.
@@ -144,6 +175,7 @@ PUBLISHED_BY_ITS_AGENCY = {
     "post",
     "post_correction",
     "report_statement",
+    "request_correction",
 }
 
 LETTERS = {"S": "select", "I": "insert", "U": "update", "D": "delete", "R": "truncate"}

@@ -14,7 +14,7 @@ from geodispatch_db.pool import open_connection
 
 NOW = datetime(2026, 7, 1, 15, tzinfo=UTC)
 TOKEN = b"x" * 32
-SECRET = "JBSWY3DPEHPK3PXP"
+SECRET = b"sealed"
 
 Two = tuple[asyncpg.Connection, asyncpg.Connection]
 

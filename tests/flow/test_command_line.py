@@ -361,3 +361,14 @@ async def test_a_push_key_is_written_once_for_its_owners_eyes(environment: dict[
     before = file.read_text()
     assert (await run(environment, "push-key", str(file)))[0] == 1
     assert file.read_text() == before
+
+
+async def test_a_seal_key_goes_before_those_of_its_file(environment: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "seal.keys"
+    for _ in range(2):
+        older = file.read_text() if file.exists() else ""
+        assert (await run(environment, "seal-key", str(file)))[0] == 0
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert (file.read_text().endswith(older), len(file.read_text().split())) == (True, len(older.split()) + 1)
+    code, _, err = await run(environment, "seal-key", str(tmp_path))
+    assert (code, "it cannot be written" in err, "Traceback" in err) == (1, True, False), err

@@ -208,7 +208,7 @@ async def test_dead_letters_go_when_their_prompts_do(town: Town) -> None:
     await town.send_all()
     assert not any(letter.can_replay for letter in await town.service.registry.list_dead_letters())
     town.clock.advance(days=91)
-    while await town.service.closings.prune_next():
+    while await town.service.retention.run_once():
         pass
     assert (await town.count("prompt"), await town.count("dead_letter")) == (0, 0)
 

@@ -160,7 +160,7 @@ async def check(dsn: str, record: Record) -> None:
     finally:
         await connection.close()
     assert len(leaves) == size >= LEAF_COUNT
-    said = [json.loads(leaf) for leaf in leaves if json.loads(leaf)["kind"] == "correction"]
+    said = [json.loads(leaf) for leaf in leaves if json.loads(leaf)["kind"] == "deletion"]
     assert sorted((each["subject"], each["number"]) for each in said) == sorted(facts)  # each once: the key says so
     numbers = defaultdict(list)
     for each in said:

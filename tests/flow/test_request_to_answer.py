@@ -401,7 +401,7 @@ async def test_what_a_lease_may_not_outlast_is_left_for_later(database: str) -> 
 
 async def test_a_sender_wakes_up_when_prompts_are_queued(town: Town) -> None:
     settings = town.service.settings.model_copy(update={"send_poll_s": 3600.0})
-    sender = asyncio.create_task(run_sender(town.service.databases.sender, settings, town.clock))
+    sender = asyncio.create_task(run_sender(town.service.databases, settings, town.clock))
     try:
         async with asyncio.timeout(60):
             while not await town.database.pool.fetchval(

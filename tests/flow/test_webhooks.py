@@ -51,7 +51,7 @@ async def sending(town: Town, **changes: Any) -> AsyncIterator[None]:
     """Run a sender while the block lasts."""
     settings = town.service.settings.model_copy(update={"send_poll_s": 0.05} | changes)
     started = asyncio.Event()
-    sender = asyncio.create_task(run_sender(town.service.databases.sender, settings, town.clock, started=started.set))
+    sender = asyncio.create_task(run_sender(town.service.databases, settings, town.clock, started=started.set))
     waiting = asyncio.create_task(started.wait())
     await asyncio.wait({sender, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
@@ -339,7 +339,7 @@ async def test_a_secret_that_signs_nothing_is_found_at_the_start(town: Town) -> 
         webhook_id = await reach(town, app, 1)
     await town.database.pool.execute("update webhook set secret = 'whsec_'")
     with pytest.raises(InvalidSettings) as caught:
-        await run_sender(town.service.databases.sender, town.service.settings, town.clock)
+        await run_sender(town.service.databases, town.service.settings, town.clock)
     assert caught.value.name == f"webhook {webhook_id}"
     assert "geodispatch webhook add" in caught.value.reason
 

@@ -48,6 +48,7 @@ READ_REQUEST     -         -        -     o      o         o          o     -   
 CLOSE_REQUEST    -         -        -     -      o         o          o     -         -
 APPROVE_REQUEST  -         -        -     -      -         o          o     -         -
 PUBLISH_POST     -         -        -     -      o         o          o     -         -
+CORRECT_REQUEST  -         -        -     -      o         o          o     -         -
 JUSTIFY_REQUEST  -         -        -     -      o         o          o     -         -
 REVIEW_REQUESTS  -         -        -     -      -         -          -     a         -
 READ_MEMBERS     -         -        -     o      o         o          o     -         a
@@ -104,7 +105,7 @@ def test_a_key_opens_what_its_scope_and_its_member_share(scope: Scope, action: A
         assert allows(key, action, agency_id) == expected
 
 
-@pytest.mark.parametrize("action", PERSONAL)
+@pytest.mark.parametrize("action", sorted(PERSONAL))
 def test_no_key_has_an_account(action: Action) -> None:
     assert not allows(OperatorCaller(), action)
     assert not allows(AgencyCaller(OWN, 7, Role.ADMIN, scopes=frozenset(Scope)), action)

@@ -1,4 +1,4 @@
-"""The preview's histogram: noise that is really there, and bands made of nothing else."""
+"""What a preview makes of a histogram: covered shares and bands."""
 
 from __future__ import annotations
 
@@ -11,34 +11,6 @@ from hypothesis import strategies as st
 
 from geodispatch import preview
 from geodispatch.geofence import Geofence
-
-pytestmark = pytest.mark.skipif(not preview.can_draw(), reason="OpenDP, an optional extra, is not installed")
-
-EPSILON = 1.0
-
-
-def house(count: int, lon: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return np.arange(count), np.full(count, round(lon * 1e7), np.int32), np.full(count, 398_000_000, np.int32)
-
-
-def draw(count: int, lon: float = -89.65) -> preview.Histogram:
-    return preview.draw_histogram(*house(count, lon), resolution=8, epsilon=EPSILON)
-
-
-def test_counts_are_noised_around_the_truth() -> None:
-    drawn = [draw(1000).owner_count[0] for _ in range(60)]
-    assert len(set(drawn)) > 3
-    assert abs(np.mean(drawn) - 1000) < 2  # the mean of 60 draws deviates by 0.18
-
-
-def test_few_owners_look_like_none() -> None:
-    assert all(draw(count).cell == [] for count in (1, 2, 3) for _ in range(20))
-
-
-def test_many_cameras_of_one_owner_count_once() -> None:
-    _, lon_e7, lat_e7 = house(5000, -89.65)
-    histogram = preview.draw_histogram(np.zeros(5000, np.int64), lon_e7, lat_e7, resolution=8, epsilon=EPSILON)
-    assert histogram.cell == []
 
 
 def test_shares_sum_to_the_fence() -> None:
@@ -66,7 +38,7 @@ def test_bands(estimate: int, band: str) -> None:
     radius_m=st.floats(100, 900),
     stretch=st.floats(0.3, 3),
     teeth=st.integers(0, 5),
-    resolution=st.sampled_from([8, 9, 10]),
+    resolution=st.sampled_from([7, 8, 9, 10]),
 )
 def test_shares_are_those_of_the_h3_and_shapely_libraries(
     lon: float, lat: float, radius_m: float, stretch: float, teeth: int, resolution: int

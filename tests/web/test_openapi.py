@@ -34,6 +34,9 @@ def test_it_has_what_was_promised() -> None:
         "POST /api/v1/prompts/{id}/answer",
         "GET /api/v1/public/requests",
         "GET /api/v1/public/agencies/{slug}",
+        "GET /api/v1/record/checkpoint",
+        "GET /api/v1/record/proof/inclusion/{id}",
+        "GET /api/v1/record/proof/consistency/{id}",
     }
     assert promised <= operations
 

@@ -13,6 +13,8 @@ from playwright.async_api import Page, expect
 
 from geodispatch.channels.push import new_private_key
 from geodispatch.clock import utc_now
+from geodispatch.note import SignatureType, Signer
+from geodispatch.record import write_signer
 from geodispatch.send import run_sender
 from tests.browsers import needs_chromium, open_browser, open_page, open_page_in, open_profile
 from tests.desktop import needs_session_bus, open_desktop
@@ -28,13 +30,41 @@ async def pushing_town(database: str, tmp_path: Path) -> AsyncIterator[Town]:
     """Yield a town with a running sender and a key for web push, on the real clock."""
     file = tmp_path / "vapid.pem"
     file.write_text(new_private_key())
-    options: dict[str, Any] = {"channels": "push", "vapid_key_file": file, "vapid_contact": "ops@city.example"}
+    key = tmp_path / "record.key"
+    write_signer(key, Signer.draw("city.example/api/v1/record", SignatureType.NOTE))
+    options: dict[str, Any] = {
+        "channels": "push",
+        "record_key_file": key,
+        "vapid_key_file": file,
+        "vapid_contact": "ops@city.example",
+    }
     async with running_town(database, utc_now, **options) as town:
-        sender = asyncio.create_task(run_sender(town.service.databases.sender, town.service.settings, utc_now))
+        sender = asyncio.create_task(run_sender(town.service.databases, town.service.settings, utc_now))
         try:
             yield town
         finally:
             await cancelled(sender)
+
+
+async def test_a_prompt_leads_to_the_proof_that_everybody_can_read_it(pushing_town: Town) -> None:
+    town = pushing_town
+    async with open_browser([]) as browser:
+        assert (await town.submit(window=recent_window())).status == 201
+        page, faults = await owner_page(town, browser)
+        await page.get_by_role("link", name="and cannot be changed").click()
+        await expect(page.get_by_role("heading", name="Leaf 2 of 3")).to_be_visible()
+        await expect(page.locator("#leaf")).to_contain_text("A hand cart was taken from the yard")
+        await expect(page.locator("#status")).to_have_text(
+            "The leaf is in the tree that the checkpoint below is about."
+        )
+        assert faults() == []
+        await town.database.pool.execute(
+            "set session_replication_role = replica;"
+            "update record_hash set hash = sha256(hash) where (level, position) = (0, 1);"
+            "reset session_replication_role"
+        )
+        await page.reload()
+        await expect(page.get_by_role("alert").or_(page.locator("#status.error"))).to_contain_text("status 500")
 
 
 async def owner_page(town: Town, browser: Any, **options: Any) -> tuple[Page, Any]:

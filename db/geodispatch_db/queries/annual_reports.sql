@@ -13,8 +13,10 @@ where agency_id = $1 and published_at >= $2 and published_at < $3 group by kind 
 -- name: corrections_of_year
 -- How many corrections an agency published in a time.
 -- $1 agency, $2 from, $3 until
-select count(*) from post_correction c join post p on p.id = c.post_id
-where p.agency_id = $1 and c.published_at >= $2 and c.published_at < $3;
+select (select count(*) from post_correction c join post p on p.id = c.post_id
+        where p.agency_id = $1 and c.published_at >= $2 and c.published_at < $3)
+     + (select count(*) from request_correction c join request r on r.id = c.request_id
+        where r.agency_id = $1 and c.published_at >= $2 and c.published_at < $3) as count;
 
 -- name: flags_of_year
 -- Readers' flags, in a time, of what an agency published, with how many have an outcome.

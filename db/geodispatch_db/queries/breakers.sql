@@ -1,7 +1,8 @@
 -- name: read_breakers
 -- Endpoints that failed lately.
 -- $1 channels, $2 endpoints: one array a column
-select b.* from unnest($1::channel[], $2::text[]) as asked (channel, endpoint) join breaker b using (channel, endpoint);
+select b.channel, b.endpoint, b.failure_count, b.opened_at, b.open_until, b.last_failure
+from unnest($1::channel[], $2::text[]) as asked (channel, endpoint) join breaker b using (channel, endpoint);
 
 -- name: take_probes
 -- Take the one try that an endpoint gets after its time: a row for each that nobody else has taken.
@@ -18,19 +19,19 @@ returning b.channel, b.endpoint;
 -- name: lock_breakers
 -- Lock endpoints that failed lately, to change them by what was tried.
 -- $1 channels, $2 endpoints: one array a column
-select b.* from breaker b
+select b.channel, b.endpoint, b.failure_count, b.opened_at, b.open_until, b.last_failure from breaker b
 join unnest($1::channel[], $2::text[]) as asked (channel, endpoint) using (channel, endpoint)
 order by b.channel, b.endpoint for no key update of b;
 
 -- name: upsert_breakers
 -- Write how endpoints are now. One that another sender wrote about since counts both failures.
--- $1 channels, $2 endpoints, $3 failures in a row, $4 opened at, $5 open until, $6 last failures: one array a column
-insert into breaker as b (channel, endpoint, failure_count, opened_at, open_until, last_failure)
-select * from unnest($1::channel[], $2::text[], $3::integer[], $4::timestamptz[], $5::timestamptz[], $6::text[])
+-- $1 channels, $2 endpoints, $3 failures in a row, $4 opened at, $5 open until, $6 last failures: one array a column; $7 now
+insert into breaker as b (channel, endpoint, failure_count, opened_at, open_until, last_failure, failed_at)
+select *, $7::timestamptz from unnest($1::channel[], $2::text[], $3::integer[], $4::timestamptz[], $5::timestamptz[], $6::text[])
     as new (channel, endpoint, failure_count, opened_at, open_until, last_failure)
 order by 1, 2
 on conflict (channel, endpoint) do update set failure_count = excluded.failure_count, opened_at = excluded.opened_at,
-    open_until = excluded.open_until, last_failure = excluded.last_failure;
+    open_until = excluded.open_until, last_failure = excluded.last_failure, failed_at = excluded.failed_at;
 
 -- name: delete_breakers
 -- These endpoints work.

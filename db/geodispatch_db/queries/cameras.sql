@@ -15,9 +15,9 @@ where (camera.owner_id, camera.lon_e7, camera.lat_e7, camera.zone)
 returning id;
 
 -- name: remove_camera
--- Take a camera's owner and place away; its row stays as the notice of its removal.
+-- Take a camera's name, owner and place away; its row stays as the notice of its removal.
 -- $1 external id
-update camera set owner_id = null, lon_e7 = null, lat_e7 = null, zone = null, is_muted = false, changed_in = default
+update camera set external_id = null, owner_id = null, lon_e7 = null, lat_e7 = null, zone = null, is_muted = false, changed_in = default
 where external_id = $1 and owner_id is not null
 returning id;
 
@@ -37,8 +37,8 @@ where changed_in >= $1::text::xid8 and changed_in < $2::text::xid8
 order by id;
 
 -- name: owner_places
--- Each owner's cameras, for the preview's histogram.
-select owner_id, lon_e7, lat_e7 from camera where owner_id is not null;
+-- Where each owner's camera with the lowest id is, for the preview's histogram.
+select distinct on (owner_id) lon_e7, lat_e7 from camera where owner_id is not null order by owner_id, id;
 
 -- name: count_cameras
 -- How many cameras can be matched.

@@ -16,7 +16,8 @@ select d.request_id, p.key as prompt_id, o.external_id as owner, d.channel, d.en
 from dead_letter d
 join prompt p using (request_id, owner_id)
 join owner o on o.id = d.owner_id
-where d.delivered_at is null and ($1::channel is null or d.channel = $1) and ($2::text is null or d.endpoint = $2)
+where d.delivered_at is null and o.external_id is not null -- whoever has left is nobody's to look at
+  and ($1::channel is null or d.channel = $1) and ($2::text is null or d.endpoint = $2)
   and ($3::timestamptz is null or d.died_at > $3)
 order by d.died_at, d.request_id, d.owner_id, d.channel
 limit $4;

@@ -72,7 +72,7 @@ returning id;
 -- name: statements_of_year
 -- What an agency said about a year, newest first.
 -- $1 agency, $2 year
-select section, body, published_at from report_statement where agency_id = $1 and year = $2 order by id desc;
+select id, section, body, published_at from report_statement where agency_id = $1 and year = $2 order by id desc;
 
 -- name: all_statements
 -- What all agencies said about any year, or one statement, oldest first.

@@ -12,10 +12,11 @@ returning id;
 insert into flag_contact (flag_id, contact) values ($1, $2);
 
 -- name: insert_flag_outcome
--- Append what came of a flag; no row where there is no such flag.
+-- Append what came of a flag; no row where there is no such flag. Those of one flag follow each other, so that their ids
+-- stand in the order of their leaves.
 -- $1 flag, $2 account, or null; $3 body, $4 now
 insert into flag_outcome (flag_id, account_id, body, published_at)
-select id, $2, $3, $4 from flag where id = $1
+select id, $2, $3, $4 from flag where id = $1 for no key update
 returning id;
 
 -- name: flags_of_things

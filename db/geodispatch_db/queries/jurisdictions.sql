@@ -18,6 +18,12 @@ from agency_jurisdiction a join jurisdiction j on j.id = a.jurisdiction_id
 where a.agency_id = $1 and a.until_at is null
 order by j.slug;
 
+-- name: boundaries_in_use
+-- The areas in which any agency may ask now.
+select j.boundary from jurisdiction j
+where exists (select from agency_jurisdiction a where a.jurisdiction_id = j.id and a.until_at is null)
+order by j.id;
+
 -- name: jurisdiction_names_of_agency
 -- The names of the areas in which an agency may ask now; one row of nulls where it may nowhere, none without the agency.
 -- $1 slug of the agency

@@ -50,6 +50,12 @@ update account set password_hash = $3 where id = $1 and password_hash = $2;
 -- $1 account id, $2 now
 update account set disabled_at = coalesce(disabled_at, $2) where id = $1;
 
+-- name: close_dormant_accounts
+-- Close the accounts that nobody used for long; a row for each.
+-- $1 used before, $2 now
+update account a set disabled_at = $2 where a.disabled_at is null and a.last_seen_at < $1
+returning a.id, (select agency_id from member where id = a.member_id) as agency_id;
+
 -- name: enable_account
 -- Open an account again; its time without use begins anew.
 -- $1 account id, $2 now
@@ -62,20 +68,30 @@ update account set last_seen_at = greatest(last_seen_at, $2) where id = $1;
 
 -- name: set_up_second_factor
 -- Keep a secret that is still to be confirmed; no row where a second factor is in force.
--- $1 account id, $2 secret
-update account set totp_secret = $2, totp_step = 0 where id = $1 and totp_confirmed_at is null returning id;
+-- $1 account id, $2 sealed secret
+update account set totp_sealed = $2, totp_step = 0 where id = $1 and totp_confirmed_at is null returning id;
 
 -- name: take_step
 -- Take a code's time step; no row where it, or a later one, was taken before. The first confirms the second factor.
--- $1 account id, $2 secret, $3 time step, $4 now
+-- $1 account id, $2 sealed secret, $3 time step, $4 now
 update account set totp_step = $3, totp_confirmed_at = coalesce(totp_confirmed_at, $4)
-where id = $1 and totp_secret = $2 and totp_step < $3 returning id;
+where id = $1 and totp_sealed = $2 and totp_step < $3 returning id;
 
 -- name: drop_second_factor
 -- Forget an account's second factor.
 -- $1 account id
 with codes as (delete from recovery_code where account_id = $1)
-update account set totp_secret = null, totp_confirmed_at = null, totp_step = 0 where id = $1;
+update account set totp_sealed = null, totp_confirmed_at = null, totp_step = 0 where id = $1;
+
+-- name: lock_secrets
+-- All secrets of second factors, sealed or not yet, held as they are.
+select id, totp_secret, totp_sealed from account
+where totp_secret is not null or totp_sealed is not null order by id for update;
+
+-- name: seal_secret
+-- Keep an account's secret sealed, and so only.
+-- $1 account id, $2 sealed secret
+update account set totp_sealed = $2, totp_secret = null where id = $1;
 
 -- name: insert_recovery_codes
 -- Keep the hashes of new recovery codes.
@@ -113,19 +129,14 @@ update session set last_seen_at = greatest(last_seen_at, $2) where hash = $1 and
 update session set ended_at = $2 where hash = $1 and ended_at is null returning account_id;
 
 -- name: end_sessions
--- End all of an account's sessions.
--- $1 account id, $2 now
-update session set ended_at = $2 where account_id = $1 and ended_at is null;
+-- End all sessions of accounts.
+-- $1 account ids, $2 now
+update session set ended_at = $2 where account_id = any ($1::bigint[]) and ended_at is null;
 
 -- name: refuse_session
 -- Note that an ended session was used; a row the first time.
 -- $1 hash, $2 now
 update session set refused_at = $2 where hash = $1 and refused_at is null returning account_id;
-
--- name: prune_sessions
--- Forget sessions that began long ago.
--- $1 before
-delete from session where created_at < $1;
 
 -- name: insert_device
 -- Know a browser again.
@@ -163,11 +174,6 @@ delete from brake where subject = any ($1::bytea[]);
 -- A try succeeded: it was no failure, but those before it were.
 -- $1 subject
 update brake set failure_count = failure_count - 1, locked_until = null where subject = $1 and failure_count > 0;
-
--- name: prune_brakes
--- Forget failures of long ago.
--- $1 before
-delete from brake where since < $1;
 
 -- name: lock_staff
 -- All operators and moderators, held as they are: which operators there are decides over a change.

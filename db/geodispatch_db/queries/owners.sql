@@ -37,9 +37,9 @@ select o.opted_out_at is not null as opted_out, o.week_max, o.quiet_start, o.qui
 from owner o where o.id = $1;
 
 -- name: lock_owner
--- Wait for claims that are just deciding over this owner, and hold off all further ones.
+-- Wait for claims that are just deciding over this owner, and hold off all further ones; no row for one who has left.
 -- $1 owner id
-select id from owner where id = $1 for no key update;
+select id from owner where id = $1 and external_id is not null for no key update;
 
 -- name: set_preferences
 -- Write down what a locked owner wishes.
@@ -75,6 +75,16 @@ where r.state = 'open' and is_live(r, $2) and p.due_at is not null and p.camera_
 -- Let a queued prompt go by another of its owner's cameras.
 -- $1 request id, $2 owner id, $3 camera id
 update prompt set camera_id = $3 where request_id = $1 and owner_id = $2 and due_at is not null;
+
+-- name: leave
+-- Take a locked owner's name away and ask the owner no more.
+-- $1 owner id, $2 now
+update owner set external_id = null, left_at = $2, opted_out_at = coalesce(opted_out_at, $2) where id = $1;
+
+-- name: strip_owner
+-- Take the cameras of an owner who has left away, and end the owner's tokens: whoever sends has no right to either.
+-- $1 owner id, $2 now
+select strip_owner($1, $2);
 
 -- name: insert_webhook
 -- Register an endpoint; an address known already gets the new secret.

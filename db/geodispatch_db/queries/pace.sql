@@ -43,11 +43,6 @@ insert into agency_hour (agency_id, hour, asked_count)
 select agency_id, $3::timestamptz, asked_count from unnest($1::bigint[], $2::integer[]) as new (agency_id, asked_count)
 on conflict (agency_id, hour) do update set asked_count = agency_hour.asked_count + excluded.asked_count;
 
--- name: forget_hours
--- Drop counts that no quota looks at any more.
--- $1 before
-delete from agency_hour where hour < $1;
-
 -- name: set_quota
 -- Limit how many owners an agency may ask in a day, or lift the limit.
 -- $1 slug, $2 owners a day or null

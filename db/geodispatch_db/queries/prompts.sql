@@ -193,12 +193,12 @@ with next as materialized (
 select count(*) as prompt_count, coalesce(max(owner_id), $2) as last_owner_id from closed;
 
 -- name: prune_next_prompts
--- Forget the next so many prompts of a closed request that nobody answered, and their tries: how many, and the last owner.
--- Found by their whole keys, as above.
--- $1 request id, $2 after this owner, $3 how many
+-- Forget the next so many prompts of a closed request that stand in some states, with their tries and answers: how many, and
+-- the last owner. Found by their whole keys, as above.
+-- $1 request id, $2 after this owner, $3 how many, $4 the states
 with next as materialized (
     select request_id, owner_id from prompt
-    where request_id = $1 and owner_id > $2 and state in ('expired', 'suppressed')
+    where request_id = $1 and owner_id > $2 and state = any ($4::text[]::prompt_state[])
     order by owner_id limit $3
 ), pruned as (
     delete from prompt p using next where p.request_id = next.request_id and p.owner_id = next.owner_id
@@ -207,6 +207,8 @@ with next as materialized (
     delete from lost_attempt t using pruned where t.request_id = pruned.request_id and t.owner_id = pruned.owner_id
 ), letters as (
     delete from dead_letter d using pruned where d.request_id = pruned.request_id and d.owner_id = pruned.owner_id
+), answers as (
+    delete from answer a using pruned where a.request_id = pruned.request_id and a.owner_id = pruned.owner_id
 )
 select count(*) as prompt_count, coalesce(max(owner_id), $2) as last_owner_id from pruned;
 
@@ -252,6 +254,21 @@ update prompt p set
 from owner o cross join lateral unnest(o.asked_for) as asked (request_id) join request r on r.id = asked.request_id
 where o.id = $1 and p.request_id = asked.request_id and p.owner_id = o.id and p.state = 'sending'
   and (o.opted_out_at is not null or r.agency_id = any (o.muted_agency_ids) or r.offence = any (o.muted_offences));
+
+-- name: give_up_prompts_of_owner
+-- Send an owner who has left nothing more. What is in line is found by the requests that are open: it is in no index by owner.
+-- $1 owner id
+update prompt p set state = 'suppressed', suppressed_for = 'opted_out', due_at = null, lease_until = null
+from request r
+where r.state = 'open' and p.request_id = r.id and p.owner_id = $1 and p.state in ('queued', 'sending');
+
+-- name: withdraw_answers_of_owner
+-- Take all answers of an owner back that were not taken back before.
+-- $1 owner id, $2 now
+update answer a set withdrawn_at = greatest($2, a.answered_at)
+from prompt p
+where p.owner_id = $1 and p.due_at is null and a.request_id = p.request_id and a.owner_id = p.owner_id
+  and a.withdrawn_at is null;
 
 -- name: reroute
 -- Let what is in line for an owner, and was not tried yet, take the owner's channel.

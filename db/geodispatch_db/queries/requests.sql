@@ -145,8 +145,10 @@ for update skip locked;
 
 -- name: lock_prunable
 -- Take one closed request whose prompts have been kept for long enough.
--- $1 closed before
-select request_id, done_owner_id from closing where is_settled and closed_at < $1 order by request_id limit 1
+-- $1 closed before, $2 whether those that nobody answered are gone already
+select request_id, done_owner_id from closing
+where is_settled and is_pruned = $2 and closed_at < $1
+order by closed_at, request_id limit 1
 for update skip locked;
 
 -- name: advance_closing
@@ -158,6 +160,11 @@ update closing set done_owner_id = $2 where request_id = $1;
 -- All prompts of a closed request are settled; pruning will begin at the first again.
 -- $1 request id
 update closing set is_settled = true, done_owner_id = 0 where request_id = $1;
+
+-- name: finish_pruning
+-- The unanswered prompts of a closed request are gone; forgetting the others will begin at the first again.
+-- $1 request id
+update closing set is_pruned = true, done_owner_id = 0 where request_id = $1;
 
 -- name: delete_closing
 -- A closed request is done with.
@@ -188,3 +195,16 @@ update fan_out set done_count = $2 where request_id = $1;
 -- A fan-out is done with.
 -- $1 request id
 delete from fan_out where request_id = $1;
+
+-- name: corrections_of_requests
+-- What was corrected in these requests, oldest first.
+-- $1 request ids
+select request_id, body, published_at from request_correction where request_id = any($1::bigint[]) order by id;
+
+-- name: insert_request_correction
+-- Append a correction to a public request of the agency; no row where it has none of this id. Those of one request follow each
+-- other, so that their ids stand in the order of their leaves.
+-- $1 request, $2 agency, $3 member, $4 body, $5 now
+insert into request_correction (request_id, member_id, body, published_at)
+select id, $3, $4, $5 from request where id = $1 and agency_id = $2 and opened_at is not null for no key update
+returning id;

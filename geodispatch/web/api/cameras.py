@@ -37,13 +37,15 @@ class MailAddressInput(BaseModel):
 async def put_cameras(call: Call) -> Reply:
     """Take cameras, one JSON object a line; the same again changes nothing."""
     return Reply(
-        await call.service.registry.put_cameras(read_ndjson(call.body.splitlines()), webhook_id=call.query.webhook)
+        await call.service.registry.put_cameras(
+            read_ndjson(call.body.splitlines()), webhook_id=call.query.webhook, caller=call.caller, origin=call.origin
+        )
     )
 
 
 async def remove_camera(call: Call) -> Reply:
     """Forget a camera."""
-    await call.service.registry.remove_camera(call.path["id"])
+    await call.service.registry.remove_camera(call.path["id"], call.caller, call.origin)
     return Reply(None)
 
 
@@ -56,13 +58,19 @@ async def add_owner_token(call: Call) -> Reply:
 
 async def put_mail_address(call: Call) -> Reply:
     """Reach an owner by mail; the caller has made sure that the address is the owner's."""
-    await call.service.registry.put_mail_address(call.path["id"], call.body.address)
+    await call.service.registry.put_mail_address(call.path["id"], call.body.address, call.caller, call.origin)
     return Reply(None)
 
 
 async def remove_mail_address(call: Call) -> Reply:
     """Forget an owner's mail address."""
-    await call.service.registry.remove_mail_address(call.path["id"])
+    await call.service.registry.remove_mail_address(call.path["id"], call.caller, call.origin)
+    return Reply(None)
+
+
+async def remove_owner(call: Call) -> Reply:
+    """Let an owner leave for good, with all cameras: what is known of the owner is deleted."""
+    await call.service.departures.remove(call.path["id"])
     return Reply(None)
 
 
@@ -96,5 +104,6 @@ ROUTES: tuple[Route, ...] = (
         status=204,
         errors=(*BODY_ERRORS, NotFound),
     ),
+    Route("DELETE", "owners/{id}", remove_owner, Action.REACH_OWNERS, status=204, errors=(NotFound,)),
     Route("DELETE", "owners/{id}/mail", remove_mail_address, Action.REACH_OWNERS, status=204, errors=(NotFound,)),
 )

@@ -60,7 +60,7 @@ async def list_webhooks(call: Call) -> Reply:
 
 async def enable_webhook(call: Call) -> Reply:
     """Use an endpoint again that said 410 Gone or was left alone."""
-    await call.service.registry.enable_webhook(call.number("webhook"))
+    await call.service.registry.enable_webhook(call.number("webhook"), call.caller, call.origin)
     return Reply(None)
 
 
@@ -75,7 +75,7 @@ async def list_dead_letters(call: Call) -> Reply:
 
 async def replay_dead_letters(call: Call) -> Reply:
     """Have dead letters tried once more, under every rule that a first prompt obeys."""
-    count = await call.service.registry.replay_dead_letters(**dict(call.body))
+    count = await call.service.registry.replay_dead_letters(call.caller, call.origin, **dict(call.body))
     return Reply(ReplayReply(replaying_count=count))
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from geodispatch.authority import Action
 from geodispatch.errors import IdempotencyKeyReused, NotFound, RulesBroken
-from geodispatch.post import NewPost
-from geodispatch.posts import CorrectionInput
+from geodispatch.post import CorrectionInput, NewPost
 from geodispatch.publication import PublishedPost
 from geodispatch.web.call import BODY_ERRORS, INT64, PREFIX, Call, Reply, Route
 

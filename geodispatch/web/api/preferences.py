@@ -43,6 +43,12 @@ async def write_preferences(call: Call) -> Reply:
     return Reply(await call.service.owners.write_preferences(call.caller, call.body))
 
 
+async def leave(call: Call) -> Reply:
+    """Leave for good: the token ends, and all that is known of the owner is deleted."""
+    await call.service.departures.leave(call.caller)
+    return Reply(None)
+
+
 async def push_key(call: Call) -> Reply:
     """Return the key with which a browser subscribes to notifications (VAPID)."""
     return Reply(PushKey(key=call.service.reach.application_server_key()))
@@ -76,6 +82,7 @@ ROUTES: tuple[Route, ...] = (
         reply=Preferences,
         errors=BODY_ERRORS,
     ),
+    Route("DELETE", "owner", leave, Action.SET_PREFERENCES, status=204),
     Route("GET", "push/key", push_key, Action.READ_PUBLIC, reply=PushKey),
     Route("GET", "push/subscriptions", list_browsers, Action.SET_PREFERENCES, reply=BrowserList),
     Route(

@@ -21,8 +21,11 @@ from geodispatch.errors import (
     RequestsEnded,
     RulesBroken,
 )
+from geodispatch.post import CorrectionInput
 from geodispatch.preview import Preview, PreviewInput
+from geodispatch.publication import PublishedRequest
 from geodispatch.request import CloseReason, Offence, OwnRequest, Prose, Request, RequestState, Submission
+from geodispatch.reviews import RefusedRequest
 from geodispatch.web.api.page import PageQuery
 from geodispatch.web.call import BODY_ERRORS, INT64, PREFIX, Call, Reply, Route
 
@@ -83,7 +86,9 @@ async def preview(call: Call) -> Reply:
 
 async def submit(call: Call) -> Reply:
     """Publish a request and ask the owners of the cameras inside its fence."""
-    request = await call.service.submit(call.caller, call.body, idempotency_key=call.headers["Idempotency-Key"])
+    request = await call.service.submit(
+        call.caller, call.body, idempotency_key=call.headers["Idempotency-Key"], origin=call.origin
+    )
     return Reply(request, location=f"{PREFIX}/requests/{request.id}")
 
 
@@ -96,17 +101,28 @@ async def close_request(call: Call) -> Reply:
     """End a request before its time; what is not yet on its way never will be."""
     if call.body.reason not in (CloseReason.RESOLVED, CloseReason.WITHDRAWN):
         raise InvalidInput.at("/reason", "an agency closes a request as resolved or withdrawn")
-    return Reply(await call.service.close_request(call.caller, call.number("request"), call.body.reason))
+    return Reply(await call.service.close_request(call.caller, call.number("request"), call.body.reason, call.origin))
 
 
 async def approve_request(call: Call) -> Reply:
     """Publish a request that another member of the agency submitted where the law asks for two ranks."""
-    return Reply(await call.service.approve(call.caller, call.number("request")))
+    return Reply(await call.service.approve(call.caller, call.number("request"), call.origin))
 
 
 async def justify_request(call: Call) -> Reply:
     """Add to an exigent request, for all to read, why it could not wait; without, it is withdrawn after 7 days."""
     return Reply(await call.service.justify(call.caller, call.number("request"), call.body.text, call.origin))
+
+
+async def explain_refusal(call: Call) -> Reply:
+    """Return all that reviewers said of a refused request of the agency, and what stands in its way now."""
+    return Reply(await call.service.reviews.explain(call.caller, call.number("refusal of request")))
+
+
+async def correct_request(call: Call) -> Reply:
+    """Append a correction to a public request of the agency; the request's own words stay."""
+    corrections = call.service.corrections
+    return Reply(await corrections.correct(call.caller, call.number("request"), call.body, call.origin))
 
 
 async def list_requests(call: Call) -> Reply:
@@ -192,6 +208,26 @@ ROUTES: tuple[Route, ...] = (
         reply=Request,
         id_schema=INT64,
         errors=(*BODY_ERRORS, NotFound, NotAllowed, NotExigent, JustifiedAlready, JustificationLate, RulesBroken),
+    ),
+    Route(
+        "GET",
+        "requests/{id}/refusal",
+        explain_refusal,
+        Action.READ_REQUEST,
+        reply=RefusedRequest,
+        id_schema=INT64,
+        errors=(NotFound,),
+    ),
+    Route(
+        "POST",
+        "requests/{id}/corrections",
+        correct_request,
+        Action.CORRECT_REQUEST,
+        body=CorrectionInput,
+        reply=PublishedRequest,
+        status=201,
+        id_schema=INT64,
+        errors=(*BODY_ERRORS, NotFound, RulesBroken),
     ),
     Route(
         "GET",

@@ -1,3 +1,4 @@
+import { CORRECTION, JUSTIFICATION, factsOfExigency, renderAddition, renderRefusal } from "./additions.js";
 import { renderBreach } from "./checks.js";
 import { agrees } from "./dialogs.js";
 import { element } from "./element.js";
@@ -132,8 +133,23 @@ export class Board {
     if (state === "open" && stops_at !== null && stops_at < expires_at) {
       facts.push(["Stopped", `${formatMoment(stops_at)}, by an ordinance`]);
     }
-    const foot = this.renderSteps(request);
+    facts.push(...factsOfExigency(request));
+    const foot = element(
+      "div",
+      {},
+      renderRefusal(request),
+      request.may_justify ? this.renderAddition(JUSTIFICATION, request) : null,
+      request.may_correct ? this.renderAddition(CORRECTION, request) : null,
+      this.renderSteps(request),
+    );
     return renderRequest(request, gazette, { id: `board-${request.id}`, show: this.show, facts, foot });
+  }
+
+  renderAddition(addition, request) {
+    return renderAddition(addition, request, async () => {
+      await this.renew(request.id);
+      this.say(`Request ${request.id} ${addition.done}`);
+    });
   }
 
   renderSteps(request) {

@@ -51,5 +51,5 @@ export class Checks {
 
 /** Whether what is wrong is the fence itself, whose place is the preview. */
 export function isOfFence({ pointer }) {
-  return !/^\/(case_number|offence|text|contact|window)(\/|$)/.test(pointer);
+  return !/^\/(case_number|offence|text|contact|window|exigent_reason)(\/|$)/.test(pointer);
 }

@@ -1,5 +1,7 @@
+import { openAudit } from "./audit.js";
 import { element } from "./element.js";
 import { attachStep } from "./form_step.js";
+import { People, line, showLink } from "./people.js";
 import { callSigned, describeSession, loadSession, readSession } from "./session.js";
 
 const ROLES = ["viewer", "requester", "supervisor", "admin"];
@@ -7,33 +9,7 @@ const find = (selector) => document.querySelector(selector);
 const send = (method, path, body = null) =>
   callSigned(method, path, { body: body === null ? null : JSON.stringify(body) });
 
-/** One line: what it is, something quiet about it, and what can be done. */
-function line(name, about, ...controls) {
-  return element(
-    "div",
-    { className: "card person" },
-    element("div", {}, element("strong", {}, name), element("p", { className: "quiet" }, about)),
-    element("div", { className: "person-controls" }, ...controls),
-  );
-}
-
-/** A button that acts, shows everything anew, and says why not if it was refused. */
-function button(label, name, act) {
-  const made = element("button", { type: "button", className: "small", "aria-label": `${label}: ${name}` }, label);
-  made.addEventListener("click", () => attempt(act));
-  return made;
-}
-
-async function attempt(act) {
-  find("#refusal").textContent = "";
-  try {
-    await act();
-  } catch (problem) {
-    find("#refusal").textContent = problem.message;
-    find("#refusal").focus();
-  }
-  await showAll();
-}
+const people = new People({ refusal: find("#refusal"), renew: () => showAll() });
 
 function memberLine({ id, name, role, email, disabled_at, last_seen_at }, isAdmin) {
   const seen = last_seen_at === null ? "" : `, last here ${new Date(last_seen_at).toLocaleDateString()}`;
@@ -44,22 +20,19 @@ function memberLine({ id, name, role, email, disabled_at, last_seen_at }, isAdmi
     { "aria-label": `Role of ${name}` },
     ...ROLES.map((each) => element("option", { value: each, selected: each === role }, each)),
   );
-  choice.addEventListener("change", () => attempt(() => send("PATCH", `members/${id}`, { role: choice.value })));
+  choice.addEventListener("change", () => people.attempt(() => send("PATCH", `members/${id}`, { role: choice.value })));
   const disabled = disabled_at === null;
   return line(
     name,
     about,
     choice,
-    button(disabled ? "Disable" : "Enable", name, () => send("PATCH", `members/${id}`, { disabled })),
-    email === null ? null : button("Invite again", name, async () => showLink(await send("POST", `members/${id}/invitation`))),
+    people.button(disabled ? "Disable" : "Enable", name, () => send("PATCH", `members/${id}`, { disabled })),
+    email === null
+      ? null
+      : people.button("Invite again", name, async () =>
+          showLink(find("#shown-once"), await send("POST", `members/${id}/invitation`)),
+        ),
   );
-}
-
-/** Show what is shown only once: the link of an invitation. */
-function showLink({ email, path }) {
-  const shown = find("#shown-once");
-  shown.replaceChildren(`Send this to ${email} yourself; it is not shown again: `, element("code", {}, location.origin + path));
-  shown.hidden = false;
 }
 
 async function showAll() {
@@ -84,7 +57,7 @@ async function showAll() {
       line(
         name,
         `${email}, as ${role}, until ${new Date(expires_at).toLocaleDateString()}`,
-        button("Take back", name, () => send("DELETE", `invitations/${id}`)),
+        people.button("Take back", name, () => send("DELETE", `invitations/${id}`)),
       ),
     ),
   );
@@ -93,7 +66,7 @@ async function showAll() {
       line(
         name || `Key ${id}`,
         `${scopes.join(", ")}; ${member_name} answers for it`,
-        button("End", name || `key ${id}`, () => send("DELETE", `keys/${id}`)),
+        people.button("End", name || `key ${id}`, () => send("DELETE", `keys/${id}`)),
       ),
     ),
   );
@@ -105,7 +78,7 @@ attachStep(find("#invite"), async () => {
   const sent = await send("POST", "invitations", { name: name.value.trim(), email: email.value, role: role.value });
   find("#invite").reset();
   await showAll();
-  showLink(sent);
+  showLink(find("#shown-once"), sent);
 });
 attachStep(find("#make-key"), async () => {
   const form = new FormData(find("#make-key"));
@@ -118,3 +91,4 @@ attachStep(find("#make-key"), async () => {
 });
 await loadSession();
 await showAll();
+if (readSession()?.role === "admin") await openAudit(find("#audit"));

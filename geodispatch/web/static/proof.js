@@ -37,29 +37,39 @@ async function show() {
     return;
   }
   try {
-    const proof = await call("GET", `record/proof/inclusion/${index}`);
+    const checkpoint = await fetchCheckpoint();
+    const size = checkpoint === null ? "" : `?size=${checkpoint.split("\n")[1]}`;
+    const proof = await call("GET", `record/proof/inclusion/${index}${size}`);
     find("#proof-title").textContent = `Leaf ${proof.index} of ${proof.size}`;
     find("#leaf").textContent = JSON.stringify(JSON.parse(proof.leaf), null, 2);
-    find("#checkpoint").textContent = proof.checkpoint ?? "The operator has set no key: nothing is signed here.";
+    find("#checkpoint").textContent = checkpoint ?? "The operator has set no key: nothing is signed here.";
     find("#as-json").href = `/api/v1/record/proof/inclusion/${index}?size=${proof.size}`;
     find("#proof").hidden = false;
-    await judge(proof);
+    await judge(proof, checkpoint);
   } catch (problem) {
     status.textContent = problem.message;
     status.className = "error";
   }
 }
 
-async function judge(proof) {
+/** The signed note of the tree as it is now; null where the operator has set no key. */
+async function fetchCheckpoint() {
+  const answer = await fetch("/api/v1/record/checkpoint", { cache: "no-store" });
+  if (answer.status === 404) return null;
+  if (!answer.ok) throw new Error(`The checkpoint could not be had: the server answered with status ${answer.status}.`);
+  return answer.text();
+}
+
+async function judge(proof, checkpoint) {
   if (crypto.subtle === undefined) {
     status.textContent = "This browser computes hashes on https:// pages only, so nothing was checked.";
     return;
   }
   const root = await rootOf(proof);
-  const isProven = root !== null && (proof.checkpoint === null || proof.checkpoint.split("\n")[2] === root);
+  const isProven = root !== null && (checkpoint === null || checkpoint.split("\n")[2] === root);
   status.className = isProven ? "" : "error";
   if (!isProven) status.textContent = "This leaf is not in the tree. Somebody should be told.";
-  else if (proof.checkpoint === null) status.textContent = `The leaf leads to the root ${root}, which nobody has signed.`;
+  else if (checkpoint === null) status.textContent = `The leaf leads to the root ${root}, which nobody has signed.`;
   else status.textContent = "The leaf is in the tree that the checkpoint below is about.";
 }
 

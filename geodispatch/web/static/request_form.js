@@ -22,6 +22,7 @@ export class RequestForm {
     });
     form.elements.window_start.addEventListener("input", () => this.nameZone());
     form.elements.text.addEventListener("input", () => this.count());
+    form.elements.exigent.addEventListener("change", () => this.showExigency());
     this.nameZone();
     this.count();
     form.addEventListener("submit", (event) => {
@@ -48,6 +49,16 @@ export class RequestForm {
     const counter = this.form.querySelector("[data-counter]");
     counter.textContent = `${length.toLocaleString()} of ${TEXT_MAX_CHARS.toLocaleString()} characters`;
     counter.classList.toggle("over", length > TEXT_MAX_CHARS);
+  }
+
+  /** Ask for the reason of one that cannot wait; of any other, none is sent. */
+  showExigency() {
+    const { exigent, exigent_reason: reason } = this.form.elements;
+    this.form.querySelector("#exigent-part").hidden = !exigent.checked;
+    reason.required = exigent.checked;
+    reason.disabled = !exigent.checked;
+    if (exigent.checked) reason.focus();
+    else clearFieldErrors(this.root, reason);
   }
 
   async submit() {
@@ -80,6 +91,7 @@ export class RequestForm {
 
   read() {
     const { case_number, offence, text, contact_name, contact_email, window_start, window_end } = this.form.elements;
+    const { exigent, exigent_reason } = this.form.elements;
     return {
       case_number: case_number.value.trim(),
       offence: offence.value,
@@ -87,6 +99,7 @@ export class RequestForm {
       contact: { name: contact_name.value.trim(), email: contact_email.value.trim() },
       window: { start: readLocalInput(window_start.value), end: readLocalInput(window_end.value) },
       fence: this.readFence(),
+      exigent_reason: exigent.checked ? exigent_reason.value.trim() : null,
     };
   }
 
@@ -101,6 +114,7 @@ export class RequestForm {
       contact: { name: whole.contact.name || null, email: whole.contact.email || null },
       window: start === null || end === null ? null : whole.window,
       fence: whole.fence,
+      exigent_reason: whole.exigent_reason || null,
     };
   }
 
@@ -123,5 +137,6 @@ export class RequestForm {
     [contact_name.value, contact_email.value] = [name, email];
     this.nameZone();
     this.count();
+    this.showExigency();
   }
 }

@@ -13,6 +13,7 @@ const CLOSE_REASONS = {
   withdrawn: "withdrawn by the agency",
   ordinance: "stopped by an ordinance",
   programme_ended: "requests have ended",
+  refused: "refused by reviewers",
 };
 
 let loading = null;

@@ -51,6 +51,7 @@ attachStep(find("#code-step"), async () => {
   // A member comes for the map, a moderator for the queue; recovery codes have to be seen first.
   if (!isFirst && session.agency !== null) location.assign("/agency");
   else if (!isFirst && session.staff_role === "moderator") location.assign("/review");
+  else if (!isFirst && session.staff_role === "operator") location.assign("/staff");
   else await showNext(session);
 });
 

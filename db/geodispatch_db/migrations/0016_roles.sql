@@ -6,6 +6,7 @@
 -- geodispatch_sender    owners, prompts and answers, without a place
 -- geodispatch_law       what the operator enters: the rules, ordinances, jurisdictions, the programme, sensitive places
 -- geodispatch_auditor   reads the audit, opens owners' data for two people of the staff
+-- geodispatch_keeper    deletes what is over, and sees no more of it than when that was
 --
 -- The owner of the tables (who migrates, and whoever sits at the machine) is none of them. A role belongs to the whole server,
 -- so another database may have made it already, or be making it just now.
@@ -14,7 +15,7 @@ do $$
 declare
     name text;
 begin
-    foreach name in array '{web,accounts,matcher,sender,law,auditor}'::text[] loop
+    foreach name in array '{web,accounts,matcher,sender,law,auditor,keeper}'::text[] loop
         name := 'geodispatch_' || name;
         if to_regrole(name) is null then
             begin
@@ -90,6 +91,17 @@ language sql stable security definer set search_path = public, pg_temp as $$
     select id, lon_e7, lat_e7 from camera where owner_id = (select caller('owner'))
 $$;
 
+-- Take the names, owner and places of the cameras of an owner who has left away, as `cameras.remove_camera` does, and end the owner's
+-- tokens.
+create function strip_owner(owner bigint, at timestamptz) returns void language sql security definer
+set search_path = public, pg_temp as $$
+    update camera set external_id = null, owner_id = null, lon_e7 = null, lat_e7 = null, zone = null, is_muted = false,
+        changed_in = default
+    where owner_id = $1 and exists (select from owner o where o.id = $1 and o.left_at is not null);
+    update access_key set revoked_at = $2
+    where owner_id = $1 and revoked_at is null and exists (select from owner o where o.id = $1 and o.left_at is not null);
+$$;
+
 -- Counts that are public, of tables that are not.
 create function members_at(agency bigint, at timestamptz) returns bigint language sql stable security definer
 set search_path = public, pg_temp as $$
@@ -101,11 +113,11 @@ language sql stable security definer set search_path = public, pg_temp as $$
 $$;
 create function shared_counts(request_ids bigint[], at timestamptz) returns table (id bigint, shared_count bigint)
 language sql stable security definer set search_path = public, pg_temp as $$
-    select r.id, (
+    select r.id, coalesce(t.at_least, (
         select count(*) from answer a
         where a.request_id = r.id and a.choice = 'share'
-          and (a.withdrawn_at is null or a.withdrawn_at > r.closed_at + interval '24 hours'))
-    from request r
+          and (a.withdrawn_at is null or a.withdrawn_at >= r.closed_at + interval '24 hours')))
+    from request r left join shared_total t on t.request_id = r.id
     where r.id = any ($1) and r.closed_at <= $2 - interval '24 hours'
 $$;
 
@@ -125,15 +137,16 @@ alter view attempt set (security_invoker = true);
 alter view reached_prompt set (security_invoker = true);
 
 revoke execute on function caller(text), pairs_of_cameras(text), owners_by_channel(text), places_of_caller(),
-    members_at(bigint, timestamptz), audit_counts(bigint, timestamptz, timestamptz), shared_counts(bigint[], timestamptz),
+    strip_owner(bigint, timestamptz), members_at(bigint, timestamptz), audit_counts(bigint, timestamptz, timestamptz), shared_counts(bigint[], timestamptz),
     case_request_count(bigint, text), record_append(text[]), feed_request(), feed_post() from public;
 grant execute on function case_request_count(bigint, text) to geodispatch_web, geodispatch_matcher;
 grant execute on function pairs_of_cameras(text), owners_by_channel(text), record_append(text[]) to geodispatch_web, geodispatch_sender;
-grant execute on function record_append(text[]) to geodispatch_law;
+grant execute on function record_append(text[]) to geodispatch_law, geodispatch_keeper;
 grant execute on function members_at(bigint, timestamptz), audit_counts(bigint, timestamptz, timestamptz),
     shared_counts(bigint[], timestamptz) to geodispatch_web;
+grant execute on function shared_counts(bigint[], timestamptz) to geodispatch_keeper;
 grant execute on function caller(text) to geodispatch_web;
-grant execute on function places_of_caller() to geodispatch_sender;
+grant execute on function places_of_caller(), strip_owner(bigint, timestamptz) to geodispatch_sender;
 
 -- ---- grants
 --
@@ -142,11 +155,11 @@ grant execute on function places_of_caller() to geodispatch_sender;
 -- What is public, and what the rules judge by.
 grant select on agency, jurisdiction, agency_jurisdiction, rule_version, ordinance_version, programme_version, sensitive_place,
     density_epoch, density to geodispatch_web, geodispatch_matcher, geodispatch_law;
-grant select on post, post_correction, feed_item, document, document_version, donation, report_statement, flag, flag_outcome,
+grant select on post, post_correction, request_correction, feed_item, document, document_version, donation, report_statement, flag, flag_outcome,
     record_leaf, record_hash, record_head to geodispatch_web;
 
-grant update (id) on agency, document, post to geodispatch_web;
-grant insert on post, post_correction, document, document_version, donation, report_statement, flag, flag_outcome, audit
+grant update (id) on agency, document, post, flag to geodispatch_web;
+grant insert on post, post_correction, request_correction, document, document_version, donation, report_statement, flag, flag_outcome, audit
     to geodispatch_web;
 grant select, insert on flag_contact, verdict, approval to geodispatch_web;
 grant select, insert, update (state, opened_at, expires_at, rule_version, stops_at, lapses_at, closed_at, close_reason, justification,
@@ -165,7 +178,10 @@ grant select (id, external_id) on owner to geodispatch_accounts;
 grant insert on audit to geodispatch_accounts;
 
 grant select on request, approval, verdict, caller_key to geodispatch_matcher;
-grant insert on density_epoch, density to geodispatch_matcher;
+grant insert on density_epoch, density, audit to geodispatch_matcher;
+-- What was added to the counts makes them exact again: the web has what is shown, and no more.
+grant select, insert on density_series to geodispatch_matcher;
+grant select, insert, delete on density_noise to geodispatch_matcher;
 grant select, insert, update on camera to geodispatch_matcher;
 grant select (id, external_id, webhook_id), insert (external_id, webhook_id), update (webhook_id) on owner to geodispatch_matcher;
 
@@ -179,6 +195,7 @@ grant select, insert, update, delete on prompt, lost_attempt, dead_letter, closi
 grant select, insert, update on answer, webhook to geodispatch_sender;
 grant select, update (done_count), delete on fan_out to geodispatch_sender;
 grant select on attempt, reached_prompt to geodispatch_sender;
+grant insert on audit to geodispatch_sender;
 
 grant insert on jurisdiction, agency_jurisdiction, rule_version, ordinance_version, programme_version, sensitive_place, audit
     to geodispatch_law;
@@ -190,6 +207,27 @@ grant insert (request_id, closed_at) on closing to geodispatch_law;
 
 grant select on audit to geodispatch_auditor;
 
+-- Of what it deletes the keeper sees whose row it is and when that was over. (What "for update" takes is the right to update.)
+grant select (id, left_at), update (webhook_id, week_max, quiet_start, quiet_end, channel, language, muted_agency_ids, muted_offences,
+    asked_at, asked_for, has_push, has_mail, left_at) on owner to geodispatch_keeper;
+grant select (owner_id), update (external_id, owner_id, lon_e7, lat_e7, zone, is_muted, changed_in) on camera to geodispatch_keeper;
+grant select (request_id, owner_id, state, due_at), update (due_at), delete on prompt to geodispatch_keeper;
+grant select (request_id, owner_id), delete on answer, lost_attempt, dead_letter to geodispatch_keeper;
+grant select (owner_id), delete on mail_address, push_subscription to geodispatch_keeper;
+grant select (id, owner_id, revoked_at), delete on access_key to geodispatch_keeper;
+grant select (hash, created_at), delete on session to geodispatch_keeper;
+grant select (hash, seen_at), delete on device to geodispatch_keeper;
+grant select (subject, since, locked_until), delete on brake to geodispatch_keeper;
+grant select (id, expires_at), delete on invitation to geodispatch_keeper;
+grant select (agency_id, hour), delete on agency_hour to geodispatch_keeper;
+grant select (channel, endpoint, failed_at, open_until), delete on breaker to geodispatch_keeper;
+grant select (epoch_id, cell), delete on density to geodispatch_keeper;
+grant select (id, drawn_at) on density_epoch to geodispatch_keeper;
+grant select (flag_id), delete on flag_contact to geodispatch_keeper;
+grant select (id, flagged_at) on flag to geodispatch_keeper;
+grant select, update (done_owner_id, is_counted, is_pruned), delete on closing to geodispatch_keeper;
+grant select (request_id), insert on shared_total to geodispatch_keeper;
+
 -- ---- rows
 --
 -- What is private to an agency is bound to whom the transaction acts for. The owner of the tables is not bound: it is not a role
@@ -199,15 +237,15 @@ do $$
 declare
     name text;
 begin
-    foreach name in array '{request,approval,review,verdict,member,flag_contact,post,post_correction,document,document_version,donation,report_statement}'::text[]
+    foreach name in array '{request,approval,review,verdict,member,flag_contact,post,post_correction,request_correction,document,document_version,donation,report_statement}'::text[]
     loop
         execute format('alter table %I enable row level security', name);
         -- The other roles are bound by their grants.
-        execute format('create policy %I on %I to geodispatch_accounts, geodispatch_matcher, geodispatch_sender, geodispatch_law using (true) with check (true)',
+        execute format('create policy %I on %I to geodispatch_accounts, geodispatch_matcher, geodispatch_sender, geodispatch_law, geodispatch_keeper using (true) with check (true)',
                        name || '_elsewhere', name);
     end loop;
     -- What is public is read by everybody, and published by its agency alone.
-    foreach name in array '{post,post_correction,document,document_version,donation,report_statement}'::text[] loop
+    foreach name in array '{post,post_correction,request_correction,document,document_version,donation,report_statement}'::text[] loop
         execute format('create policy %I on %I for select to geodispatch_web using (true)', name || '_read', name);
     end loop;
     foreach name in array '{post,document,donation,report_statement}'::text[] loop
@@ -217,6 +255,8 @@ begin
 end $$;
 create policy post_correction_publish on post_correction for insert to geodispatch_web
     with check (exists (select from post p where p.id = post_id and p.agency_id = (select caller('agency'))));
+create policy request_correction_publish on request_correction for insert to geodispatch_web
+    with check (exists (select from request r where r.id = request_id and r.agency_id = (select caller('agency')) and r.opened_at is not null));
 create policy document_version_publish on document_version for insert to geodispatch_web
     with check (exists (select from document d where d.id = document_id and d.agency_id = (select caller('agency'))));
 
@@ -294,14 +334,14 @@ begin
     return found;
 end $$;
 
--- What there is about the owner; null for anybody but who asked, before it is granted, and after its end.
+-- What there is about the owner; null for anybody but who asked, before it is granted, after its end, and once the owner has left.
 create function break_glass_read(access bigint, network cidr) returns jsonb
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     wanted bigint;
 begin
-    select owner_id into wanted from break_glass
-    where id = $1 and granted_at is not null and asked_by = caller('staff') and ends_at > now();
+    select b.owner_id into wanted from break_glass b join owner o on o.id = b.owner_id and o.external_id is not null
+    where b.id = $1 and b.granted_at is not null and b.asked_by = caller('staff') and b.ends_at > now();
     if wanted is null then
         return null;
     end if;

@@ -1,0 +1,175 @@
+"""Pages of those who signed in: what an agency discloses, and what operators decide and look at."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from playwright.async_api import Page, expect
+
+from geodispatch.accounts import Role, StaffRole
+from geodispatch.audit import COMMAND_LINE
+from tests.browsers import NO_WEBGL, look, needs_chromium, open_browser, open_page, sign_in, sign_in_as
+from tests.clients import PASSWORD, Client
+from tests.map_page import member
+from tests.publishing import flag, publish
+from tests.services import LiveServer
+
+pytestmark = needs_chromium
+
+SIZES = {"phone": (390, 844), "desktop": (1280, 800)}
+
+
+@asynccontextmanager
+async def opened(server: LiveServer, path: str, size: str, *, dark: bool = False) -> AsyncIterator[Page]:
+    """Yield a page, which at its end has done nothing that it must not do."""
+    async with open_browser(NO_WEBGL) as browser:
+        options = {"color_scheme": "dark"} if dark else {}
+        page, faults = await open_page(browser, f"{server.url}{path}", **options)
+        await page.set_viewport_size(dict(zip(("width", "height"), SIZES[size], strict=True)))
+        yield page
+        # A browser notes each refusal, and refusals are what is tried here.
+        assert [each for each in faults() if not any(status in each for status in ("401", "404", "409", "422"))] == []
+
+
+@asynccontextmanager
+async def staff(server: LiveServer, staff_role: StaffRole) -> AsyncIterator[Client]:
+    """Yield a program that has signed in as one of the staff."""
+    email = f"{staff_role}@city.example"
+    sent = await server.town.service.staff.invite(None, email, "Mx. Staff", staff_role, COMMAND_LINE)
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+        client = Client(server.town, http)
+        await client.accept(sent.token)
+        yield client
+
+
+async def sign_in_staff(page: Page, client: Client, staff_role: StaffRole) -> None:
+    await page.get_by_label("Email").fill(f"{staff_role}@city.example")
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_label("Code from").fill(client.recovery_codes[0])
+    await page.get_by_role("button", name="Continue").click()
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_an_admin_publishes_documents_donations_and_statements(live_server: LiveServer, size: str) -> None:
+    async with opened(live_server, "/agency", size, dark=size == "phone") as page:
+        await sign_in(page, live_server)
+        await page.get_by_role("link", name="Members and keys").click()
+        await page.get_by_role("link", name="Documents, donations").click()
+
+        # A document, and its next version.
+        form = page.locator("#document")
+        await form.get_by_role("button", name="Publish the document").click()
+        await expect(form.locator("#document-title-error")).not_to_be_empty()
+        await form.get_by_label("Title").fill("Camera policy")
+        await form.get_by_label("In force from").fill("2026-01-01")
+        await form.get_by_role("button", name="Publish the document").click()
+        await expect(form.get_by_role("alert")).to_contain_text("a link or a text")
+        await form.get_by_label("The text").fill("We ask in public only.")
+        await form.get_by_role("button", name="Publish the document").click()
+        await expect(page.locator("#said")).to_have_text("The document is public.")
+        await expect(page.locator("#documents")).to_contain_text("Camera policy")
+        await form.get_by_label("Which").select_option(label="The next version of: Camera policy")
+        await expect(form.get_by_label("Kind")).to_be_disabled()
+        await form.get_by_label("Title").fill("Camera policy")
+        await form.get_by_label("In force from").fill("2026-06-01")
+        await form.get_by_label("Where the original is").fill("https://springfield.example/policy")
+        await form.get_by_role("button", name="Publish the document").click()
+        await expect(page.locator("#documents")).to_contain_text("version 2")
+
+        # A donation, and what was wrong in it.
+        form = page.locator("#donation")
+        for count, corrects in (("12", "No"), ("10", None)):
+            if corrects is None:
+                await form.get_by_label("Corrects an earlier one").select_option(index=1)
+            await form.get_by_label("Who gave").fill("A maker of doorbells")
+            await form.get_by_label("How many devices").fill(count)
+            await form.get_by_label("What was given").fill("Doorbells")
+            await form.get_by_label("Received on").fill("2026-02-03")
+            await form.get_by_role("button", name="Disclose it").click()
+            await expect(page.locator("#donations")).to_contain_text(f"{count} devices: Doorbells")
+        await expect(page.locator("#donations")).to_contain_text("corrected since")
+
+        # A statement.
+        form = page.locator("#statement")
+        await form.get_by_label("About").select_option(label="Effectiveness")
+        await form.get_by_label("What the agency says").fill("Two carts were found again.")
+        await form.get_by_role("button", name="Publish the statement").click()
+        await expect(page.locator("#statements")).to_contain_text("Two carts were found again.")
+        await look(page, f"disclosures-{size}")
+
+        await page.get_by_role("link", name="your agency's page").click()
+        await expect(page.locator("main")).to_contain_text("Camera policy")
+        await page.goto(f"{live_server.url}/members")
+        await expect(page.locator("#audit")).to_contain_text("donation.disclosed")
+        await look(page, f"members-audit-{size}")
+
+
+async def test_who_is_no_admin_publishes_nothing(live_server: LiveServer) -> None:
+    async with (
+        member(live_server, Role.SUPERVISOR, "Lt. B. Okafor") as okafor,
+        opened(live_server, "/disclosures", "phone") as page,
+    ):
+        await expect(page.locator("#status")).to_contain_text("Sign in first")
+        await page.goto(f"{live_server.url}/agency")
+        await sign_in_as(page, "supervisor@springfield.example", PASSWORD, okafor.recovery_codes[0])
+        await page.goto(f"{live_server.url}/disclosures")
+        await expect(page.locator("#status")).to_contain_text("Only an admin")
+        await expect(page.locator("#part")).to_be_hidden()
+        await page.goto(f"{live_server.url}/members")
+        await expect(page.locator("#members")).to_contain_text("Okafor")
+        await expect(page.locator("#audit")).to_be_hidden()
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_an_operator_decides_flags_and_sees_who_did_what(live_server: LiveServer, size: str) -> None:
+    town = live_server.town
+    await publish(town)
+    await town.call("POST", "public/posts/1/flags", None, flag(detail="It names <b>a neighbour</b> who did nothing."))
+    async with (
+        staff(live_server, StaffRole.OPERATOR) as operator,
+        opened(live_server, "/sign-in", size, dark=size == "desktop") as page,
+    ):
+        await sign_in_staff(page, operator, StaffRole.OPERATOR)
+        card = page.locator("#flag-1")
+        await expect(card).to_contain_text("It names <b>a neighbour</b> who did nothing.")  # as text
+        await expect(page.locator("#audit")).to_contain_text("post.published")
+        await expect(page.locator("#accounts")).to_contain_text("operator@city.example")
+        await look(page, f"staff-{size}")
+        await card.get_by_role("button", name="Publish the outcome").click()
+        await expect(card.locator("#outcome-1-error")).not_to_be_empty()
+        await card.get_by_label("What came of it").fill("The name was a mistake; a correction follows.")
+        await card.get_by_role("button", name="Publish the outcome").click()
+        await expect(page.locator("#status")).to_have_text("Flag 1 has an outcome.")
+        await expect(page.locator("#flags")).to_contain_text("There are none.")
+
+        await page.get_by_label("Name").fill("Mx. Moderator")
+        await page.get_by_label("Email").fill("mod@city.example")
+        await page.get_by_role("button", name="Make an invitation").click()
+        await expect(page.locator("#shown-once")).to_contain_text("/invitation#token=")
+        await expect(page.locator("#invitations")).to_contain_text("mod@city.example")
+        await page.get_by_role("button", name="Disable: operator@city.example").click()
+        await expect(page.locator("#refusal")).not_to_be_empty()  # an operator always remains
+
+        await page.get_by_label("By an agency").select_option(label="Springfield Police")
+        await expect(page.locator("#audit")).not_to_contain_text("flag.decided")
+        await expect(page.locator("#audit")).to_contain_text("post.published")
+        await page.goto(f"{live_server.url}/posts/1")
+        await expect(page.locator("main")).to_contain_text("The name was a mistake; a correction follows.")
+
+
+async def test_a_moderator_is_led_to_what_waits(live_server: LiveServer) -> None:
+    async with (
+        staff(live_server, StaffRole.MODERATOR) as moderator,
+        opened(live_server, "/sign-in", "phone") as page,
+    ):
+        await sign_in_staff(page, moderator, StaffRole.MODERATOR)
+        await expect(page).to_have_url(f"{live_server.url}/review")
+        await page.goto(f"{live_server.url}/staff")
+        await expect(page.locator("#status")).to_contain_text("What waits for you")
+        await expect(page.locator("#part")).to_be_hidden()
+        for path in ("audit", "flags", "staff"):
+            assert (await moderator.call("GET", path)).status == 403
