@@ -60,6 +60,7 @@ class Event(StrEnum):
     CAMERA_REMOVED = "cameras.removed"
     MAIL_SET = "owner.mail_set"
     MAIL_REMOVED = "owner.mail_removed"
+    OWNER_REMOVED = "owner.removed"
     WEBHOOK_ENABLED = "webhook.enabled"
     PROMPTS_REPLAYED = "prompts.replayed"
     PROVIDER_REFUSED = "provider.refused"

@@ -8,7 +8,8 @@ from datetime import datetime
 
 import asyncpg
 
-from geodispatch.accounts import OwnerCaller
+from geodispatch.accounts import Caller, OwnerCaller
+from geodispatch.audit import COMMAND_LINE, Event, Origin, actor_of, note
 from geodispatch.database import Database
 from geodispatch.errors import NotFound, UnknownKey
 from geodispatch_db import inboxes, owners, prompts
@@ -31,7 +32,7 @@ class Departures:
                 raise UnknownKey
             await self._leave(connection, caller.owner_id)
 
-    async def remove(self, external_id: str) -> None:
+    async def remove(self, external_id: str, caller: Caller | None = None, origin: Origin = COMMAND_LINE) -> None:
         """Let an owner leave, as the app says. Whoever brings cameras of this name later brings somebody new.
 
         Errors: NotFound.
@@ -41,6 +42,8 @@ class Departures:
             if owner_id is None or not await owners.lock(connection, owner_id):
                 raise NotFound("owner", external_id)
             await self._leave(connection, owner_id)
+            # Not who: the audit is no list of owners.
+            await note(connection, self.clock(), Event.OWNER_REMOVED, actor_of(caller), origin, "an owner")
 
     async def _leave(self, connection: asyncpg.Connection, owner_id: int) -> None:
         """Take away what the owner is known by, what is under way, and what was shared.

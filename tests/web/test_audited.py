@@ -28,6 +28,7 @@ UNAUDITED = {
     "POST prompts/{id}/answer": OWNERS,
     "DELETE prompts/{id}/answer": OWNERS,
     "PUT preferences": OWNERS,
+    "DELETE owner": OWNERS,
     "POST push/subscriptions": OWNERS,
     "DELETE push/subscriptions": OWNERS,
 }
@@ -108,6 +109,7 @@ async def test_every_change_is_in_the_audit_or_has_a_reason_not_to_be(people: Pe
     await call(operator, "POST owners/{id}/token", id="owner-1")
     await call(operator, "PUT owners/{id}/mail", {"address": "owner@homes.example"}, id="owner-1")
     await call(operator, "DELETE owners/{id}/mail", id="owner-1")
+    await call(operator, "DELETE owners/{id}", id="owner-1")
     await call(operator, "POST webhooks/{id}/enable", id=webhook_id)
     await call(operator, "POST dead-letters/replay", {})
     assert not {"owner-1", "camera-1"} & set(await subjects(town))  # the audit is no list of owners

@@ -70,7 +70,7 @@ async def remove_mail_address(call: Call) -> Reply:
 
 async def remove_owner(call: Call) -> Reply:
     """Let an owner leave for good, with all cameras: what is known of the owner is deleted."""
-    await call.service.departures.remove(call.path["id"])
+    await call.service.departures.remove(call.path["id"], call.caller, call.origin)
     return Reply(None)
 
 
