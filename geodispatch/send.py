@@ -1,4 +1,4 @@
-"""Sending: a sender is opened as the settings say, and runs beside replays of what was given up, and beside retention."""
+"""Sending: a sender is opened as the settings say, and runs beside the replays of what was given up and retention."""
 
 from __future__ import annotations
 

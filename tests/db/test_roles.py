@@ -345,7 +345,7 @@ async def test_no_role_gets_at_what_is_not_its_own(enter: Enter, role: DatabaseR
     await refused(thief, *AUDIT, *(attack for attack in OTHER_ROLES if not attack.endswith(role)))
     await refused(thief, "update record_leaf set content = '{}'", "delete from record_leaf")
     if role is not DatabaseRole.MATCHER:
-        await refused(thief, *PLACES, "select inner_key from caller_key")
+        await refused(thief, *PLACES, "select inner_key from caller_key", "select noise from density_noise")
     if role is not DatabaseRole.SENDER:
         await refused(thief, "select * from prompt", "select choice from answer", "select address from mail_address")
     if role is not DatabaseRole.ACCOUNTS:
@@ -443,6 +443,16 @@ async def test_an_owner_gets_the_places_of_no_other(town: asyncpg.Connection, en
         assert await sender.fetchval(places) == [2]
         await act_for(sender, str(code_of.name(AgencyCaller(2, 2, Role.ADMIN))))
         assert await sender.fetchval(places) == []
+
+
+async def test_whoever_sends_strips_nobody_but_owners_who_left(town: asyncpg.Connection, enter: Enter) -> None:
+    sender = await enter(DatabaseRole.SENDER)
+    left = "select count(*) from camera where owner_id is not null"
+    await sender.execute("select strip_owner(1, now())")
+    assert await town.fetchval(left) == 2
+    await sender.execute("update owner set external_id = null, left_at = now(), opted_out_at = now() where id = 1")
+    await sender.execute("select strip_owner(1, now())")
+    assert await town.fetchval(left) == 1
 
 
 async def test_a_session_under_a_role_begins_there(database: str, town: asyncpg.Connection) -> None:

@@ -83,6 +83,20 @@ async def test_it_ends_by_itself(people: People) -> None:
     assert (await another.call("POST", f"{late}/grant")).status == 409
 
 
+async def test_it_ends_when_the_owner_leaves(people: People) -> None:
+    one, another = await two(people)
+    place = f"break-glass/{(await ask(one)).json['id']}"
+    other = f"break-glass/{(await ask(one, 'owner-1')).json['id']}"
+    for each in (place, other):
+        await another.call("POST", f"{each}/grant")
+    left = await people.town.call("DELETE", "owner", await people.town.token("owner-10"))
+    assert left.status == 204, left.text
+    over = await one.call("GET", f"{place}/owner")
+    assert (over.status, over.json["type"]) == (409, "/problems/access-over")
+    assert (await one.call("GET", f"{other}/owner")).status == 200
+    assert (await ask(one)).status == 404
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "pointer"),
     [

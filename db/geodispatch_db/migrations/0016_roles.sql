@@ -91,17 +91,6 @@ language sql stable security definer set search_path = public, pg_temp as $$
     select id, lon_e7, lat_e7 from camera where owner_id = (select caller('owner'))
 $$;
 
--- Take the names, owner and places of the cameras of an owner who has left away, as `cameras.remove_camera` does, and end the owner's
--- tokens.
-create function strip_owner(owner bigint, at timestamptz) returns void language sql security definer
-set search_path = public, pg_temp as $$
-    update camera set external_id = null, owner_id = null, lon_e7 = null, lat_e7 = null, zone = null, is_muted = false,
-        changed_in = default
-    where owner_id = $1 and exists (select from owner o where o.id = $1 and o.left_at is not null);
-    update access_key set revoked_at = $2
-    where owner_id = $1 and revoked_at is null and exists (select from owner o where o.id = $1 and o.left_at is not null);
-$$;
-
 -- Counts that are public, of tables that are not.
 create function members_at(agency bigint, at timestamptz) returns bigint language sql stable security definer
 set search_path = public, pg_temp as $$
@@ -137,7 +126,7 @@ alter view attempt set (security_invoker = true);
 alter view reached_prompt set (security_invoker = true);
 
 revoke execute on function caller(text), pairs_of_cameras(text), owners_by_channel(text), places_of_caller(),
-    strip_owner(bigint, timestamptz), members_at(bigint, timestamptz), audit_counts(bigint, timestamptz, timestamptz), shared_counts(bigint[], timestamptz),
+    members_at(bigint, timestamptz), audit_counts(bigint, timestamptz, timestamptz), shared_counts(bigint[], timestamptz),
     case_request_count(bigint, text), record_append(text[]), feed_request(), feed_post() from public;
 grant execute on function case_request_count(bigint, text) to geodispatch_web, geodispatch_matcher;
 grant execute on function pairs_of_cameras(text), owners_by_channel(text), record_append(text[]) to geodispatch_web, geodispatch_sender;
@@ -146,7 +135,7 @@ grant execute on function members_at(bigint, timestamptz), audit_counts(bigint, 
     shared_counts(bigint[], timestamptz) to geodispatch_web;
 grant execute on function shared_counts(bigint[], timestamptz) to geodispatch_keeper;
 grant execute on function caller(text) to geodispatch_web;
-grant execute on function places_of_caller(), strip_owner(bigint, timestamptz) to geodispatch_sender;
+grant execute on function places_of_caller() to geodispatch_sender;
 
 -- ---- grants
 --
@@ -334,14 +323,14 @@ begin
     return found;
 end $$;
 
--- What there is about the owner; null for anybody but who asked, before it is granted, after its end, and once the owner has left.
+-- What there is about the owner; null for anybody but who asked, before it is granted, and after its end.
 create function break_glass_read(access bigint, network cidr) returns jsonb
 language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     wanted bigint;
 begin
-    select b.owner_id into wanted from break_glass b join owner o on o.id = b.owner_id and o.external_id is not null
-    where b.id = $1 and b.granted_at is not null and b.asked_by = caller('staff') and b.ends_at > now();
+    select owner_id into wanted from break_glass
+    where id = $1 and granted_at is not null and asked_by = caller('staff') and ends_at > now();
     if wanted is null then
         return null;
     end if;
@@ -369,3 +358,23 @@ grant execute on function break_glass_ask(text, text, interval, cidr), break_gla
     break_glass_read(bigint, cidr) to geodispatch_auditor;
 -- Who asked for what, and why; not whose data it is.
 grant select (id, reason, asked_by, asked_at, ends_at, granted_by, granted_at) on break_glass to geodispatch_auditor;
+
+-- ---- owners who leave
+--
+-- What whoever sends has no right to: take the names, owner and places of an owner's cameras away, as `cameras.remove_camera` does,
+-- end the owner's tokens, and the staff's access to what is about to be forgotten. Only of an owner who has left.
+create function strip_owner(owner_id bigint, at timestamptz) returns void language plpgsql security definer
+set search_path = public, pg_temp as $$
+begin
+    perform from owner o where o.id = $1 and o.left_at is not null;
+    if not found then
+        return;
+    end if;
+    update camera c set external_id = null, owner_id = null, lon_e7 = null, lat_e7 = null, zone = null, is_muted = false,
+        changed_in = default
+    where c.owner_id = $1;
+    update access_key k set revoked_at = $2 where k.owner_id = $1 and k.revoked_at is null;
+    update break_glass b set ends_at = clock_timestamp() where b.owner_id = $1 and b.ends_at > clock_timestamp();
+end $$;
+revoke execute on function strip_owner(bigint, timestamptz) from public;
+grant execute on function strip_owner(bigint, timestamptz) to geodispatch_sender;

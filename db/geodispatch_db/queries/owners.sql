@@ -82,7 +82,7 @@ update prompt set camera_id = $3 where request_id = $1 and owner_id = $2 and due
 update owner set external_id = null, left_at = $2, opted_out_at = coalesce(opted_out_at, $2) where id = $1;
 
 -- name: strip_owner
--- Take the cameras of an owner who has left away, and end the owner's tokens: whoever sends has no right to either.
+-- Take the cameras of an owner who has left away, end the owner's tokens and the staff's access to the owner's data.
 -- $1 owner id, $2 now
 select strip_owner($1, $2);
 
