@@ -48,6 +48,7 @@ PAGES = (
 )
 TIMED = ("requests", "requests/1", "public/requests/1", "public/agencies/springfield-pd")
 REPEAT_COUNT = 15
+RHO = 1e-4
 LEAKING = (
     *("/api/v1/public/requests/1", "/api/v1/public/requests.csv", "/requests/1"),
     "/api/v1/public/agencies/springfield-pd/reports/2026",
@@ -217,12 +218,15 @@ async def six_worlds(new_database: Callable[[], Awaitable[str]], folder: Path) -
     async with AsyncExitStack() as stack:
         worlds = [await stack.enter_async_context(open_world(case, await new_database(), key_file)) for case in CASES]
         first, *others = worlds
-        await first.town.service.registry.draw_density(resolution=8, epsilon=1.0)
+        await first.town.service.registry.draw_density(resolution=7, series_rho=RHO, year_rho=RHO)
         pool = first.town.database.pool
         counts = await pool.fetch("select cell, owner_count from density")
         for world in others:
             await world.town.database.pool.execute(
-                "insert into density_epoch (resolution, epsilon, drawn_at) values (8, 1, $1)", NOW
+                "with series as (insert into density_series (resolution, rho, begun_at) values (7, $1, $2) returning id)"
+                "insert into density_epoch (resolution, series_id, number, drawn_at) select 7, id, 1, $2 from series",
+                RHO,
+                NOW,
             )
             await world.town.database.pool.executemany(
                 "insert into density (epoch_id, cell, owner_count) values (1, $1, $2)", [tuple(row) for row in counts]
