@@ -74,7 +74,7 @@ async def _append(service: Service, leaf_count: int) -> float:
 
     async def writer(number: int) -> None:
         for place in range(leaf_count // _MEMBER_COUNT):
-            async with service.database.transaction() as connection:
+            async with service.databases.web.transaction() as connection:
                 await record.append(
                     connection, Fact(Kind.CORRECTION, f"post/{number}", {"text": TEXTS[0], "at": place})
                 )

@@ -70,6 +70,9 @@ class Event(StrEnum):
     DONATION_DISCLOSED = "donation.disclosed"
     REPORT_STATED = "report.stated"
     FLAG_DECIDED = "flag.decided"
+    ACCESS_ASKED = "break_glass.asked"
+    ACCESS_GRANTED = "break_glass.granted"
+    OWNER_READ = "break_glass.read"
 
 
 @dataclass(frozen=True)

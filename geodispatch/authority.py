@@ -75,6 +75,7 @@ class Action(StrEnum):
     FEED_CAMERAS = "put in cameras"
     REACH_OWNERS = "say how owners are reached"
     MEND_CHANNELS = "see and mend channels"
+    BREAK_GLASS = "open one owner's data, two of the staff together"
     READ_COUNTERS = "read the counters"
     ANSWER_PROMPTS = "read and answer prompts"
     SET_PREFERENCES = "say how one wishes to be asked"
@@ -120,6 +121,7 @@ ALLOWED: Final[Mapping[Action, Mapping[Part, Reach]]] = {
     Action.FEED_CAMERAS: _OPERATOR,
     Action.REACH_OWNERS: _OPERATOR,
     Action.MEND_CHANNELS: _OPERATOR,
+    Action.BREAK_GLASS: _STAFF,
     Action.READ_COUNTERS: _OPERATOR,
     Action.ANSWER_PROMPTS: _OWNER,
     Action.SET_PREFERENCES: _OWNER,
@@ -137,7 +139,7 @@ _OPEN: Final = frozenset(action for action, granted in ALLOWED.items() if Part.E
 _LAGGING: Final = frozenset({Action.PREVIEW})
 """What changes nothing and tells nothing of anybody: it may go by what its caller was allowed a moment ago."""
 
-_PERSONAL: Final = frozenset({Action.FINISH_SIGN_IN, Action.USE_SESSION, Action.CHANGE_PASSWORD})
+_PERSONAL: Final = frozenset({Action.FINISH_SIGN_IN, Action.USE_SESSION, Action.CHANGE_PASSWORD, Action.BREAK_GLASS})
 """What only somebody who signed in has; a program's key has no account."""
 
 # The words for a refusal.

@@ -36,7 +36,7 @@ class Corrections:
         if breaches := check_text(correction.text):
             raise RulesBroken(breaches)
         now = self.clock()
-        async with self.database.transaction() as connection:
+        async with self.database.acting_for(caller) as connection:
             # One in review is corrected by taking it back: nobody has read it yet.
             added = await requests.correct(
                 connection, request_id, caller.agency_id, caller.member_id, correction.text, now

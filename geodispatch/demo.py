@@ -23,7 +23,7 @@ from rich.table import Table
 
 from geodispatch.accounts import AgencyKind, Role
 from geodispatch.clock import utc_now
-from geodispatch.database import Database, open_database
+from geodispatch.database import Database, Databases, open_database
 from geodispatch.demo_account import DemoAccount, demo_account, demo_moderator
 from geodispatch.demo_towns import M_PER_DEGREE, City, Towns, make_towns, owner_name
 from geodispatch.errors import DemoFailed, InvalidSettings
@@ -127,7 +127,7 @@ async def _compile() -> None:
 
 
 async def _set_up(console: Console, settings: Settings, database: Database, towns: Towns) -> Keys:
-    registry = Registry(database, utc_now)
+    registry = Registry(Databases.all_as(database), utc_now)
     known_count = await registry.count_cameras()
     if not await registry.has_agency(_AGENCY):
         if known_count:
@@ -177,7 +177,7 @@ async def _serve(console: Console, service: Service, towns: Towns, keys: Keys, p
             console.print(f"  record's key  {service.record.signer.verifier}, for {url}/static/check_record.py")
         console.print(f"The links are owners in the middle of {city.name}. Ctrl-C stops everything.\n")
 
-    sender = asyncio.create_task(run_sender(service.database, service.settings, utc_now))
+    sender = asyncio.create_task(run_sender(service.databases, service.settings, utc_now))
     try:
         async with AsyncExitStack() as stack:
             account = await stack.enter_async_context(demo_account(service, _AGENCY))
@@ -240,10 +240,10 @@ async def _play_once(console: Console, service: Service, towns: Towns, keys: Key
             step("submit", f"request {request['id']} is public", started)
 
             started = perf_counter()
-            async with open_sender(service.database, service.settings, utc_now) as sender:
+            async with open_sender(service.databases.sender, service.settings, utc_now) as sender:
                 while not (await sender.run_once()).is_empty:
                     pass
-            async with service.database.connection() as connection:
+            async with service.databases.sender.connection() as connection:
                 states = await prompts.count_by_state(connection, request["id"])
             step("send", ", ".join(f"{count:,} {state}" for state, count in sorted(states.items())), started)
 

@@ -203,7 +203,7 @@ class Disclosures:
         Errors: NotAllowed.
         """
         require(caller, Action.DISCLOSE, caller.agency_id)
-        async with self.database.transaction() as connection:
+        async with self.database.acting_for(caller) as connection:
             document_id = await disclosures.add_document(connection, caller.agency_id, given.kind)
             return await self._add_version(connection, caller, document_id, given, origin)
 
@@ -215,7 +215,7 @@ class Disclosures:
         Errors: NotAllowed, NotFound.
         """
         require(caller, Action.DISCLOSE, caller.agency_id)
-        async with self.database.transaction() as connection:
+        async with self.database.acting_for(caller) as connection:
             if not await disclosures.lock_document(connection, document_id, caller.agency_id):
                 raise NotFound("document of your agency", str(document_id))
             return await self._add_version(connection, caller, document_id, given, origin)
@@ -237,7 +237,7 @@ class Disclosures:
         now = self.clock()
         if given.received_on > now.date():
             raise InvalidInput.at("/received_on", "lies in the future")
-        async with self.database.transaction() as connection:
+        async with self.database.acting_for(caller) as connection:
             donation_id = await disclosures.add_donation(
                 connection,
                 caller.agency_id,
@@ -269,7 +269,7 @@ class Disclosures:
         now = self.clock()
         if not FIRST_YEAR <= year <= now.year:
             raise NotFound("report", str(year))
-        async with self.database.transaction() as connection:
+        async with self.database.acting_for(caller) as connection:
             statement_id = await disclosures.add_statement(
                 connection, caller.agency_id, caller.member_id, year, given.section, given.text, now
             )

@@ -217,6 +217,26 @@ class ReviewedAlready(GeodispatchError):
 
 
 @dataclass
+class AccessNotGranted(GeodispatchError):
+    """Access to an owner's data that nobody else of the staff has granted yet."""
+
+    access_id: int
+
+    def __str__(self) -> str:
+        return f"access {self.access_id} waits for another member of the staff to grant it"
+
+
+@dataclass
+class AccessOver(GeodispatchError):
+    """Access to an owner's data that has ended; whoever still needs it asks again."""
+
+    access_id: int
+
+    def __str__(self) -> str:
+        return f"access {self.access_id} is over"
+
+
+@dataclass
 class NotExigent(GeodispatchError):
     """A request that was not published as exigent, so that there is nothing to justify."""
 

@@ -161,7 +161,7 @@ class Flags:
         Errors: NotAllowed.
         """
         require(caller, Action.DECIDE_FLAGS)
-        async with self.database.connection() as connection:
+        async with self.database.acting_for(caller) as connection:
             rows = await flags.page(connection, before, limit, undecided=undecided)
             outcomes = await _outcomes_of(connection, [row["id"] for row in rows])
         return [FlagReport(**dict(row), outcomes=outcomes.get(row["id"], [])) for row in rows]

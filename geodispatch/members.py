@@ -15,7 +15,7 @@ from geodispatch.accounts import AgencyCaller, Caller, Holder, Role, Scope, hash
 from geodispatch.agency_choice import find_agency
 from geodispatch.audit import AuditItem, Event, Origin, actor_of, note
 from geodispatch.authority import Action, require
-from geodispatch.database import Database
+from geodispatch.database import Databases
 from geodispatch.errors import LastAdmin, NotAllowed, NotFound
 from geodispatch.invitation import Invitation, InvitationItem, Invitee
 from geodispatch_db import accounts, audits, logins
@@ -48,9 +48,9 @@ Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f
 
 @dataclass(frozen=True)
 class Members:
-    """All of it, over one database. A caller of None is whoever sits at the machine's command line."""
+    """All of it, over accounts and their audit. A caller of None is whoever sits at the machine's command line."""
 
-    database: Database
+    databases: Databases
     clock: Callable[[], datetime]
 
     # ---- invitations
@@ -62,7 +62,7 @@ class Members:
 
         Errors: NotAllowed, NotFound, AccountExists, InvalidInput.
         """
-        async with self.database.transaction() as connection:
+        async with self.databases.accounts.transaction() as connection:
             agency_id = await find_agency(connection, caller, slug, Action.CHANGE_MEMBERS)
             invitee = Invitee(email, name, agency_id, role)
             return await invitation.invite(connection, self.clock(), caller, invitee, origin)
@@ -72,7 +72,7 @@ class Members:
 
         Errors: NotAllowed, NotFound.
         """
-        async with self.database.transaction() as connection:
+        async with self.databases.accounts.transaction() as connection:
             agency_id = await find_agency(connection, caller, slug, Action.CHANGE_MEMBERS)
             row = _pick(await accounts.list_members(connection, agency_id), member_id)
             account_id = await logins.of_member(connection, member_id)
@@ -86,7 +86,7 @@ class Members:
 
         Errors: NotAllowed, NotFound.
         """
-        async with self.database.connection() as connection:
+        async with self.databases.accounts.connection() as connection:
             agency_id = await find_agency(connection, caller, slug, Action.CHANGE_MEMBERS)
             return await invitation.list_open(connection, agency_id, self.clock())
 
@@ -95,7 +95,7 @@ class Members:
 
         Errors: NotAllowed, NotFound.
         """
-        async with self.database.transaction() as connection:
+        async with self.databases.accounts.transaction() as connection:
             agency_id = await find_agency(connection, caller, slug, Action.CHANGE_MEMBERS)
             await invitation.withdraw(connection, self.clock(), caller, invitation_id, agency_id, origin)
 
@@ -106,7 +106,7 @@ class Members:
 
         Errors: NotAllowed, NotFound.
         """
-        async with self.database.connection() as connection:
+        async with self.databases.accounts.connection() as connection:
             agency_id = await find_agency(connection, caller, slug, Action.READ_MEMBERS)
             rows = await accounts.list_members(connection, agency_id)
         return [MemberItem.model_validate(dict(row)) for row in rows]
@@ -126,7 +126,7 @@ class Members:
         Errors: NotAllowed, NotFound, LastAdmin.
         """
         now = self.clock()
-        async with self.database.transaction() as connection:
+        async with self.databases.accounts.transaction() as connection:
             agency_id = await find_agency(connection, caller, slug, Action.CHANGE_MEMBERS)
             rows = await accounts.lock_members(connection, agency_id)
             row = _pick(rows, member_id)
@@ -158,7 +158,7 @@ class Members:
             raise NotAllowed("an agency's admin, who then answers for the key")
         require(caller, Action.CHANGE_KEYS, caller.agency_id)
         key, now = new_key(Holder.AGENCY), self.clock()
-        async with self.database.transaction() as connection:
+        async with self.databases.accounts.transaction() as connection:
             key_id = await accounts.add_key(
                 connection,
                 hash_key(key),
@@ -177,7 +177,7 @@ class Members:
 
         Errors: NotAllowed, NotFound.
         """
-        async with self.database.connection() as connection:
+        async with self.databases.accounts.connection() as connection:
             agency_id = await find_agency(connection, caller, slug, Action.READ_KEYS)
             rows = await accounts.list_keys(connection, agency_id)
         return [KeyItem.model_validate(dict(row)) for row in rows]
@@ -187,7 +187,7 @@ class Members:
 
         Errors: NotAllowed, NotFound.
         """
-        async with self.database.transaction() as connection:
+        async with self.databases.accounts.transaction() as connection:
             agency_id = await find_agency(connection, caller, slug, Action.CHANGE_KEYS)
             name = await accounts.revoke_key_of(connection, agency_id, key_id)
             if name is None:
@@ -201,12 +201,13 @@ class Members:
 
         Errors: NotAllowed, NotFound.
         """
-        async with self.database.connection() as connection:
+        async with self.databases.accounts.connection() as connection:
             if slug is None and not isinstance(caller, AgencyCaller):
                 require(caller, Action.READ_AUDIT)
                 agency_id = None
             else:
                 agency_id = await find_agency(connection, caller, slug, Action.READ_AUDIT)
+        async with self.databases.auditor.connection() as connection:
             rows = await audits.page(connection, agency_id, before, limit)
         return [AuditItem.model_validate(dict(row)) for row in rows]
 

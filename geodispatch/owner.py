@@ -107,7 +107,7 @@ class Owners:
         Errors: InvalidInput for agencies and cameras that there are not, and for a webhook where no app is registered;
                 UnknownKey for an owner who has just left.
         """
-        async with self.database.transaction() as connection:
+        async with self.database.acting_for(caller) as connection:
             if not await owners.lock(connection, caller.owner_id):
                 raise UnknownKey
             before = await owners.read_preferences(connection, caller.owner_id)
@@ -182,7 +182,7 @@ class Owners:
         """Let prompts in line go by another camera inside the same fence; those without one will be given up."""
         cameras = await owners.list_cameras(connection, caller.owner_id)
         muted = {camera["id"] for camera in cameras if camera["is_muted"]}
-        loud = [camera for camera in cameras if not camera["is_muted"]]
+        loud = [place for place in await owners.places_of_caller(connection) if place["id"] not in muted]
         waiting = [row for row in await owners.list_queued(connection, caller.owner_id, self.clock()) if
                    row["camera_id"] in muted]  # fmt: skip
         if not loud or not waiting:

@@ -51,7 +51,7 @@ class Posts:
             ends_at=post.ends_at,
             published_at=now,
         )
-        async with self.database.transaction() as connection:
+        async with self.database.acting_for(caller) as connection:
             post_id = await posts.insert(connection, new)
             is_new = post_id is not None
             if post_id is None:
@@ -78,7 +78,7 @@ class Posts:
         if breaches := check_post_text(correction.text, "/text"):
             raise RulesBroken(breaches)
         now = self.clock()
-        async with self.database.transaction() as connection:
+        async with self.database.acting_for(caller) as connection:
             # Another agency's post is public, and still none that this caller could correct.
             if not await posts.correct(connection, post_id, caller.agency_id, caller.member_id, correction.text, now):
                 raise NotFound("post of your agency", str(post_id))

@@ -22,7 +22,7 @@ from geodispatch.audit import COMMAND_LINE, Event, Origin, actor_of, note
 from geodispatch.budget import Series, next_drawing
 from geodispatch.cameras import CameraReport, Entry, take_cameras
 from geodispatch.channels.webhook import new_secret
-from geodispatch.database import Database
+from geodispatch.database import Databases
 from geodispatch.errors import AgencyExists, AgencyRefused, InvalidInput, InvalidSettings, NotFound, UnknownKey
 from geodispatch.geofence import Geofence
 from geodispatch.histogram import Histogram, can_draw, cells_of, count_owners, draw_histogram
@@ -69,9 +69,9 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Registry:
-    """The operator's calls, over one database."""
+    """The operator's calls, each with no more rights than it takes."""
 
-    database: Database
+    databases: Databases
     clock: Callable[[], datetime]
 
     async def add_agency(
@@ -86,10 +86,10 @@ class Registry:
         try:
             checked = read_kind(kind, name)
         except AgencyRefused:
-            async with self.database.connection() as connection:
+            async with self.databases.accounts.connection() as connection:
                 await note(connection, now, Event.AGENCY_REFUSED, actor, origin, f"{slug}: {name} ({kind})")
             raise
-        async with self.database.transaction() as connection:
+        async with self.databases.accounts.transaction() as connection:
             agency_id = await accounts.add_agency(connection, slug, name, checked)
             if agency_id is None:
                 raise AgencyExists(slug)
@@ -98,7 +98,7 @@ class Registry:
 
     async def has_agency(self, slug: str) -> bool:
         """Tell whether there is such an agency."""
-        async with self.database.connection() as connection:
+        async with self.databases.accounts.connection() as connection:
             return await accounts.find_agency(connection, slug) is not None
 
     async def set_quota(self, slug: str, day_quota: int | None) -> None:
@@ -106,7 +106,7 @@ class Registry:
 
         Errors: NotFound; InvalidInput for what is no limit.
         """
-        async with self.database.connection() as connection:
+        async with self.databases.law.connection() as connection:
             if not await pace.set_quota(connection, slug, day_quota):
                 raise NotFound("agency", slug)
 
@@ -116,7 +116,7 @@ class Registry:
         Errors: NotFound.
         """
         key = new_key(Holder.AGENCY)
-        async with self.database.transaction() as connection:
+        async with self.databases.accounts.transaction() as connection:
             agency_id = await accounts.find_agency(connection, slug)
             if agency_id is None:
                 raise NotFound("agency", slug)
@@ -135,7 +135,7 @@ class Registry:
     async def add_operator(self) -> str:
         """Return a new operator's key, which is shown once."""
         key = new_key(Holder.OPERATOR)
-        async with self.database.transaction() as connection:
+        async with self.databases.accounts.transaction() as connection:
             key_id = await accounts.add_key(connection, hash_key(key), Holder.OPERATOR, self.clock())
             await self._note(connection, Event.KEY_MADE, f"key {key_id} of the operator")
         return key
@@ -148,7 +148,7 @@ class Registry:
         Errors: NotFound.
         """
         token = new_key(Holder.OWNER)
-        async with self.database.transaction() as connection:
+        async with self.databases.accounts.transaction() as connection:
             owner_id = await owners.find(connection, external_id)
             if owner_id is None:
                 raise NotFound("owner", external_id)
@@ -162,7 +162,7 @@ class Registry:
 
         Errors: UnknownKey.
         """
-        async with self.database.transaction() as connection:
+        async with self.databases.accounts.transaction() as connection:
             key_id = await accounts.revoke_key(connection, hash_key(key))
             if key_id is None:
                 raise UnknownKey
@@ -187,12 +187,12 @@ class Registry:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InvalidInput.at("url", "an address that begins with https:// or http:// and names a host")
         secret = new_secret()
-        async with self.database.connection() as connection:
+        async with self.databases.sender.connection() as connection:
             return await owners.add_webhook(connection, url, secret), secret
 
     async def list_webhooks(self) -> list[WebhookItem]:
         """Return all endpoints of apps, and how they are."""
-        async with self.database.connection() as connection:
+        async with self.databases.sender.connection() as connection:
             rows = await addresses.list_webhooks(connection)
         return [
             WebhookItem(
@@ -214,7 +214,7 @@ class Registry:
 
         Errors: NotFound.
         """
-        async with self.database.transaction() as connection:
+        async with self.databases.sender.transaction() as connection:
             if not await addresses.enable_webhook(connection, webhook_id):
                 raise NotFound("webhook", str(webhook_id))
             await breakers.remove(connection, [(ChannelName.WEBHOOK, str(webhook_id))])
@@ -231,7 +231,7 @@ class Registry:
             checked = validate_email(address, check_deliverability=False, allow_smtputf8=False)
         except EmailNotValidError as error:
             raise InvalidInput.at("/address", str(error)) from error
-        async with self.database.transaction() as connection:
+        async with self.databases.sender.transaction() as connection:
             owner_id = await owners.find(connection, external_id)
             if owner_id is None:
                 raise NotFound("owner", external_id)
@@ -245,7 +245,7 @@ class Registry:
 
         Errors: NotFound.
         """
-        async with self.database.transaction() as connection:
+        async with self.databases.sender.transaction() as connection:
             owner_id = await owners.find(connection, external_id)
             if owner_id is None or not await addresses.remove_mail_address(connection, owner_id):
                 raise NotFound("mail address of owner", external_id)
@@ -260,7 +260,7 @@ class Registry:
         limit: int = 100,
     ) -> list[DeadLetterItem]:
         """Return what channels gave up and nobody replayed yet, oldest first; `after` is the last one's `died_at`."""
-        async with self.database.connection() as connection:
+        async with self.databases.sender.connection() as connection:
             rows = await dead_letters.find_lying(connection, channel, endpoint, after, limit)
         return [DeadLetterItem.model_validate(dict(row)) for row in rows]
 
@@ -277,14 +277,14 @@ class Registry:
 
         What was answered meanwhile, or has expired, is left alone.
         """
-        async with self.database.transaction() as connection:
+        async with self.databases.sender.transaction() as connection:
             count = await dead_letters.replay(connection, channel, endpoint, request_id, self.clock())
             await self._note(connection, Event.PROMPTS_REPLAYED, f"{count} dead letters", caller, origin)
         return count
 
     async def measure_channels(self) -> None:
         """Set the gauges of what senders share: breakers and dead letters."""
-        async with self.database.connection() as connection:
+        async with self.databases.sender.connection() as connection:
             broken = await breakers.count(connection, self.clock())
             dead = await dead_letters.count(connection)
         for channel in ChannelName:
@@ -306,10 +306,10 @@ class Registry:
         Errors: NotFound where there is no such webhook.
         """
         try:
-            report = await take_cameras(self.database, entries, webhook_id=webhook_id, progress=progress)
+            report = await take_cameras(self.databases.matcher, entries, webhook_id=webhook_id, progress=progress)
         except asyncpg.ForeignKeyViolationError as error:
             raise NotFound("webhook", str(webhook_id)) from error
-        async with self.database.connection() as connection:
+        async with self.databases.matcher.connection() as connection:
             what = f"{report.taken_count} taken, {report.refused_count} refused"
             await self._note(connection, Event.CAMERAS_PUT, what, caller, origin)
         return report
@@ -321,19 +321,19 @@ class Registry:
 
         Errors: NotFound.
         """
-        async with self.database.transaction() as connection:
+        async with self.databases.matcher.transaction() as connection:
             if not await cameras.remove(connection, external_id):
                 raise NotFound("camera", external_id)
             await self._note(connection, Event.CAMERA_REMOVED, "a camera", caller, origin)
 
     async def count_cameras(self) -> int:
         """Count the cameras that can be matched."""
-        async with self.database.connection() as connection:
+        async with self.databases.matcher.connection() as connection:
             return await cameras.count(connection)
 
     async def has_density(self) -> bool:
         """Tell whether a histogram was ever drawn."""
-        async with self.database.connection() as connection:
+        async with self.databases.matcher.connection() as connection:
             return await density.newest_epoch(connection) is not None
 
     async def draw_density(self, *, resolution: int, series_rho: float, year_rho: float) -> Drawn:
@@ -343,7 +343,7 @@ class Registry:
         """
         if not can_draw():
             raise InvalidSettings("preview", "OpenDP is not installed: pip install 'geodispatch[preview]'")
-        async with self.database.patient_connection() as connection:
+        async with self.databases.matcher.patient_connection() as connection:
             await density.hold(connection)
             now = self.clock()
             series = [Series(**row) for row in await density.drawn_series(connection)]

@@ -10,17 +10,20 @@ gets a leaf a day and not one a minute.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 import asyncpg
+import structlog
 from pydantic import BaseModel, Field
 
 from geodispatch import record
 from geodispatch.band import Band
 from geodispatch.database import Database
+from geodispatch.errors import Unavailable
 from geodispatch.prompt import PromptState
 from geodispatch.record import Fact
 from geodispatch.settings import Settings
@@ -28,9 +31,12 @@ from geodispatch.shared_total import keep_totals
 from geodispatch_db import prompts, requests
 from geodispatch_db import retention as rows
 
+log = structlog.get_logger()
+
 _PART_COUNT = 1000
 _PROMPTS_A_PART = 10_000
 _TOTALS_A_PART = 1000
+_LOOK_EVERY_S = 60.0
 
 UNANSWERED: Final = "unanswered_prompts"
 ANSWERS: Final = "answers"
@@ -253,9 +259,15 @@ def keepings_of(settings: Settings) -> tuple[Keeping, ...]:
             "For good: nobody can remove their own traces. It names no owner.",
         ),
         Keeping(
+            "opened_data",
+            "who of the staff asked for an owner's data and who granted it, why and until when",
+            ("break_glass",),
+            "For good: nobody can remove their own traces. An owner who left is a number in it that stands for nobody.",
+        ),
+        Keeping(
             "state",
-            "webhooks of apps, work under way, levels, versions of the schema",
-            ("webhook", "fan_out", "channel_bucket", "schema_migration"),
+            "webhooks of apps, work under way, levels, keys to the database, versions of the schema",
+            ("webhook", "fan_out", "channel_bucket", "caller_key", "schema_migration"),
             "As long as it is in use. A request's cameras are gone once its prompts are in line.",
         ),
     )
@@ -292,6 +304,18 @@ class Retention:
                 for each in self.keepings
             ]
         )
+
+    async def run(self) -> None:
+        """Delete until cancelled; whatever goes wrong in one round is logged and waited out."""
+        while True:
+            try:
+                if await self.run_once():
+                    continue
+            except Unavailable:
+                pass  # logged where it was translated
+            except Exception:
+                log.exception("a round of retention failed")
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def run_once(self) -> int:
         """Delete the next part of what is over, and record it; return how much was done, 0 if nothing is left.

@@ -85,7 +85,7 @@ class Reviews:
         Errors: NotAllowed, Unavailable.
         """
         require(caller, Action.REVIEW_REQUESTS)
-        async with self.database.connection() as connection:
+        async with self.database.acting_for(caller) as connection:
             rows = await reviews.list_waiting(connection, after, limit)
             verdicts = await reviews.list_verdicts(connection, [row["id"] for row in rows])
         return [await self._describe(caller, row, verdicts[row["id"]]) for row in rows]
@@ -96,7 +96,7 @@ class Reviews:
         Errors: NotAllowed, NotFound, Unavailable.
         """
         require(caller, Action.REVIEW_REQUESTS)
-        async with self.database.connection() as connection:
+        async with self.database.acting_for(caller) as connection:
             row = await _find(connection, request_id)
             verdicts = await reviews.list_verdicts(connection, [request_id])
         return await self._describe(caller, row, verdicts[request_id])
@@ -127,7 +127,7 @@ class Reviews:
         """
         require(caller, Action.REVIEW_REQUESTS)
         queued_count = 0
-        async with self.database.transaction() as connection:
+        async with self.database.acting_for(caller) as connection:
             row = await self._hold(connection, caller, request_id)
             now = self.clock()
             await self._say(connection, caller, row, VerdictKind.PASS, reason, now, origin)
@@ -149,7 +149,7 @@ class Reviews:
         Errors: NotAllowed, NotFound, ReviewOver, ReviewedAlready.
         """
         require(caller, Action.REVIEW_REQUESTS)
-        async with self.database.transaction() as connection:
+        async with self.database.acting_for(caller) as connection:
             row = await self._hold(connection, caller, request_id)
             now, agency_id = self.clock(), row["agency_id"]
             await self._say(connection, caller, row, VerdictKind.REFUSE, reason, now, origin)

@@ -1,4 +1,4 @@
-"""Sending: a sender is opened as the settings say, and runs beside the replays of what was given up."""
+"""Sending: a sender is opened as the settings say, and runs beside the replays of what was given up and retention."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from geodispatch.channels.webhook import secret_fault
 from geodispatch.claim import Claims, Rate
 from geodispatch.closing import Closings
 from geodispatch.courier import Courier
-from geodispatch.database import Database
+from geodispatch.database import Database, SenderDatabases
 from geodispatch.errors import InvalidSettings
 from geodispatch.fan_out import FanOut
 from geodispatch.pace import Pace
@@ -99,7 +99,6 @@ def _sender(
         claims=claims,
         closings=Closings(database, clock),
         fan_out=FanOut(Pace.of(settings), settings.fan_out_part_count, np.random.default_rng()),
-        retention=Retention(database, clock, keepings_of(settings)),
         clock=clock,
         batch_count=settings.send_batch_count,
     )
@@ -123,17 +122,20 @@ def _keep_what_is_there() -> None:
 
 
 async def run_sender(
-    database: Database,
+    databases: SenderDatabases,
     settings: Settings,
     clock: Callable[[], datetime],
     *,
     callback: Deliver | None = None,
     started: Callable[[], None] = lambda: None,
 ) -> None:
-    """Deliver prompts, and replay what was given up, until cancelled; `started` is called once all channels are open.
+    """Deliver prompts, replay what was given up and delete what is over, until cancelled.
+
+    `started` is called once all channels are open.
 
     Errors: those of `open_sender`; InvalidSettings for a webhook's secret that signs nothing.
     """
+    database = databases.sender
     notice = Notice(database.dsn, prompts.CHANNEL)
     try:
         async with open_channels(settings, clock, callback) as channels:
@@ -144,5 +146,6 @@ async def run_sender(
             async with asyncio.TaskGroup() as group:
                 group.create_task(_sender(database, settings, clock, claims, courier).run(notice, settings.send_poll_s))
                 group.create_task(Replayer(database, claims, courier).run())
+                group.create_task(Retention(databases.keeper, clock, keepings_of(settings)).run())
     finally:
         await notice.close()

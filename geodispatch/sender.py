@@ -24,7 +24,6 @@ from geodispatch.database import Database
 from geodispatch.errors import Unavailable
 from geodispatch.fan_out import FanOut
 from geodispatch.prompt import ChannelName
-from geodispatch.retention import Retention
 from geodispatch.settling import Settling
 from geodispatch_db import inboxes, prompts
 from geodispatch_db.notice import Notice
@@ -35,7 +34,6 @@ log = structlog.get_logger()
 _RETRY_S = 2
 _WORKER_COUNT = 2  # the inbox's: while PostgreSQL works for one, Python does for the other
 _ROUNDS_MAX = 16  # of each other channel
-_PRUNE_EVERY_S = 60.0
 _ANNOUNCE_S = 0.2
 _LAST_ROUNDS_S = 10.0
 
@@ -55,7 +53,6 @@ class Sender:
         claims: Claims,
         closings: Closings,
         fan_out: FanOut,
-        retention: Retention,
         clock: Callable[[], datetime],
         batch_count: int,
     ) -> None:
@@ -64,7 +61,6 @@ class Sender:
         self._claims = claims
         self._closings = closings
         self._fan_out = fan_out
-        self._retention = retention
         self._clock = clock
         self._batch_count = batch_count
         self._settling = Settling(database, courier, clock, claims.pace.backoff)
@@ -85,7 +81,6 @@ class Sender:
             workers.create_task(self._repeat(self.empty_absent, notice, poll_s))
             workers.create_task(self._announce_for_ever())
             workers.create_task(self._repeat(self.do_chores, notice, poll_s))
-            workers.create_task(self._repeat(self.prune, notice, _PRUNE_EVERY_S))
 
     async def _repeat(self, act: Callable[[], Awaitable[Batch]], notice: Notice, idle_s: float) -> None:
         while True:
@@ -174,13 +169,6 @@ class Sender:
         Errors: Unavailable.
         """
         return await self._closings.close_expired()
-
-    async def prune(self) -> Batch:
-        """Delete a part of what is over and was kept for long enough.
-
-        Errors: Unavailable.
-        """
-        return Batch(chore_count=await self._retention.run_once())
 
     async def empty_absent(self) -> Batch:
         """Send what waits for a channel that there is not to wait for one that there is.

@@ -26,11 +26,12 @@ from geodispatch.accounts import AgencyCaller, Caller, OwnerCaller
 from geodispatch.annual_report import AnnualReports
 from geodispatch.atlas import Atlas
 from geodispatch.authority import Action, allows, require
+from geodispatch.break_glass import BreakGlass
 from geodispatch.camera_feed import CameraFeed
 from geodispatch.clock import utc_now
 from geodispatch.closing import Closings
 from geodispatch.corrections import Corrections
-from geodispatch.database import Database, open_database
+from geodispatch.database import Databases, open_databases
 from geodispatch.departure import Departures
 from geodispatch.disclosures import Disclosures
 from geodispatch.dormancy import close_dormant_for_ever
@@ -115,12 +116,12 @@ class Service:
 
     `registry`, `jurisdictions`, `rule_versions`, `ordinances`, `programme` and `places` have what the operator can do,
     `atlas` shows the law; `reviews` has what moderators can do, `owners` what owners wish and were asked; `sign_in`,
-    `members` and `staff` know who is who; `posts`, `corrections`, `public_feed`, `flags`, `disclosures`, `profiles`
-    and `annual_reports` have what is public.
+    `members` and `staff` know who is who; `break_glass` opens one owner's data to two of the staff; `posts`,
+    `corrections`, `public_feed`, `flags`, `disclosures`, `profiles` and `annual_reports` have what is public.
     """
 
     settings: Settings
-    database: Database
+    databases: Databases
     registry: Registry
     jurisdictions: Jurisdictions
     rule_versions: RuleVersions
@@ -144,6 +145,7 @@ class Service:
     sign_in: SignIn
     members: Members
     staff: Staff
+    break_glass: BreakGlass
     posts: Posts
     corrections: Corrections
     public_feed: Feed
@@ -247,7 +249,7 @@ class Service:
             raise RulesBroken(check_draft(draft, ground, mark.case_request_count, self.clock()))
         fence = draft.fence.geofence.to_geojson()
         body_sha256 = submission.sha256(fence)
-        async with self.database.transaction() as connection:
+        async with self.databases.web.acting_for(caller) as connection:
             await self.opening.hold(connection, caller.agency_id)
             # A repeat is answered as it was, though the rules may have changed meanwhile, and its window grown too old.
             earlier = await requests.find_by_idempotency_key(connection, caller.agency_id, idempotency_key)
@@ -293,7 +295,7 @@ class Service:
         """
         require(caller, Action.APPROVE_REQUEST, caller.agency_id)
         await self._find_request(caller, Action.APPROVE_REQUEST, request_id)
-        async with self.database.transaction() as connection:
+        async with self.databases.web.acting_for(caller) as connection:
             await self.opening.hold(connection, caller.agency_id)
             row = await requests.find(connection, request_id)
             assert row is not None, "a request in review is never deleted"
@@ -321,7 +323,7 @@ class Service:
         require(caller, Action.JUSTIFY_REQUEST, caller.agency_id)
         if breaches := check_text(justification):
             raise RulesBroken(breaches)
-        async with self.database.transaction() as connection:
+        async with self.databases.web.acting_for(caller) as connection:
             row = await requests.lock(connection, request_id, caller.agency_id)
             if row is None:
                 raise NotFound("request", str(request_id))
@@ -343,7 +345,7 @@ class Service:
     ) -> list[OwnRequest]:
         """Return the requests of the caller's agency, public or not, all or those in a state, newest first."""
         require(caller, Action.READ_REQUEST, caller.agency_id)
-        async with self.database.connection() as connection:
+        async with self.databases.web.acting_for(caller) as connection:
             rows = await requests.list_of_agency(connection, caller.agency_id, state, before, limit)
         return [_own_request(caller, row, self.clock()) for row in rows]
 
@@ -356,7 +358,7 @@ class Service:
 
     async def list_public_requests(self, *, before: int | None, limit: int) -> list[Request]:
         """Return all agencies' requests, newest first."""
-        async with self.database.connection() as connection:
+        async with self.databases.web.connection() as connection:
             rows = await requests.list_public(connection, before, limit)
         return [request_of_row(row) for row in rows]
 
@@ -374,7 +376,7 @@ class Service:
         require(caller, Action.CLOSE_REQUEST, caller.agency_id)
         await self._find_request(caller, Action.CLOSE_REQUEST, request_id)
         now = self.clock()
-        async with self.database.transaction() as connection:
+        async with self.databases.web.acting_for(caller) as connection:
             await accounts.lock_agency(connection, caller.agency_id)  # a reviewer may be about to say something
             if await requests.withdraw(connection, request_id, caller.agency_id):
                 await reviews.end(connection, request_id, now, outcome=None)
@@ -394,14 +396,14 @@ class Service:
 
         Errors: Unavailable.
         """
-        async with self.database.connection() as connection:
+        async with self.databases.sender.connection() as connection:
             await measure_queue(connection, self.clock())
 
     # ---- owners
 
     async def list_prompts(self, caller: OwnerCaller) -> list[Prompt]:
         """Return what the owner was asked, newest first."""
-        async with self.database.connection() as connection:
+        async with self.databases.sender.connection() as connection:
             rows = await prompts.list_of_owner(connection, caller.owner_id, _INBOX_COUNT)
         return [
             Prompt(
@@ -420,7 +422,7 @@ class Service:
         Errors: NotFound, AlreadyAnswered, AnswerWithdrawn, RequestNotOpen.
         """
         now = self.clock()
-        async with self.database.transaction() as connection:
+        async with self.databases.sender.transaction() as connection:
             request_id = await prompts.find_request_of(connection, caller.owner_id, prompt_key)
             if request_id is None:
                 raise NotFound("prompt", str(prompt_key))
@@ -448,7 +450,7 @@ class Service:
         Errors: NotFound.
         """
         owner_id = await self.reach.find_unsubscriber(token)
-        async with self.database.transaction() as connection:
+        async with self.databases.sender.transaction() as connection:
             await owners.lock(connection, owner_id)
             await addresses.opt_out(connection, owner_id, self.clock())
             await prompts.take_back(connection, owner_id)
@@ -466,7 +468,7 @@ class Service:
         await audit.note(connection, self.clock(), event, audit.actor_of(caller), origin, subject)
 
     async def _find_request(self, caller: AgencyCaller, action: Action, request_id: int) -> Request:
-        async with self.database.connection() as connection:
+        async with self.databases.web.acting_for(caller) as connection:
             row = await requests.find(connection, request_id)
         # Another agency's is not found rather than forbidden: a number that is taken is nobody's business.
         if row is None or not allows(caller, action, row["agency_id"]):
@@ -509,33 +511,33 @@ async def open_service(
 ) -> AsyncIterator[Service]:
     """Start what the settings name and give the service over it; all of it ends with the block.
 
-    Errors: those of `open_database`; InvalidSettings for a key or a secret that is none.
+    Errors: those of `open_databases`; InvalidSettings for a key or a secret that is none.
     """
     settings = settings or Settings.read()
     await asyncio.to_thread(warm)  # not in a first request, whose transaction would be open for as long
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(settings))
+        databases = await stack.enter_async_context(open_databases(settings))
         seal = read_seal(settings)
-        await seal_secrets(database, seal)
-        reach = Reach.of_settings(database, clock, settings)
+        await seal_secrets(databases.accounts, seal)
+        reach = Reach.of_settings(databases.sender, clock, settings)
         provider = Provider.of_settings(settings, clock)
         passwords = Passwords()
         stack.callback(passwords.close)
         limits = Limits(timedelta(seconds=settings.session_idle_s), timedelta(seconds=settings.session_max_s))
-        feed = await CameraFeed.load(database)
-        notice = Notice(database.dsn, cameras.CHANNEL)
+        feed = await CameraFeed.load(databases.matcher)
+        notice = Notice(databases.matcher.dsn, cameras.CHANNEL)
         stack.push_async_callback(notice.close)
         follower = asyncio.create_task(feed.follow(notice), name="camera feed")
         stack.push_async_callback(_cancel, follower)
-        inbox_feed = InboxFeed(database, limit=settings.inbox_streams_max)
-        inbox_notice = Notice(database.dsn, inboxes.CHANNEL)
+        inbox_feed = InboxFeed(databases.sender, limit=settings.inbox_streams_max)
+        inbox_notice = Notice(databases.sender.dsn, inboxes.CHANNEL)
         stack.push_async_callback(inbox_notice.close)
         watcher = asyncio.create_task(inbox_feed.run(inbox_notice), name="inbox feed")
         stack.push_async_callback(_cancel, watcher)
-        janitor = asyncio.create_task(close_dormant_for_ever(database, clock), name="dormancy")
+        janitor = asyncio.create_task(close_dormant_for_ever(databases.accounts, clock), name="dormancy")
         stack.push_async_callback(_cancel, janitor)
-        grounds = Grounds(database, clock, settings.preview_lag_s)
-        sign_in = SignIn(database, clock, passwords, limits, seal)
+        grounds = Grounds(databases.matcher, clock, settings.preview_lag_s)
+        sign_in = SignIn(databases.accounts, clock, passwords, limits, seal)
         opening = Opening(
             grounds,
             feed,
@@ -544,43 +546,44 @@ async def open_service(
             timedelta(days=settings.request_days),
             settings.sensitive_distance_m,
         )
-        closings = Closings(database, clock)
+        closings = Closings(databases.sender, clock)
         yield Service(
             settings,
-            database,
-            Registry(database, clock),
-            Jurisdictions(database, clock),
-            RuleVersions(database, clock),
-            Ordinances(database, clock),
-            Programme(database, clock),
-            PlaceBook(database, clock),
-            Reviews(database, clock, opening, closings),
-            Atlas(database, clock),
-            Owners(database, clock),
-            Departures(database, clock),
+            databases,
+            Registry(databases, clock),
+            Jurisdictions(databases.law, clock),
+            RuleVersions(databases.law, clock),
+            Ordinances(databases.law, clock),
+            Programme(databases.law, clock),
+            PlaceBook(databases.law, clock),
+            Reviews(databases.web, clock, opening, closings),
+            Atlas(databases.web, clock),
+            Owners(databases.sender, clock),
+            Departures(databases.sender, clock),
             feed,
             inbox_feed,
             reach,
             clock,
             opening,
             closings,
-            Keys(database, clock, settings.preview_lag_s),
+            Keys(databases.accounts, clock, settings.preview_lag_s),
             Recent(lambda asked: sign_in.find(*asked), settings.preview_lag_s),
             grounds,
-            Estimates(database),
+            Estimates(databases.web),
             sign_in,
-            Members(database, clock),
-            Staff(database, clock),
-            Posts(database, clock),
-            Corrections(database, clock),
-            Feed(database, clock),
-            Flags(database, clock),
-            Disclosures(database, clock),
-            Profiles(database, clock),
-            AnnualReports(database, clock),
+            Members(databases, clock),
+            Staff(databases.accounts, clock),
+            BreakGlass(databases.auditor),
+            Posts(databases.web, clock),
+            Corrections(databases.web, clock),
+            Feed(databases.web, clock),
+            Flags(databases.web, clock),
+            Disclosures(databases.web, clock),
+            Profiles(databases.web, clock),
+            AnnualReports(databases.web, clock),
             provider,
-            Record.of_settings(database, settings),
-            Retention(database, clock, keepings_of(settings)),
+            Record.of_settings(databases.web, settings),
+            Retention(databases.keeper, clock, keepings_of(settings)),
         )
 
 

@@ -14,6 +14,8 @@ from geodispatch.zone import QuietHours
 
 _PREFIX = "GEODISPATCH_"
 
+RoleName = Literal["web", "accounts", "matcher", "sender", "law", "auditor", "keeper"]
+
 
 def _split(value: object) -> object:
     """Read a list as operators write one, with commas."""
@@ -28,10 +30,17 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, description="a PostgreSQL 15 or newer; without it the embedded one is started"
     )
+    role_urls: dict[RoleName, SecretStr] = Field(
+        {},
+        description='by which a part of the service signs in, such as {"web": "postgresql://…"}; else by database_url',
+    )
     data_dir: Path | None = Field(
         None, description="folder of the embedded PostgreSQL; the user's data folder if unset"
     )
-    pool_size: Annotated[int, Field(ge=2, le=500)] = 10
+    pool_size: Annotated[
+        int,
+        Field(ge=2, le=500, description="connections for the web, and for sending; half as many for each other part"),
+    ] = 10
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
@@ -21,6 +21,13 @@ class People:
 
     town: Town
     stack: AsyncExitStack
+
+    @classmethod
+    @asynccontextmanager
+    async def gathering(cls, town: Town) -> AsyncIterator[People]:
+        """Give the people of a town while the block lasts."""
+        async with AsyncExitStack() as stack:
+            yield cls(town, stack)
 
     async def stranger(self) -> Client:
         """Return a browser that was never here."""
@@ -47,7 +54,7 @@ class People:
 
     async def events(self, *names: str) -> list[str]:
         """Return the audit's events of these names, oldest first."""
-        pool = self.town.service.database.pool
+        pool = self.town.database.pool
         rows = await pool.fetch("select event from audit where event = any ($1) order by id", list(names))
         return [row["event"] for row in rows]
 
@@ -55,5 +62,5 @@ class People:
 @pytest_asyncio.fixture
 async def people(town: Town) -> AsyncIterator[People]:
     """Yield the town's people."""
-    async with AsyncExitStack() as stack:
-        yield People(town, stack)
+    async with People.gathering(town) as people:
+        yield people

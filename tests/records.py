@@ -51,7 +51,7 @@ async def _signed_people(signing: Town) -> AsyncIterator[People]:
 
 
 async def leaves_of(town: Town) -> list[dict[str, Any]]:
-    async with town.service.database.connection() as connection:
+    async with town.database.connection() as connection:
         size = (await record_rows.read_head(connection)).size
         return [json.loads(leaf) for leaf in await record_rows.read_leaves(connection, 0, size)]
 
@@ -75,7 +75,7 @@ async def run_checker(town: Town) -> str | None:
 
 async def tamper(town: Town, statement: str, *arguments: Any) -> bool:
     """Do what no role of ours may, with the triggers switched off; False if a constraint refuses it all the same."""
-    connection = await open_connection(town.service.database.dsn)
+    connection = await open_connection(town.database.dsn)
     try:
         await connection.execute("set session_replication_role = replica")
         return await connection.execute(statement, *arguments) != "UPDATE 0"
@@ -86,5 +86,5 @@ async def tamper(town: Town, statement: str, *arguments: Any) -> bool:
 
 
 async def both_find(town: Town, what: str) -> None:
-    assert (await audit_record(town.service.database)).findings, what
+    assert (await audit_record(town.database)).findings, what
     assert await run_checker(town), what

@@ -26,6 +26,7 @@ from geodispatch.accounts import AgencyKind, Role
 from geodispatch.audit import COMMAND_LINE
 from geodispatch.cameras import CameraInput, Place
 from geodispatch.clock import utc_now
+from geodispatch.database import Database, open_database
 from geodispatch.demo_account import DemoAccount, demo_account
 from geodispatch.seal import add_seal_key
 from geodispatch.send import open_sender, run_sender
@@ -105,6 +106,7 @@ class Town:
     """A running server with its keys."""
 
     service: Service
+    database: Database  # as its owner has it, for a look at what no part of the service may see
     clock: Any  # a Clock, or the real one
     url: str
     http: aiohttp.ClientSession
@@ -133,7 +135,7 @@ class Town:
 
     async def send_all(self) -> None:
         """Deliver until nothing is due."""
-        async with open_sender(self.service.database, self.service.settings, self.clock) as sender:
+        async with open_sender(self.service.databases.sender, self.service.settings, self.clock) as sender:
             while not (await sender.run_once()).is_empty:
                 pass
 
@@ -157,7 +159,7 @@ class Town:
 
     async def count(self, table: str) -> int:
         """Count a table's rows."""
-        return int(await self.service.database.pool.fetchval(f"select count(*) from {table}"))
+        return int(await self.database.pool.fetchval(f"select count(*) from {table}"))
 
 
 def street_cameras() -> list[tuple[Place, CameraInput]]:
@@ -184,6 +186,7 @@ async def running_town(database: str, clock: Callable[[], datetime], **settings:
         service = await stack.enter_async_context(
             open_service(Settings(database_url=database, pool_size=8, **(AT_ONCE | settings)), clock=clock)
         )
+        owned = await stack.enter_async_context(open_database(service.settings))
         registry = service.registry
         await registry.add_agency("springfield-pd", "Springfield Police", AgencyKind.MUNICIPAL_POLICE)
         around = shapely.box(WEST - 0.5, SOUTH - 0.5, WEST + 0.5, SOUTH + 0.5)
@@ -196,7 +199,7 @@ async def running_town(database: str, clock: Callable[[], datetime], **settings:
         server = asyncio.create_task(serve(service, "127.0.0.1", service.settings.port, address.set_result))
         stack.push_async_callback(cancelled, server)
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        yield Town(service, clock, await address, http, agency_key, await registry.add_operator())
+        yield Town(service, owned, clock, await address, http, agency_key, await registry.add_operator())
 
 
 async def cancelled(task: asyncio.Task[Any]) -> None:
@@ -232,7 +235,7 @@ class LiveServer:
 async def live_server(database: str) -> AsyncIterator[LiveServer]:
     """Yield a town with a running sender, on the real clock."""
     async with running_town(database, utc_now) as town:
-        sender = asyncio.create_task(run_sender(town.service.database, town.service.settings, utc_now))
+        sender = asyncio.create_task(run_sender(town.service.databases, town.service.settings, utc_now))
         try:
             middle = OWNER_COUNT // 2
             owner_token = await town.token(f"owner-{middle}")

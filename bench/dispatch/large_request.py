@@ -20,7 +20,7 @@ import shapely
 from bench.dispatch.desk import Desk
 from geodispatch.accounts import AgencyKind, Role
 from geodispatch.clock import utc_now
-from geodispatch.database import Database, open_database
+from geodispatch.database import Database, Databases, open_database
 from geodispatch.jurisdictions import Jurisdictions
 from geodispatch.registry import Registry
 from geodispatch.seal import add_seal_key
@@ -72,7 +72,7 @@ async def ask_everybody(desk: Desk, owner_count: int, on_step: Callable[[str], N
 
 async def _fill(database: Database, owner_count: int) -> str:
     """Add owners with a camera each, all within the fence; return an agency's key."""
-    registry = Registry(database, utc_now)
+    registry = Registry(Databases.all_as(database), utc_now)
     await registry.add_agency("pd", "Police Department", AgencyKind.MUNICIPAL_POLICE)
     jurisdictions = Jurisdictions(database, utc_now)
     await jurisdictions.add("county", "The county", shapely.box(-88, 41, -87, 42))

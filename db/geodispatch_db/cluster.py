@@ -41,6 +41,9 @@ _SETTINGS: Mapping[str, str] = {
     "log_checkpoints": "off",
     # No details: a violated constraint or a bad line of a COPY would put owners and coordinates into the log.
     "log_error_verbosity": "terse",
+    # Nor parameters, though somebody has statements logged: among them are keys' hashes, addresses, what owners wish.
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
 }
 
 

@@ -101,8 +101,7 @@ async def lock(connection: asyncpg.Connection, owner_id: int) -> bool:
 async def leave(connection: asyncpg.Connection, owner_id: int, now: datetime) -> None:
     """Take a locked owner's name, cameras and tokens away."""
     await connection.execute(_SQL["leave"], owner_id, now)
-    await connection.execute(_SQL["remove_cameras_of_owner"], owner_id)
-    await connection.execute(_SQL["end_tokens_of_owner"], owner_id, now)
+    await connection.execute(_SQL["strip_owner"], owner_id, now)
 
 
 async def write_preferences(
@@ -131,6 +130,12 @@ async def write_preferences(
 async def list_cameras(connection: asyncpg.Connection, owner_id: int) -> list[asyncpg.Record]:
     """Return an owner's cameras."""
     rows: list[asyncpg.Record] = await connection.fetch(_SQL["cameras_of_owner"], owner_id)
+    return rows
+
+
+async def places_of_caller(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+    """Return where the cameras are of the owner whom the transaction acts for."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["places_of_caller"])
     return rows
 
 

@@ -43,16 +43,18 @@ def run(work: Coroutine[Any, Any, None], *, until_stopped: bool = False) -> None
 
 def with_registry(act: Callable[[Any], Awaitable[None]]) -> None:
     """Run what acts through the registry of the database that the settings name."""
+    from geodispatch.database import Databases
     from geodispatch.registry import Registry
 
-    _with(Registry, act)
+    _with(lambda database, clock: Registry(Databases.all_as(database), clock), act)
 
 
 def with_members(act: Callable[[Any], Awaitable[None]]) -> None:
     """The same through the members, as whoever sits at the machine."""
+    from geodispatch.database import Databases
     from geodispatch.members import Members
 
-    _with(Members, act)
+    _with(lambda database, clock: Members(Databases.all_as(database), clock), act)
 
 
 def with_staff(act: Callable[[Any], Awaitable[None]]) -> None:

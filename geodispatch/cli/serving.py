@@ -52,23 +52,23 @@ def send(
 ) -> None:
     """Deliver prompts until stopped; any number of these can run at once."""
     from geodispatch.clock import utc_now
-    from geodispatch.database import open_database
+    from geodispatch.database import open_sender_databases
     from geodispatch.send import run_sender
     from geodispatch.settings import Settings
 
     async def work() -> None:
-        async with open_database(settings := Settings.read()) as database:
+        async with open_sender_databases(settings := Settings.read()) as databases:
             if dry_run:
                 from geodispatch.dry_run import foresee
 
-                for line in await foresee(database, settings, utc_now, limit):
+                for line in await foresee(databases.sender, settings, utc_now, limit):
                     out.print(line, markup=False)
                 return
             if settings.metrics_port is not None:
                 from prometheus_client import start_http_server
 
                 start_http_server(settings.metrics_port, settings.host)
-            await run_sender(database, settings, utc_now, started=lambda: out.print("sending"))
+            await run_sender(databases, settings, utc_now, started=lambda: out.print("sending"))
 
     run(work(), until_stopped=not dry_run)
 

@@ -115,7 +115,7 @@ async def _healthz(_: web.Request) -> web.Response:
 
 
 async def _readyz(request: web.Request) -> web.Response:
-    await request.app[SERVICE].database.check()
+    await request.app[SERVICE].databases.web.check()
     return web.Response(text="ready\n")
 
 

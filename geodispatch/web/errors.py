@@ -53,6 +53,8 @@ STATUS: dict[type[GeodispatchError], int] = {
     errors.NotInReview: 409,
     errors.ReviewOver: 409,
     errors.ReviewedAlready: 409,
+    errors.AccessNotGranted: 409,
+    errors.AccessOver: 409,
     errors.NotExigent: 409,
     errors.JustifiedAlready: 409,
     errors.JustificationLate: 409,

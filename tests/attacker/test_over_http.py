@@ -93,7 +93,7 @@ async def draw(town: Town) -> None:
 async def published(town: Town) -> int:
     """Return what the newest histogram shows of the cell."""
     query = "select owner_count from density where cell = $1 order by epoch_id desc limit 1"
-    return int(await town.service.database.pool.fetchval(query, CELL))
+    return int(await town.database.pool.fetchval(query, CELL))
 
 
 @pytest_asyncio.fixture
@@ -162,7 +162,7 @@ async def test_nothing_that_an_agency_asks_is_answered_by_who_lives_there(
         async with running_town(dsn, Clock()) as town:
             await register(town, owner_count, "house")
             worlds.append(await everything_an_agency_can_ask(town))
-            asked = await town.service.database.pool.fetchval("select count(distinct owner_id) from prompt")
+            asked = await town.database.pool.fetchval("select count(distinct owner_id) from prompt")
             assert asked == owner_count  # the worlds do differ
     nobody, somebody = worlds
     assert [name for name, *_ in nobody] == [name for name, *_ in somebody]
@@ -241,7 +241,7 @@ async def test_an_area_newer_than_the_histogram_gets_no_band(town: Town) -> None
 @needs_opendp
 async def test_two_who_draw_at_once_spend_one_budget(town: Town) -> None:
     await asyncio.gather(*(draw(town) for _ in range(4)))
-    pool = town.service.database.pool
+    pool = town.database.pool
     assert await pool.fetchval("select array_agg(number order by number) from density_epoch") == [1, 2, 3, 4]
     assert await pool.fetchval("select sum(rho) from density_series") == pytest.approx(
         town.service.settings.preview_year_rho

@@ -160,7 +160,7 @@ async def test_a_code_is_good_once_even_for_two_at_the_same_time(people: People)
 async def test_without_the_newest_step_a_code_would_be_good_twice(people: People) -> None:
     """What the guard is for: with the step forgotten, the same code opens a second session."""
     chief = await people.member(CHIEF)
-    await people.town.service.database.pool.execute("update account set totp_step = 0")
+    await people.town.database.pool.execute("update account set totp_step = 0")
     assert (await (await people.stranger()).sign_in(CHIEF, code=chief.code(people.town.clock()))).status == 200
 
 
@@ -350,7 +350,7 @@ async def test_one_address_is_braked_over_all_accounts(people: People) -> None:
 
 async def test_a_password_is_hashed_anew_when_the_parameters_changed(people: People) -> None:
     await people.member(CHIEF)
-    pool = people.town.service.database.pool
+    pool = people.town.database.pool
     weak = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)
     await pool.execute("update account set password_hash = $1", weak)
     stranger = await people.stranger()
@@ -464,7 +464,7 @@ async def test_who_may_not_join_is_told_why(town: Town, kind: str, name: str, re
     assert (reply.status, reason in reply.json["errors"][0]["detail"]) == (422, True), reply.text
     assert reply.json["type"] == "/problems/agency-refused"
     assert await town.count("agency") == 1
-    assert await town.service.database.pool.fetchval("select count(*) from audit where event = 'agency.refused'") == 1
+    assert await town.database.pool.fetchval("select count(*) from audit where event = 'agency.refused'") == 1
 
 
 @pytest.mark.parametrize(
@@ -480,7 +480,7 @@ async def test_names_that_only_sound_alike_join(town: Town, name: str) -> None:
 
 async def test_the_audit_is_only_added_to(people: People) -> None:
     await people.member(CHIEF)
-    pool = people.town.service.database.pool
+    pool = people.town.database.pool
     for attack in ("update audit set event = 'x.y'", "delete from audit", "truncate audit"):
         with pytest.raises(asyncpg.RestrictViolationError):
             await pool.execute(attack)
@@ -488,7 +488,7 @@ async def test_the_audit_is_only_added_to(people: People) -> None:
 
 async def test_the_audit_keeps_the_network_and_not_the_address(people: People) -> None:
     await people.member(CHIEF)
-    networks = await people.town.service.database.pool.fetch("select distinct network::text from audit")
+    networks = await people.town.database.pool.fetch("select distinct network::text from audit")
     assert {row["network"] for row in networks} == {None, "127.0.0.0/24"}  # None: the command line
 
 
@@ -497,7 +497,7 @@ async def test_nothing_that_opens_anything_is_kept(people: People) -> None:
     chief = await people.member(CHIEF)
     made = (await chief.call("POST", "keys", {"name": "k", "scopes": ["read"]})).json["key"]
     secrets = [PASSWORD, made, *chief.cookies().values(), *chief.recovery_codes, chief.csrf_token]
-    pool = people.town.service.database.pool
+    pool = people.town.database.pool
     tables = ("account", "session", "device", "recovery_code", "invitation", "access_key", "audit", "brake")
     kept = "\n".join([str(await pool.fetchval(f"select string_agg(t::text, ' ') from {name} t")) for name in tables])
     for secret in secrets:
@@ -554,14 +554,14 @@ async def test_behind_a_proxy_the_caller_is_who_the_proxy_says(database: str, fo
     async with running_town(database, Clock(), proxy_networks="127.0.0.0/8") as town:
         body = {"email": CHIEF, "password": "x" * 20}
         assert (await town.call("POST", "session", body=body, X_Forwarded_For=forwarded)).status == 401
-        kept = await town.service.database.pool.fetchval("select network::text from audit where event like 'sign_in%'")
+        kept = await town.database.pool.fetchval("select network::text from audit where event like 'sign_in%'")
         assert kept == network
 
 
 async def test_without_a_proxy_nobody_says_where_they_come_from(town: Town) -> None:
     body = {"email": CHIEF, "password": "x" * 20}
     await town.call("POST", "session", body=body, X_Forwarded_For="198.51.100.7")
-    kept = await town.service.database.pool.fetchval("select network::text from audit where event like 'sign_in%'")
+    kept = await town.database.pool.fetchval("select network::text from audit where event like 'sign_in%'")
     assert kept == "127.0.0.0/24"
 
 
@@ -603,7 +603,7 @@ async def test_operators_run_the_staff_and_one_of_them_stays(people: People) -> 
 
 
 async def test_who_makes_and_ends_keys_is_noted(town: Town) -> None:
-    pool = town.service.database.pool
+    pool = town.database.pool
     before = await pool.fetchval("select coalesce(max(id), 0) from audit")
     token = (await town.call("POST", "owners/owner-1/token", town.operator_key)).json["token"]
     await town.service.registry.revoke(token)

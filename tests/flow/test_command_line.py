@@ -253,7 +253,7 @@ async def test_a_setting_that_is_none(environment: dict[str, str]) -> None:
 
 
 async def test_the_demonstration_leaves_a_real_database_alone(town: Town, environment: dict[str, str]) -> None:
-    url = {"GEODISPATCH_DATABASE_URL": town.service.database.dsn}
+    url = {"GEODISPATCH_DATABASE_URL": town.database.dsn}
     code, _, err = await run(environment | url, "demo", "--once", "--cameras", "1000")
     assert (code, "no demonstration's" in err) == (1, True)
     assert (await town.count("camera"), await town.count("agency")) == (len(street_cameras()), 1)
@@ -337,7 +337,7 @@ async def test_send_does_not_start_with_a_channel_that_cannot_work(
 
 
 async def test_the_operator_sees_and_mends_what_channels_gave_up(town: Town, environment: dict[str, str]) -> None:
-    environment = environment | {"GEODISPATCH_DATABASE_URL": town.service.database.dsn}
+    environment = environment | {"GEODISPATCH_DATABASE_URL": town.database.dsn}
     webhook_id, _ = await town.service.registry.add_webhook("http://127.0.0.1:1/hook")
     await town.service.registry.put_cameras(street_cameras(), webhook_id=webhook_id)
     await town.submit()

@@ -60,7 +60,7 @@ async def test_each_request_exists_wholly_or_not_at_all(empty_folder: Path) -> N
                 check_unavailable(reply)
         stored: dict[str, Any] = {
             row["idempotency_key"]: row["prompt_count"]
-            for row in await town.service.database.pool.fetch(
+            for row in await town.database.pool.fetch(
                 """select idempotency_key, (select count(*) from prompt where request_id = request.id) as prompt_count
                    from request"""
             )
@@ -90,13 +90,13 @@ async def test_what_is_delivered_meanwhile_is_settled_when_it_is_back(empty_fold
 
         app.answer = accept_and_kill
         await town.submit()
-        async with open_sender(town.service.database, town.service.settings, town.clock) as sender:
+        async with open_sender(town.service.databases.sender, town.service.settings, town.clock) as sender:
             sending = asyncio.create_task(sender.send_once("webhook"))
             await app.got_post.wait()
             async with embedded_postgres(empty_folder, settings=DURABLE):
                 assert (await sending).delivered_count == OWNER_COUNT
         assert len(app.posts) == 1
-        rows = await town.service.database.pool.fetch("select state, attempt_count, lease_until from prompt")
+        rows = await town.database.pool.fetch("select state, attempt_count, lease_until from prompt")
         assert {tuple(row) for row in rows} == {("delivered", 1, None)}
 
 

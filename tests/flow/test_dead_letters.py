@@ -23,8 +23,8 @@ from tests.services import Town, street_fence
 async def replaying(town: Town, **changes: Any) -> AsyncIterator[Replayer]:
     settings = town.service.settings.model_copy(update=changes)
     async with open_channels(settings, town.clock) as channels:
-        claims, courier = await open_claims(town.service.database, settings, town.clock, channels, None)
-        yield Replayer(town.service.database, claims, courier)
+        claims, courier = await open_claims(town.database, settings, town.clock, channels, None)
+        yield Replayer(town.database, claims, courier)
 
 
 async def replay_all(town: Town) -> None:
@@ -110,7 +110,7 @@ async def test_a_replay_nags_nobody(town: Town) -> None:
         told = {item["owner"] for item in app.prompts}
         assert len(told) >= 4
         app.posts.clear()
-        await town.service.database.pool.execute("update owner set opted_out_at = now() where external_id = 'owner-8'")
+        await town.database.pool.execute("update owner set opted_out_at = now() where external_id = 'owner-8'")
         await town.service.registry.replay_dead_letters()
         await replay_all(town)
         assert app.owners == {f"owner-{number}" for number in range(1, 8)} - told
@@ -177,7 +177,7 @@ async def test_an_opt_out_between_claim_and_delivery_is_heeded(town: Town) -> No
             replay = asyncio.create_task(replayer.run_once())
             await holding.wait()
             waiting = {f"owner-{number}" for number in range(1, 9)} - app.owners
-            await town.service.database.pool.execute("update owner set opted_out_at = now()")
+            await town.database.pool.execute("update owner set opted_out_at = now()")
             await asyncio.sleep(0.1)  # from here on a batch counts as late
             release.set()
             await replay

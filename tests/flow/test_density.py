@@ -30,7 +30,7 @@ async def rows(town: Town) -> list[int]:
 async def test_every_cell_of_the_jurisdiction_has_a_count_whether_anybody_lives_there(town: Town) -> None:
     drawn = await draw(town)
     assert drawn == Drawn(drawn.cell_count, 1, RHO)
-    cells = {row["cell"] for row in await town.service.database.pool.fetch("select cell from density")}
+    cells = {row["cell"] for row in await town.database.pool.fetch("select cell from density")}
     assert len(cells) == drawn.cell_count
     for east, north in np.random.default_rng(1).uniform(-0.5, 0.5, (200, 2)):
         assert h3.latlng_to_cell(SOUTH + north, WEST + east, 7) in cells
@@ -39,7 +39,7 @@ async def test_every_cell_of_the_jurisdiction_has_a_count_whether_anybody_lives_
 async def test_an_owner_counts_once_where_their_first_camera_is(town: Town) -> None:
     far = CameraInput(id="camera-1-far", lon=WEST + 0.3, lat=SOUTH, owner="owner-1")
     await town.service.registry.put_cameras([(Place("line", 1), far)])
-    async with town.service.database.connection() as connection:
+    async with town.database.connection() as connection:
         place = await cameras.read_owner_places(connection)
     assert place.size == OWNER_COUNT
     assert place["lon_e7"].max() < round((WEST + 0.1) * 1e7)
@@ -57,7 +57,7 @@ async def test_a_series_is_used_up_and_the_next_waits_until_a_year_has_room(town
     assert await rows(town) == before  # nothing is stored of what is refused
     clock.advance(days=365)
     assert (await draw(town)).number == 1
-    async with town.service.database.connection() as connection:
+    async with town.database.connection() as connection:
         first, second = await density.drawn_series(connection)
         assert (await density.read_noise(connection, first["id"])).size == 0  # its series is over
         assert (await density.read_noise(connection, second["id"])).size > 0
@@ -68,7 +68,7 @@ async def test_what_was_spent_is_never_taken_back(town: Town, table: str) -> Non
     await draw(town)
     for statement in (f"delete from {table}", f"update {table} set resolution = 9", f"truncate {table} cascade"):
         with pytest.raises(asyncpg.RestrictViolationError, match="only ever added to"):
-            await town.service.database.pool.execute(statement)
+            await town.database.pool.execute(statement)
 
 
 async def test_without_a_jurisdiction_there_is_nothing_to_draw_and_nothing_is_spent(town: Town) -> None:

@@ -30,7 +30,7 @@ def recent(clock: Clock) -> dict[str, str]:
 
 
 async def states(town: Town) -> dict[str, int]:
-    rows = await town.service.database.pool.fetch("select state, count(*) from prompt group by state")
+    rows = await town.database.pool.fetch("select state, count(*) from prompt group by state")
     return dict(map(tuple, rows))
 
 
@@ -43,7 +43,7 @@ async def test_a_large_request_is_queued_in_parts_and_goes_on_after_a_crash(
     async with running_town(database, Clock(), fan_out_part_count=7) as town:
         request = (await town.submit()).json
         assert (await town.count("prompt"), await town.count("fan_out")) == (0, 1)
-        async with open_sender(town.service.database, town.service.settings, town.clock) as sender:
+        async with open_sender(town.service.databases.sender, town.service.settings, town.clock) as sender:
             await sender.do_chores()
             after_one = await town.count("prompt")
             assert 0 < after_one <= 7
@@ -66,7 +66,7 @@ async def test_a_large_request_is_queued_in_parts_and_goes_on_after_a_crash(
 async def test_two_workers_never_take_the_same_part(database: str) -> None:
     async with running_town(database, Clock(), fan_out_part_count=3) as town:
         await town.submit()
-        fan_out, base = town.service.opening.fan_out, town.service.database
+        fan_out, base = town.service.opening.fan_out, town.database
 
         async def work() -> int:
             total = 0
@@ -82,7 +82,7 @@ async def test_two_workers_never_take_the_same_part(database: str) -> None:
 async def test_a_closed_request_is_not_fanned_out_further(database: str) -> None:
     async with running_town(database, Clock(), fan_out_part_count=7) as town:
         request = (await town.submit()).json
-        await town.service.opening.fan_out.work_off(town.service.database, town.clock)
+        await town.service.opening.fan_out.work_off(town.database, town.clock)
         queued = await town.count("prompt")
         await town.call("POST", f"requests/{request['id']}/close", town.agency_key, {"reason": "withdrawn"})
         await town.send_all()
@@ -97,7 +97,7 @@ async def test_nobody_is_disturbed_at_night(database: str) -> None:
     clock = Clock(datetime(2026, 7, 2, 1, 57, 30, tzinfo=UTC))  # 20:57:30 in Chicago
     async with running_town(database, clock, quiet_hours="21:00-08:00", send_batch_count=20) as town:
         await town.submit(window=recent(clock))
-        async with open_sender(town.service.database, town.service.settings, clock) as sender:
+        async with open_sender(town.service.databases.sender, town.service.settings, clock) as sender:
             assert (await sender.run_once()).delivered_count == 20
         clock.advance(minutes=1)  # a claim may use its lease, which now reaches into the night
         await town.send_all()
@@ -115,7 +115,7 @@ async def test_prompts_of_a_request_are_spread_over_half_an_hour_but_for_urgent_
         await town.submit(fence=street_fence(1, 20))
         await town.submit(fence=street_fence(21, 40), offence="abduction")
         await town.send_all()
-        urgent = await town.service.database.pool.fetchval("select count(*) from prompt where delivered_at is not null")
+        urgent = await town.database.pool.fetchval("select count(*) from prompt where delivered_at is not null")
         assert urgent == 20
         counts = []
         for _ in range(6):
@@ -150,7 +150,7 @@ async def test_senders_at_the_same_time_use_up_a_quota_once(town: Town) -> None:
         senders = [
             await stack.enter_async_context(
                 open_sender(
-                    town.service.database, town.service.settings.model_copy(update={"send_batch_count": 10}), town.clock
+                    town.database, town.service.settings.model_copy(update={"send_batch_count": 10}), town.clock
                 )
             )
             for _ in range(4)
@@ -166,7 +166,7 @@ async def test_a_channels_rate_is_shared_by_all_senders(database: str) -> None:
 
         @asynccontextmanager
         async def sender() -> Any:
-            async with open_sender(town.service.database, town.service.settings, town.clock) as opened:
+            async with open_sender(town.service.databases.sender, town.service.settings, town.clock) as opened:
                 yield opened
 
         async with sender() as one, sender() as two:
@@ -180,7 +180,7 @@ async def test_a_channels_rate_is_shared_by_all_senders(database: str) -> None:
 async def test_a_rate_of_a_channel_that_there_is_not(database: str) -> None:
     async with running_town(database, Clock(), channel_rates={"pigeon": 5}) as town:
         with pytest.raises(InvalidSettings, match=r"no channel 'pigeon': inbox, webhook"):
-            async with open_sender(town.service.database, town.service.settings, town.clock):
+            async with open_sender(town.service.databases.sender, town.service.settings, town.clock):
                 pass
 
 
@@ -203,19 +203,15 @@ async def test_what_is_over_is_forgotten_after_a_time_and_answers_are_kept_for_l
         (prompt,) = await town.inbox("owner-1")
         await town.call("POST", f"prompts/{prompt['id']}/answer", await town.token("owner-1"), {"choice": "share"})
         await town.call("POST", f"requests/{request['id']}/close", town.agency_key, {"reason": "resolved"})
-        async with open_sender(town.service.database, town.service.settings, town.clock) as sender:
-            for days, left_count in ((29, OWNER_COUNT), (2, 1)):
-                town.clock.advance(days=days)
-                while not (await sender.prune()).is_empty:
-                    pass
-                assert await town.count("prompt") == left_count
+        for days, left_count in ((29, OWNER_COUNT), (2, 1)):
+            town.clock.advance(days=days)
+            while await town.service.retention.run_once():
+                pass
+            assert await town.count("prompt") == left_count
         assert await states(town) == {"answered": 1}
         assert await town.count("lost_attempt") == 0
         # That owners were asked is not forgotten with it.
-        assert (
-            await town.service.database.pool.fetchval("select count(*) from owner where asked_at <> '{}'")
-            == OWNER_COUNT
-        )
+        assert await town.database.pool.fetchval("select count(*) from owner where asked_at <> '{}'") == OWNER_COUNT
 
 
 # ---- seen from outside
@@ -228,12 +224,12 @@ async def test_a_dry_run_says_what_a_sender_would_do_and_does_nothing(town: Town
     await town.submit(fence=street_fence(11, 40), case_number="another")
 
     async def everything() -> list[Any]:
-        pool = town.service.database.pool
+        pool = town.database.pool
         tables = ("prompt", "owner", "lost_attempt", "agency_hour", "channel_bucket")
         return [await pool.fetch(f"select xmin::text, xmax::text, * from {table} order by 3, 4") for table in tables]
 
     before = await everything()
-    lines = await foresee(town.service.database, town.service.settings, town.clock, 1000)
+    lines = await foresee(town.database, town.service.settings, town.clock, 1000)
     assert await everything() == before
     assert lines == [
         *(f"{channel}: 0 would be sent" for channel in ("callback", "webhook", "push", "mail")),
@@ -244,7 +240,7 @@ async def test_a_dry_run_says_what_a_sender_would_do_and_does_nothing(town: Town
     ]
     await town.send_all()
     assert await states(town) == {"delivered": 38, "suppressed": 11, "queued": 1}
-    assert "inbox: 0 would be sent" in await foresee(town.service.database, town.service.settings, town.clock, 1000)
+    assert "inbox: 0 would be sent" in await foresee(town.database, town.service.settings, town.clock, 1000)
 
 
 async def test_the_queue_shows_in_the_metrics(town: Town) -> None:
@@ -268,7 +264,7 @@ async def test_no_rule_is_broken_and_nobody_is_starved_over_a_fortnight(database
     wishes: dict[str, dict[str, Any]] = {}
     delivered: list[tuple[datetime, int, str, int]] = []  # when, owner, offence, request
     async with running_town(database, clock, quiet_hours="21:00-08:00", random_delay_s=1800) as town:
-        pool = town.service.database.pool
+        pool = town.database.pool
         seen: set[tuple[int, int]] = set()
         refused_at: dict[tuple[int, int], tuple[datetime, str]] = {}
         for _ in range(14 * 4):

@@ -17,7 +17,7 @@ SECOND = timedelta(seconds=1)
 
 async def look(town: Town) -> None:
     """Look for what is dormant, as a service does every hour."""
-    async with town.service.database.transaction() as connection:
+    async with town.database.transaction() as connection:
         await close_dormant(connection, town.clock())
 
 
@@ -46,7 +46,7 @@ async def test_a_key_that_nobody_used_for_half_a_year_opens_nothing(
 
 async def test_use_keeps_a_key_and_is_written_down_to_the_hour(people: People) -> None:
     town, used = people.town, "select last_used_at from access_key where id = 1"
-    pool = town.service.database.pool
+    pool = town.database.pool
     town.clock.advance(minutes=59)
     assert await reads(town, town.agency_key) == 200
     assert await pool.fetchval(used) == NOW
@@ -93,7 +93,7 @@ async def test_what_nobody_comes_with_is_closed_as_well(people: People) -> None:
     for _ in range(2):
         await look(town)
     assert await people.events("account.dormant", "key.dormant") == ["account.dormant"] * 2 + ["key.dormant"] * 2
-    assert await town.service.database.pool.fetchval("select count(*) from session where ended_at is null") == 0
+    assert await town.database.pool.fetchval("select count(*) from session where ended_at is null") == 0
 
 
 async def test_an_owner_who_does_not_look_for_years_keeps_the_key(people: People) -> None:
@@ -102,10 +102,7 @@ async def test_an_owner_who_does_not_look_for_years_keeps_the_key(people: People
     town.clock.advance(days=1000)
     await look(town)
     assert await town.inbox("owner-1") == []
-    assert (
-        await town.service.database.pool.fetchval("select last_used_at from access_key where owner_id is not null")
-        is None
-    )
+    assert await town.database.pool.fetchval("select last_used_at from access_key where owner_id is not null") is None
 
 
 async def test_the_keys_of_a_disabled_member_open_nothing_until_it_is_enabled(people: People) -> None:

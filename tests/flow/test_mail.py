@@ -48,7 +48,7 @@ def address(house: int) -> str:
 
 
 async def failures(town: Town) -> list[tuple[str, str]]:
-    rows = await town.service.database.pool.fetch(
+    rows = await town.database.pool.fetch(
         "select channel, failure from attempt where failure is not null order by owner_id, number"
     )
     return [(row["channel"], row["failure"]) for row in rows]
@@ -92,7 +92,7 @@ async def test_a_mail_says_who_asks_why_when_and_how_to_stop_it(database: str) -
 async def test_a_mail_is_in_its_owners_language(database: str) -> None:
     async with open_mail_server() as box, mailing(database, box, 1, 2, 3) as town:
         for house, language in ((1, "es-MX"), (2, "fr"), (3, "es")):
-            await town.service.database.pool.execute(
+            await town.database.pool.execute(
                 "update owner set language = $1 where external_id = $2", language, f"owner-{house}"
             )
         await town.submit(fence=street_fence(1, 8))
@@ -112,7 +112,7 @@ async def test_a_name_cannot_add_a_header_or_a_recipient(database: str) -> None:
     with pytest.raises(ValueError, match="linefeed"):
         EmailMessage(policy=SMTP_POLICY)["Subject"] = INJECTION  # and what the library makes of it: nothing at all
     async with open_mail_server() as box, mailing(database, box, 1, 2) as town:
-        await town.service.database.pool.execute("update agency set name = $1", INJECTION)
+        await town.database.pool.execute("update agency set name = $1", INJECTION)
         await town.submit(fence=street_fence(1, 8))
         await town.send_all()
         assert sorted(to for to, _ in box.taken) == [[address(1)], [address(2)]]
@@ -161,12 +161,12 @@ async def test_one_post_stops_all_asking_before_its_reply(database: str) -> None
             assert "form-action 'self'" in response.headers["Content-Security-Policy"]
             assert response.headers["Referrer-Policy"] == "no-referrer"
         opted_out = "select count(*) from owner where opted_out_at is not null"
-        assert await town.service.database.pool.fetchval(opted_out) == 0
+        assert await town.database.pool.fetchval(opted_out) == 0
         for _ in range(2):  # mail programs may say it twice
             # Exactly as RFC 8058 has it: a form, no cookie, no key.
             async with town.http.post(link, data={"List-Unsubscribe": "One-Click"}) as response:
                 assert response.status == 200
-            assert await town.service.database.pool.fetchval(opted_out) == 1
+            assert await town.database.pool.fetchval(opted_out) == 1
         town.clock.advance(days=2)
         await town.submit(fence=street_fence(1, 8))
         await town.send_all()
@@ -182,7 +182,7 @@ async def test_what_is_on_its_way_when_its_owner_clicks_is_taken_back(database: 
         link = link_of(box.mail_to(address(1)), town)
         town.clock.advance(days=2)
         await town.submit(fence=street_fence(1, 8), case_number="second")
-        async with open_sender(town.service.database, town.service.settings, town.clock) as sender:
+        async with open_sender(town.service.databases.sender, town.service.settings, town.clock) as sender:
             claim = await sender._claims.claim_for(sender._courier, "mail", 10)
             assert len(claim.parcels) == 2
             async with town.http.post(link, data={"List-Unsubscribe": "One-Click"}) as response:
@@ -203,7 +203,7 @@ async def test_a_link_that_we_did_not_sign_does_nothing(database: str, tamper: A
         for method in ("GET", "POST"):
             async with town.http.request(method, f"{start}/{tamper(token)}") as response:
                 assert response.status == 404
-        assert await town.service.database.pool.fetchval("select bool_and(opted_out_at is null) from owner")
+        assert await town.database.pool.fetchval("select bool_and(opted_out_at is null) from owner")
 
 
 # ---- servers that refuse and fail
@@ -222,9 +222,7 @@ async def test_an_address_refused_for_good_is_used_no_more_and_the_prompt_is_in_
         assert await town.inbox("owner-1")
         assert await town.inbox("owner-2")
         assert not await town.inbox("owner-3")  # will be tried again
-        refused = await town.service.database.pool.fetch(
-            "select refused_for from mail_address where refused_at is not null"
-        )
+        refused = await town.database.pool.fetch("select refused_for from mail_address where refused_at is not null")
         assert {row[0] for row in refused} == {"SMTP 550 5.1.1 no such user", "SMTP 553 mailbox name not allowed"}
         letters = await town.service.registry.list_dead_letters()
         assert {letter.owner for letter in letters} == {"owner-1", "owner-2"}
@@ -253,7 +251,7 @@ async def test_a_mail_that_is_not_taken_now_is_sent_again_under_the_same_id(data
 
 async def test_a_prompt_that_cannot_be_written_as_a_mail_fails_alone(database: str) -> None:
     async with open_mail_server() as box, mailing(database, box, 1, 2, 3) as town:
-        await town.service.database.pool.execute(
+        await town.database.pool.execute(
             "update mail_address set address = E'a\\r\\nBcc: b@c.example' where address = $1", address(2)
         )
         await town.submit(fence=street_fence(1, 8))
@@ -270,12 +268,12 @@ async def test_a_server_that_goes_away_is_left_alone_and_found_again(database: s
         port = box.port
         async with mailing(database, box, *houses, mail_batch_count=1) as town:
             await town.submit(fence=street_fence(1, 8))
-            async with open_sender(town.service.database, town.service.settings, town.clock) as sender:
+            async with open_sender(town.service.databases.sender, town.service.settings, town.clock) as sender:
                 await box.shut()
                 while not (await sender.run_once()).is_empty:
                     pass
                 assert {channel for channel, _ in await failures(town)} == {"mail"}
-                breakers = await town.service.database.pool.fetch("select endpoint, open_until from breaker")
+                breakers = await town.database.pool.fetch("select endpoint, open_until from breaker")
                 assert [(row["endpoint"], row["open_until"] > town.clock()) for row in breakers] == [
                     (f"127.0.0.1:{port}", True)
                 ]
@@ -285,7 +283,7 @@ async def test_a_server_that_goes_away_is_left_alone_and_found_again(database: s
                         while not (await sender.run_once()).is_empty:
                             pass
                     assert sorted(to for to, _ in back.taken) == sorted([address(house)] for house in houses)
-                assert await town.service.database.pool.fetchval("select count(*) from breaker") == 0
+                assert await town.database.pool.fetchval("select count(*) from breaker") == 0
 
 
 async def test_a_server_that_drips_is_cut_off(database: str) -> None:
@@ -307,7 +305,7 @@ async def test_a_server_that_drips_is_cut_off(database: str) -> None:
         box = Mailbox(port=port)
         async with mailing(database, box, 1, mail_timeout_s=0.3) as town:
             await town.submit(fence=street_fence(1, 8))
-            async with open_sender(town.service.database, town.service.settings, town.clock) as sender:
+            async with open_sender(town.service.databases.sender, town.service.settings, town.clock) as sender:
                 dripping.set()
                 async with asyncio.timeout(10):
                     await sender.run_once()
@@ -350,7 +348,7 @@ async def test_a_setting_that_is_wrong_is_named_at_the_start(
     async with open_mail_server() as box:
         settings = type(town.service.settings)(database_url="unused", **mail_settings(box.port, **changes))
         with pytest.raises(InvalidSettings) as caught:
-            async with open_sender(town.service.database, settings, town.clock):
+            async with open_sender(town.service.databases.sender, settings, town.clock):
                 pass
     assert caught.value.name == name
     assert words in caught.value.reason
@@ -376,7 +374,7 @@ async def test_a_server_that_cannot_be_used_is_named_at_the_start(
             database_url="unused", mail_timeout_s=5.0, **(mail_settings(box.port, **right) | changes)
         )
         with pytest.raises(InvalidSettings) as caught:
-            async with open_sender(town.service.database, settings, town.clock):
+            async with open_sender(town.service.databases.sender, settings, town.clock):
                 pass
     assert caught.value.name == name
     assert "\n" not in str(caught.value)

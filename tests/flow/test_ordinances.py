@@ -59,12 +59,12 @@ def rules_of(reply: Reply) -> list[str]:
 
 
 async def states(town: Town) -> dict[str, int]:
-    rows = await town.service.database.pool.fetch("select state, count(*) from prompt group by state")
+    rows = await town.database.pool.fetch("select state, count(*) from prompt group by state")
     return dict(map(tuple, rows))
 
 
 async def open_claiming(town: Town) -> Claims:
-    claims, _ = await open_claims(town.service.database, town.service.settings, town.clock, [Inbox()], Random(1))
+    claims, _ = await open_claims(town.database, town.service.settings, town.clock, [Inbox()], Random(1))
     return claims
 
 
@@ -208,7 +208,7 @@ async def test_nobody_approves_what_they_submitted_nor_another_agencys(old_town:
     stranger = await people.member("chief@other.example", Role.ADMIN, "other-pd")
     assert (await stranger.call("POST", path)).status == 404
     assert (await stranger.call("GET", "requests")).json["requests"] == []
-    await old_town.service.database.pool.execute("update member set role = 'supervisor' where role = 'requester'")
+    await old_town.database.pool.execute("update member set role = 'supervisor' where role = 'requester'")
     own = await rossi.call("POST", path)
     assert (own.status, "did not submit it" in own.json["detail"]) == (403, True)
 
@@ -303,7 +303,7 @@ async def test_dates_are_kept_in_utc_and_meant_in_the_zone_of_the_area(
     old_town: Town, given: datetime, at: datetime
 ) -> None:
     assert (await enter(old_town, OrdinanceRule.AUTHORISATION, until_at=given)).until_at == at
-    assert await old_town.service.database.pool.fetchval("select until_at from ordinance_version") == at
+    assert await old_town.database.pool.fetchval("select until_at from ordinance_version") == at
     assert (await old_town.service.ordinances.end("ord", given, "sooner")).until_at == at
 
 
@@ -394,7 +394,7 @@ async def test_when_requests_have_ended_none_is_taken_and_none_goes_on(town: Tow
 async def test_a_claim_that_is_under_way_finds_the_ban_that_came_between(old_town: Town) -> None:
     await old_town.submit(fence=WESTERN)
     claims = await open_claiming(old_town)
-    async with old_town.service.database.transaction() as connection:
+    async with old_town.database.transaction() as connection:
         locked = await prompts.lock_due(connection, "inbox", NOW, 100)
         assert locked is not None
         await enter(old_town, OrdinanceRule.BANNED)
@@ -405,7 +405,7 @@ async def test_a_claim_goes_by_the_clock_of_its_decision_and_not_of_its_beginnin
     await enter(old_town, OrdinanceRule.AUTHORISATION, until_at=NOW + HOUR)
     await old_town.submit(fence=WESTERN)
     claims = await open_claiming(old_town)
-    async with old_town.service.database.transaction() as connection:
+    async with old_town.database.transaction() as connection:
         locked = await prompts.lock_due(connection, "inbox", NOW, 100)
         assert locked is not None
         old_town.clock.now = NOW + HOUR
@@ -415,7 +415,7 @@ async def test_a_claim_goes_by_the_clock_of_its_decision_and_not_of_its_beginnin
 async def test_a_ban_waits_for_the_claims_that_came_before(old_town: Town) -> None:
     request = await old_town.submit(fence=WESTERN)
     claims = await open_claiming(old_town)
-    async with old_town.service.database.transaction() as connection:
+    async with old_town.database.transaction() as connection:
         locked = await prompts.lock_due(connection, "inbox", NOW, 100)
         assert locked is not None
         assert len((await claims.decide(connection, locked, NOW)).send) == 18
@@ -432,7 +432,7 @@ async def test_without_holding_the_requests_a_claim_would_commit_after_the_ban(
     await old_town.submit(fence=WESTERN)
     claims = await open_claiming(old_town)
     monkeypatch.setattr(prompts, "hold_open_requests", prompts.find_open_requests)
-    async with old_town.service.database.transaction() as connection:
+    async with old_town.database.transaction() as connection:
         locked = await prompts.lock_due(connection, "inbox", NOW, 100)
         assert locked is not None
         plan = await claims.decide(connection, locked, NOW)
@@ -473,7 +473,7 @@ async def test_a_request_that_is_being_judged_is_stopped_by_a_ban_that_it_did_no
 async def test_an_end_that_is_entered_while_a_hundred_thousand_prompts_are_sent_is_the_last_of_them(
     old_town: Town,
 ) -> None:
-    service, pool = old_town.service, old_town.service.database.pool
+    service, pool = old_town.service, old_town.database.pool
     await enter(old_town, OrdinanceRule.AUTHORISATION)
     await pool.execute(
         "insert into owner (id, external_id) overriding system value "
@@ -489,12 +489,12 @@ async def test_an_end_that_is_entered_while_a_hundred_thousand_prompts_are_sent_
     )
     request = await old_town.submit(fence=WESTERN)
     fan_out = FanOut(Pace.of(service.settings), PROMPT_COUNT, np.random.default_rng(1))
-    async with service.database.transaction() as connection:
+    async with old_town.database.transaction() as connection:
         camera_id = np.arange(FIRST_ID, LAST_ID + 1, dtype=np.uint64)
         await fan_out.begin(connection, request.json["id"], camera_id, NOW, "burglary")
-    assert await fan_out.work_off(service.database, old_town.clock) == PROMPT_COUNT
+    assert await fan_out.work_off(old_town.database, old_town.clock) == PROMPT_COUNT
     senders = [
-        await make_sender(service.database, service.settings, old_town.clock, [Inbox()], random=Random(number))
+        await make_sender(old_town.database, service.settings, old_town.clock, [Inbox()], random=Random(number))
         for number in range(4)
     ]
 

@@ -127,9 +127,9 @@ async def test_a_camera_taken_again_stays_muted_and_one_sold_does_not(town: Town
 async def test_a_claim_that_decides_on_what_it_saw_before_an_opt_out_asks_all_the_same(town: Town) -> None:
     """The race, once without the guard (rows read before they are locked), then with it."""
     await town.submit()
-    connection = await open_connection(town.service.database.dsn)
+    connection = await open_connection(town.database.dsn)
     try:
-        async with open_sender(town.service.database, town.service.settings, town.clock) as sender:
+        async with open_sender(town.service.databases.sender, town.service.settings, town.clock) as sender:
             stale = connection.transaction(isolation="repeatable_read")
             await stale.start()
             seen = await prompts.peek_due(connection, "inbox", town.clock(), 100)  # the snapshot is taken here
@@ -178,12 +178,12 @@ async def test_what_is_claimed_and_has_not_left_is_taken_back(town: Town) -> Non
     await by_app(town)
     await town.submit()
     recorder = Recorder()
-    sender = await make_sender(town.service.database, town.service.settings, town.clock, [Inbox(), recorder])
+    sender = await make_sender(town.database, town.service.settings, town.clock, [Inbox(), recorder])
     sending = asyncio.create_task(sender.send_once(recorder.name))
     await recorder.begun.wait()  # everything is claimed, and the first five are on their way
     states = {
         row["external_id"]: row["state"]
-        for row in await town.service.database.pool.fetch(
+        for row in await town.database.pool.fetch(
             "select external_id, state from prompt join owner on owner.id = owner_id"
         )
     }
@@ -203,7 +203,7 @@ async def test_what_is_claimed_and_has_not_left_stops_when_the_request_is_closed
     await by_app(town)
     request = (await town.submit()).json
     recorder = Recorder()
-    sender = await make_sender(town.service.database, town.service.settings, town.clock, [Inbox(), recorder])
+    sender = await make_sender(town.database, town.service.settings, town.clock, [Inbox(), recorder])
     sending = asyncio.create_task(sender.send_once(recorder.name))
     await recorder.begun.wait()
     await town.call("POST", f"requests/{request['id']}/close", town.agency_key, {"reason": "withdrawn"})
@@ -214,7 +214,7 @@ async def test_what_is_claimed_and_has_not_left_stops_when_the_request_is_closed
     town.clock.advance(seconds=town.service.settings.send_lease_s)
     while not (await sender.run_once()).is_empty:
         pass
-    states = await town.service.database.pool.fetch("select state, count(*) from prompt group by state")
+    states = await town.database.pool.fetch("select state, count(*) from prompt group by state")
     assert dict(map(tuple, states)) == {"expired": 5, "suppressed": OWNER_COUNT - 5}
 
 
@@ -235,7 +235,7 @@ async def test_opt_outs_and_senders_at_the_same_moment(town: Town) -> None:
         out.add(f"owner-{number}")
 
     async def send() -> None:
-        async with open_sender(town.service.database, settings, town.clock) as sender:
+        async with open_sender(town.service.databases.sender, settings, town.clock) as sender:
             while True:
                 out_before = set(out)
                 plan = await sender._claims.claim("inbox", 3)
@@ -247,7 +247,7 @@ async def test_opt_outs_and_senders_at_the_same_moment(town: Town) -> None:
     numbers = random.sample(range(1, OWNER_COUNT + 1), 25)
     await asyncio.gather(send(), send(), *(opt_out(number) for number in numbers))
     assert wrong == []
-    states = await town.service.database.pool.fetch("select state, suppressed_for, count(*) from prompt group by 1, 2")
+    states = await town.database.pool.fetch("select state, suppressed_for, count(*) from prompt group by 1, 2")
     counts = {(row[0], row[1]): row[2] for row in states}
     assert sum(counts.values()) == OWNER_COUNT
     # All that was under way to whoever opted out was taken back.

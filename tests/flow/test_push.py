@@ -134,7 +134,7 @@ async def test_one_of_two_browsers_is_enough_and_one_that_is_gone_is_forgotten(d
         await town.send_all()
         assert await town.count("push_subscription") == 0
         assert len(await town.inbox("owner-1")) == 2  # none is left, so it lies in the inbox
-        assert not await town.service.database.pool.fetchval("select bool_or(has_push) from owner")
+        assert not await town.database.pool.fetchval("select bool_or(has_push) from owner")
 
 
 async def test_a_push_service_that_is_busy_is_given_time(database: str, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ async def test_a_push_service_inside_is_refused(database: str, tmp_path: Path) -
         await town.submit(fence=street_fence(1, 8))
         await town.send_all()
         assert inside.posts == []
-        failure = await town.service.database.pool.fetchval("select failure from attempt where failure is not null")
+        failure = await town.database.pool.fetchval("select failure from attempt where failure is not null")
         assert "not a public address" in failure
 
 
@@ -228,7 +228,7 @@ async def test_a_key_that_is_none_is_named_at_the_start(
     options = {"channels": "push", "vapid_key_file": file, "vapid_contact": contact}
     with pytest.raises(InvalidSettings) as caught:
         async with open_sender(
-            town.service.database, type(town.service.settings)(database_url="unused", **options), town.clock
+            town.database, type(town.service.settings)(database_url="unused", **options), town.clock
         ):
             pass
     assert caught.value.name == name

@@ -54,14 +54,14 @@ async def _forked(other_database: str, key_file: Path) -> AsyncIterator[Town]:
 
 
 async def entries_of(town: Town) -> list[bytes]:
-    async with town.service.database.connection() as connection:
+    async with town.database.connection() as connection:
         size = (await record_rows.read_head(connection)).size
         return [leaf.encode() for leaf in await record_rows.read_leaves(connection, 0, size)]
 
 
 async def fill_record(town: Town, count: int) -> None:
     """Append so many leaves of nothing in particular."""
-    async with town.service.database.transaction() as connection:
+    async with town.database.transaction() as connection:
         await record.append(
             connection,
             *(Fact(Kind.DELETION, f"nothing/{number}", {"é": "\u0001\U0001f600"}) for number in range(count)),
@@ -86,7 +86,7 @@ async def test_the_record_begins_with_the_rules_and_the_programme(town: Town) ->
         ("rule_version", "rules"),
         ("programme", "programme"),
     ]
-    assert (await audit_record(town.service.database)).findings == []
+    assert (await audit_record(town.database)).findings == []
 
 
 async def test_a_publication_and_its_end_are_leaves_and_say_what_everybody_can_read(town: Town) -> None:
@@ -171,7 +171,7 @@ async def test_rules_ordinances_and_the_programme_are_leaves_and_so_is_what_they
     assert leaves[0]["changed"][0]["limits"]["vertices_max"] == 50
     assert (leaves[3]["reference"], leaves[3]["until_at"], leaves[5]["reason"]) == ("Ord. 26-3", None, "repealed")
     assert [leaves[place]["reason"] for place in (4, 7, 8)] == ["ordinance", "no more requests", "programme_ended"]
-    assert (await audit_record(service.database)).findings == []
+    assert (await audit_record(town.database)).findings == []
 
 
 async def test_what_expires_and_what_is_forgotten_is_a_leaf_that_counts_nobody(town: Town) -> None:
@@ -190,7 +190,7 @@ async def test_what_expires_and_what_is_forgotten_is_a_leaf_that_counts_nobody(t
         "what": "unanswered prompts",
         "deleted_at": f"{town.clock.now:%FT%TZ}",
     }
-    assert (await audit_record(town.service.database)).findings == []
+    assert (await audit_record(town.database)).findings == []
 
 
 async def test_what_reviewers_open_and_refuse_and_what_could_not_wait_is_a_leaf(signed_people: People) -> None:
@@ -232,7 +232,7 @@ async def test_what_reviewers_open_and_refuse_and_what_could_not_wait_is_a_leaf(
         subjects[2]: "withdrawn",
         subjects[3]: "refused",
     }
-    assert (await audit_record(town.service.database)).findings == []
+    assert (await audit_record(town.database)).findings == []
     assert await run_checker(town) is None
     for change in ("justification = 'another'", "justification = null, justified_by = null, justified_at = null"):
         assert await tamper(town, f"update request set {change} where id = $1", justified.json["id"])
@@ -273,7 +273,7 @@ async def test_what_agencies_publish_of_themselves_is_a_leaf_however_long(people
     assert [leaf["text_sha256"] for leaf in leaves[2:4]] == [sha256(first["text"].encode()).hexdigest(), None]
     assert [leaf["replaces"] for leaf in leaves[4:6]] == [None, donations[0]["id"]]
     assert leaves[6]["text_sha256"] == sha256(statement["text"].encode()).hexdigest()
-    assert (await audit_record(town.service.database)).findings == []
+    assert (await audit_record(town.database)).findings == []
     for change in (
         "update post set title = 'another'",
         "update post_correction set body = 'another'",
@@ -281,15 +281,15 @@ async def test_what_agencies_publish_of_themselves_is_a_leaf_however_long(people
         "update donation set device_count = 41 where replaces is null",
         "update report_statement set body = 'another'",
     ):
-        count = len((await audit_record(town.service.database)).findings)
+        count = len((await audit_record(town.database)).findings)
         assert await tamper(town, change)
-        assert len((await audit_record(town.service.database)).findings) == count + 1, change
+        assert len((await audit_record(town.database)).findings) == count + 1, change
 
 
 async def test_a_fact_that_is_rolled_back_leaves_no_leaf_and_no_gap(town: Town) -> None:
     with patch.object(record, "publication", side_effect=ZeroDivisionError):
         assert (await town.submit()).status == 500
-    async with town.service.database.connection() as connection:
+    async with town.database.connection() as connection:
         transaction = connection.transaction()
         await transaction.start()
         assert await record.append(connection, Fact(Kind.CORRECTION, "post/1", {})) == [2]
@@ -300,7 +300,7 @@ async def test_a_fact_that_is_rolled_back_leaves_no_leaf_and_no_gap(town: Town) 
 
 async def test_the_leaf_is_what_holds_the_others_back_and_nothing_before_it(town: Town) -> None:
     """Two transactions that record something at once stand in the order of their commits."""
-    database = town.service.database
+    database = town.database
     async with database.transaction() as first:
         assert await record.append(first, Fact(Kind.CORRECTION, "post/1", {})) == [2]
 
@@ -573,7 +573,7 @@ async def test_one_changed_byte_anywhere_in_the_record_is_found(eventful: Town) 
         assert await tamper(eventful, store, index, entries[index])
     assert refused_count < 15
     assert await run_checker(eventful) is None
-    assert (await audit_record(eventful.service.database)).findings == []
+    assert (await audit_record(eventful.database)).findings == []
 
 
 async def test_a_request_that_is_not_what_was_published_is_found(eventful: Town) -> None:
@@ -584,7 +584,7 @@ async def test_a_request_that_is_not_what_was_published_is_found(eventful: Town)
         await both_find(eventful, column)
         assert await tamper(eventful, change), column  # and back again
     assert await run_checker(eventful) is None
-    assert (await audit_record(eventful.service.database)).findings == []
+    assert (await audit_record(eventful.database)).findings == []
 
 
 @pytest.mark.parametrize(
@@ -617,7 +617,7 @@ async def test_a_request_that_is_hidden_unended_or_smuggled_in_is_found(eventful
 )
 async def test_law_that_is_not_what_was_entered_is_found_by_the_audit(eventful: Town, change: str) -> None:
     assert await tamper(eventful, change)
-    assert len((await audit_record(eventful.service.database)).findings) == 1
+    assert len((await audit_record(eventful.database)).findings) == 1
 
 
 # ---- the witness
@@ -704,13 +704,13 @@ async def test_a_witness_shouts_when_the_record_is_cut_or_rewritten(
     ):
         assert await tamper(signing, statement)
     entries = await entries_of(signing)
-    three = (await signing.service.database.pool.fetch("select content from record_leaf order by index"))[:3]
+    three = (await signing.database.pool.fetch("select content from record_leaf order by index"))[:3]
     leaves = [row["content"].encode() for row in three]
     assert entries[:3] == leaves
     subtrees = [naive.mth(leaves[:2]), naive.mth(leaves[2:])]
     assert await tamper(signing, "update record_head set size = 3, subtrees = $1", subtrees)
     if change == "rewritten":
-        async with signing.service.database.transaction() as connection:
+        async with signing.database.transaction() as connection:
             await record.append(connection, Fact(Kind.DELETION, "history", {}))
     with pytest.raises(RecordBroken, match=reason):
         await witness.look()

@@ -36,7 +36,7 @@ async def raise_flag(town: Town, path: str) -> int:
 async def enter(town: Town, slug: str, first: int, last: int, **changes: Any) -> None:
     """Enter an ordinance for an area of its own, around these houses."""
     west, east = WEST + (first - 1.3) * STEP, WEST + (last - 0.7) * STEP
-    if not await town.service.database.pool.fetchval("select exists (select from jurisdiction where slug = $1)", slug):
+    if not await town.database.pool.fetchval("select exists (select from jurisdiction where slug = $1)", slug):
         await town.service.jurisdictions.add(slug, slug, shapely.box(west, SOUTH - 0.1, east, SOUTH + 0.1))
     entered = {"slug": slug, "jurisdiction": slug, "reference": "Ord. 26-3"} | changes
     await town.service.ordinances.enter(OrdinanceInput.model_validate(entered), "the council voted")
@@ -58,7 +58,7 @@ async def test_a_flag_and_what_came_of_it_are_leaves_and_not_what_its_reader_wro
         {"kind": "flag_outcome", "subject": f"flag/{ids[1]}", "published_at": moment} | outcome,
     ]
     assert await run_checker(town) is None
-    assert (await audit_record(town.service.database)).findings == []
+    assert (await audit_record(town.database)).findings == []
 
 
 # ---- by every way, and all at once
@@ -68,7 +68,7 @@ SLOW = "first := tree_size;", "first := tree_size; perform pg_sleep(0.3);"  # so
 
 async def rewrite_append(town: Town, *changes: tuple[str, str]) -> None:
     """Change the function that appends."""
-    pool = town.service.database.pool
+    pool = town.database.pool
     source = await pool.fetchval("select pg_get_functiondef('record_append(text[])'::regprocedure)")
     for old, new in changes:
         assert source.count(old) == 1
@@ -109,7 +109,7 @@ async def test_what_is_published_at_once_has_leaves_in_order_and_every_prompt_ca
     assert {f"request/{each['id']}": each["leaf_index"] for each in requests}.items() <= published.items()
     assert f"post/{said.json['id']}" in published
     assert await run_checker(town) is None
-    assert (await audit_record(town.service.database)).findings == []
+    assert (await audit_record(town.database)).findings == []
     await town.send_all()
     for request, house in zip(requests, (5, 16, 30), strict=True):
         (prompt,) = await town.inbox(f"owner-{house}")
@@ -228,7 +228,7 @@ async def _busy(signed_people: People) -> Town:
 
 @contextlib.asynccontextmanager
 async def superuser(town: Town) -> AsyncIterator[asyncpg.Connection]:
-    connection = await open_connection(town.service.database.dsn)
+    connection = await open_connection(town.database.dsn)
     try:
         await connection.execute("set session_replication_role = replica")
         yield connection
@@ -279,7 +279,7 @@ async def put_back(connection: asyncpg.Connection, table: str, lines: list[str])
 
 async def test_one_changed_byte_in_any_table_of_facts_is_found(busy: Town) -> None:
     assert await run_checker(busy) is None
-    assert (await audit_record(busy.service.database)).findings == []
+    assert (await audit_record(busy.database)).findings == []
     told = {leaf["kind"] for leaf in await leaves_of(busy)}
     assert told == set(Kind) - {Kind.DELETION}
     wrong = []
@@ -292,10 +292,10 @@ async def test_one_changed_byte_in_any_table_of_facts_is_found(busy: Town) -> No
                     continue
                 before = await lines_of(connection, table)
                 assert await change(connection, table, column, type_), f"{table}.{column}"
-                found = (bool((await audit_record(busy.service.database)).findings), bool(await run_checker(busy)))
+                found = (bool((await audit_record(busy.database)).findings), bool(await run_checker(busy)))
                 if found != (True, (table, column) not in AUDIT_ONLY):
                     wrong.append((table, column, found))
                 await put_back(connection, table, before)
     assert not wrong, wrong
     assert await run_checker(busy) is None
-    assert (await audit_record(busy.service.database)).findings == []
+    assert (await audit_record(busy.database)).findings == []

@@ -119,12 +119,12 @@ async def test_an_owner_is_asked_once_a_day(town: Town) -> None:
 async def test_the_day_counts_from_the_last_try_not_from_the_first(town: Town) -> None:
     """A sender dies with a prompt in hand; a day later that prompt and another are due for the same owner."""
     await town.submit(case_number="first", fence=street_fence(1, 8))
-    async with open_sender(town.service.database, town.service.settings, town.clock) as sender:
+    async with open_sender(town.service.databases.sender, town.service.settings, town.clock) as sender:
         await sender._claims.claim("inbox", 100)  # and no more is heard of it
     town.clock.advance(hours=25)
     await town.submit(case_number="second", fence=street_fence(1, 8))
     settings = town.service.settings.model_copy(update={"send_batch_count": 1})
-    async with open_sender(town.service.database, settings, town.clock) as sender:
+    async with open_sender(town.service.databases.sender, settings, town.clock) as sender:
         while not (await sender.run_once()).is_empty:
             pass
     assert [prompt["request"]["case_number"] for prompt in await town.inbox("owner-1")] == ["first"]
@@ -147,7 +147,7 @@ async def test_answers_and_the_end_of_a_request_at_the_same_moment(database: str
             replies = await asyncio.gather(*answers[:20], close, *answers[20:])
             assert {reply.status for reply in replies} <= {200, 409}, [reply.text for reply in replies]
             assert replies[20].status == 200
-            states = await town.service.database.pool.fetch(
+            states = await town.database.pool.fetch(
                 "select state, count(*) from prompt where request_id = $1 group by state", request["id"]
             )
             counts = dict(map(tuple, states))
@@ -162,7 +162,7 @@ async def test_a_request_ends_by_itself_and_its_prompts_with_it(town: Town) -> N
     town.clock.advance(days=7)
     reply = await town.call("POST", f"prompts/{prompt['id']}/answer", await town.token("owner-1"), {"choice": "share"})
     assert (reply.status, reply.json["type"]) == (409, "/problems/request-not-open")
-    async with open_sender(town.service.database, town.service.settings, town.clock) as sender:
+    async with open_sender(town.service.databases.sender, town.service.settings, town.clock) as sender:
         assert await sender.close_expired() == [request["id"]]
         await sender.do_chores()
     closed = (await town.call("GET", f"requests/{request['id']}", town.agency_key)).json
@@ -268,7 +268,7 @@ async def test_a_webhook_gets_each_prompt_signed_and_thin(town: Town, real_now: 
         secret = await reached_by_webhook(town, receiver)
         request = (await town.submit(window=past_window(real_now), fence=street_fence(1, 10))).json
         settings = town.service.settings.model_copy(update={"webhook_batch_count": 4})
-        async with open_sender(town.service.database, settings, town.clock) as sender:
+        async with open_sender(town.service.databases.sender, settings, town.clock) as sender:
             await sender.run_once()
         told = []
         for headers, body in receiver.got:
@@ -309,7 +309,7 @@ async def test_a_failed_try_is_repeated_later_under_the_same_id(town: Town, stat
         assert first[0]["webhook-id"] == second[0]["webhook-id"]
         assert json.loads(first[1])["data"] == json.loads(second[1])["data"]
         assert len(await town.inbox("owner-1")) == 1
-        failures = await town.service.database.pool.fetch(
+        failures = await town.database.pool.fetch(
             "select number, failure from attempt where owner_id = 1 order by number"
         )
         assert [tuple(row) for row in failures] == [(1, f"HTTP {status}"), (2, None)]
@@ -323,7 +323,7 @@ async def test_a_dead_webhook_leaves_the_prompt_in_the_inbox(town: Town) -> None
         await town.send_all()
         town.clock.advance(minutes=31)
     assert len(await town.inbox("owner-1")) == 1
-    channels = await town.service.database.pool.fetch(
+    channels = await town.database.pool.fetch(
         "select channel, failure is null as ok from attempt where owner_id = 1 order by number"
     )
     assert [tuple(row) for row in channels] == [("webhook", False)] * 6 + [("inbox", True)]
@@ -368,7 +368,7 @@ async def test_a_receiver_that_trickles_is_cut_off_and_keeps_nobody_else_waiting
         webhook_id, _ = await registry.add_webhook(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
         await registry.put_cameras(street_cameras()[:1], webhook_id=webhook_id)
         await town.submit(fence=street_fence(1, 8))
-        async with open_sender(town.service.database, town.service.settings, town.clock) as sender:
+        async with open_sender(town.service.databases.sender, town.service.settings, town.clock) as sender:
             sending = asyncio.create_task(sender.run_once())
             while not await town.inbox("owner-2"):
                 await asyncio.sleep(0.01)
@@ -389,7 +389,7 @@ async def test_what_a_lease_may_not_outlast_is_left_for_later(database: str) -> 
         await reached_by_webhook(town, receiver)
         receiver.react = take_long
         await town.submit(window=past_window(clock), fence=street_fence(1, 12))
-        async with open_sender(town.service.database, town.service.settings, clock) as sender:
+        async with open_sender(town.service.databases.sender, town.service.settings, clock) as sender:
             first = await sender.run_once()
             assert (first.claimed_count, first.delivered_count) == (4, 2)  # the second of two batches is not begun
             while await town.count("attempt") < 12:
@@ -401,10 +401,10 @@ async def test_what_a_lease_may_not_outlast_is_left_for_later(database: str) -> 
 
 async def test_a_sender_wakes_up_when_prompts_are_queued(town: Town) -> None:
     settings = town.service.settings.model_copy(update={"send_poll_s": 3600.0})
-    sender = asyncio.create_task(run_sender(town.service.database, settings, town.clock))
+    sender = asyncio.create_task(run_sender(town.service.databases, settings, town.clock))
     try:
         async with asyncio.timeout(60):
-            while not await town.service.database.pool.fetchval(
+            while not await town.database.pool.fetchval(
                 "select count(*) from pg_stat_activity where datname = current_database() and query ilike $1",
                 f"%listen%{CHANNEL}%",
             ):

@@ -70,7 +70,7 @@ async def forget_all(town: Town) -> None:
 
 async def leaves(town: Town) -> list[dict[str, Any]]:
     """Return the record's leaves about deletions."""
-    rows = await town.service.database.pool.fetch("select content from record_leaf order by index")
+    rows = await town.database.pool.fetch("select content from record_leaf order by index")
     return [leaf for row in rows if (leaf := json.loads(row["content"]))["kind"] == "deletion"]
 
 
@@ -112,7 +112,7 @@ async def test_what_is_dated_goes_with_the_day_in_which_its_time_was_over(databa
     """Each kind has a thing a moment before the limit and one at it; the second stays, and no leaf tells of it."""
     async with running_town(database, Clock()) as town:
         await town.submit()
-        pool = town.service.database.pool
+        pool = town.database.pool
         await pool.execute(
             "insert into account (id, email, name, staff_role, password_hash, created_at, last_seen_at) "
             "overriding system value values (1, 'b@city.example', 'B', 'operator', '', $1, $1)",
@@ -217,7 +217,7 @@ async def register(town: Town, app: App) -> str:
     cameras = [(Place("line", 1), house), (Place("line", 2), shed)]
     await registry.put_cameras(cameras, webhook_id=webhook_id)
     await registry.put_mail_address(f"owner-{MARK}", f"{MARK}@mail.example")
-    pool = town.service.database.pool
+    pool = town.database.pool
     await pool.execute(
         "with browser as (insert into push_subscription (owner_id, endpoint, p256dh, auth) "
         "select id, 'https://push.example/' || $1, $1, $1 from owner where external_id = 'owner-' || $1 "
@@ -248,7 +248,7 @@ async def test_nothing_is_left_of_an_owner_who_left(town: Town, database: str) -
         second = (await town.submit(fence=street_fence(1, 9), window=window(town))).json["id"]
         await town.send_all()
         third = (await town.submit(fence=street_fence(1, 9), window=window(town))).json["id"]  # in line when it leaves
-    pool = town.service.database.pool
+    pool = town.database.pool
     owner_id = await pool.fetchval("select id from owner where external_id = $1", f"owner-{MARK}")
     await pool.execute(
         "insert into lost_attempt select request_id, owner_id, 9, 'mail', now(), 1, $1 from prompt where owner_id = $2",
@@ -306,14 +306,14 @@ def window(town: Town) -> dict[str, str]:
 
 
 async def test_who_comes_back_is_somebody_new(town: Town) -> None:
-    before = await town.service.database.pool.fetchval("select id from owner where external_id = 'owner-7'")
+    before = await town.database.pool.fetchval("select id from owner where external_id = 'owner-7'")
     assert (await town.call("DELETE", "owners/owner-7", town.operator_key)).status == 204
     camera = CameraInput(id="camera-7", lon=WEST + 6 * STEP, lat=SOUTH, owner="owner-7")
     await town.service.registry.put_cameras([(Place("line", 1), camera)])
     await town.service.feed.catch_up()
     await town.submit()
     await town.send_all()
-    assert await town.service.database.pool.fetchval("select id from owner where external_id = 'owner-7'") != before
+    assert await town.database.pool.fetchval("select id from owner where external_id = 'owner-7'") != before
     assert len(await town.inbox("owner-7")) == 1
     town.clock.advance(days=3)
     await forget_all(town)
@@ -344,7 +344,7 @@ async def test_only_the_app_and_the_owner_let_an_owner_leave(town: Town) -> None
     for key in (town.agency_key, town.operator_key, None):
         assert (await town.call("DELETE", "owner", key)).status in (401, 403)
     assert (await town.call("DELETE", "owners/nobody", town.operator_key)).status == 404
-    assert await town.service.database.pool.fetchval("select count(*) from owner where left_at is not null") == 0
+    assert await town.database.pool.fetchval("select count(*) from owner where left_at is not null") == 0
 
 
 # ---- the job
@@ -359,7 +359,7 @@ async def test_a_flag_goes_on_without_its_readers_address(town: Town) -> None:
 
 
 async def test_of_several_jobs_one_deletes_and_a_leaf_is_not_told_twice(town: Town) -> None:
-    await town.service.database.pool.execute(DATED["failures"][1], b"over", NOW - timedelta(days=9))
+    await town.database.pool.execute(DATED["failures"][1], b"over", NOW - timedelta(days=9))
     await asyncio.gather(*(town.service.retention.run_once() for _ in range(5)))
     assert len(await leaves(town)) == 1
 
@@ -367,7 +367,7 @@ async def test_of_several_jobs_one_deletes_and_a_leaf_is_not_told_twice(town: To
 async def test_a_job_that_is_killed_has_recorded_what_it_deleted_and_the_next_goes_on(
     town: Town, database: str
 ) -> None:
-    pool = town.service.database.pool
+    pool = town.database.pool
     count = 30_000
     await pool.execute(
         "insert into brake select sha256(n::text::bytea), 1, now() - interval '9 days' "

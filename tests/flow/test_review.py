@@ -390,7 +390,7 @@ async def test_an_exigent_request_that_is_refused_is_closed_and_no_prompt_leaves
     assert await town.count("prompt") == OWNER_COUNT
     refused = await refuse(moderator, submitted, "nothing here could not wait")
     assert refused.json["request"]["close_reason"] == CloseReason.REFUSED
-    claims, _ = await open_claims(town.service.database, town.service.settings, town.clock, [Inbox()], Random(1))
+    claims, _ = await open_claims(town.database, town.service.settings, town.clock, [Inbox()], Random(1))
     assert (await claims.claim("inbox", 100)).send == []
     shown = await own(town, submitted)
     assert (shown["state"], shown["refusal"]["reason"]) == ("closed", "nothing here could not wait")
@@ -404,12 +404,10 @@ async def test_without_a_justification_it_is_withdrawn_at_that_very_instant(
     town: Town, people: People, request_days: int
 ) -> None:
     submitted = await town.submit(exigent_reason=REASON)
-    await town.service.database.pool.execute("alter table request disable trigger request_keep_words")
-    await town.service.database.pool.execute(
-        "update request set expires_at = opened_at + $1 * interval '1 day'", request_days
-    )
-    await town.service.database.pool.execute("alter table request enable trigger request_keep_words")
-    claims, _ = await open_claims(town.service.database, town.service.settings, town.clock, [Inbox()], Random(1))
+    await town.database.pool.execute("alter table request disable trigger request_keep_words")
+    await town.database.pool.execute("update request set expires_at = opened_at + $1 * interval '1 day'", request_days)
+    await town.database.pool.execute("alter table request enable trigger request_keep_words")
+    claims, _ = await open_claims(town.database, town.service.settings, town.clock, [Inbox()], Random(1))
     town.clock.now = NOW + WEEK - MOMENT
     assert len((await claims.claim("inbox", 3)).send) == 3
     town.clock.now = NOW + WEEK
@@ -487,7 +485,7 @@ async def test_the_law_and_the_justification_do_not_undo_each_other(
     given = {"slug": "ord", "jurisdiction": "springfield", "rule": OrdinanceRule.BANNED, "reference": "Ord. 1"}
     dates = {"from_at": NOW + timedelta(days=3)}
     await town.service.ordinances.enter(OrdinanceInput.model_validate(given | dates), "the council voted")
-    claims, _ = await open_claims(town.service.database, town.service.settings, town.clock, [Inbox()], Random(1))
+    claims, _ = await open_claims(town.database, town.service.settings, town.clock, [Inbox()], Random(1))
     town.clock.now = NOW + timedelta(days=3)
     assert (await claims.claim("inbox", 100)).send == []
     await town.send_all()
@@ -508,7 +506,7 @@ async def test_a_justified_request_never_changes(town: Town, people: People, cha
     submitted = await town.submit(exigent_reason=REASON)
     await chief.call("POST", f"requests/{submitted.json['id']}/justification", {"text": JUSTIFICATION})
     with pytest.raises(asyncpg.RestrictViolationError, match="cannot be changed"):
-        await town.service.database.pool.execute(change)
+        await town.database.pool.execute(change)
 
 
 async def test_two_ranks_come_before_an_exigent_request_too(town: Town, people: People) -> None:

@@ -115,7 +115,7 @@ async def test_two_members_race_for_the_last_request_of_a_case_and_one_wins(town
 
 async def test_without_holding_the_agency_both_would_win(town: Town) -> None:
     """The race that the lock prevents: both count before either has committed."""
-    pool = town.service.database.pool
+    pool = town.database.pool
     request_id = (await town.submit(case_number="2026-1")).json["id"]
     counted = "select count(*) from request where agency_id = 1 and case_key(case_number) = case_key('2026-1')"
     again = """
@@ -273,4 +273,4 @@ async def test_what_is_wrong_with_a_jurisdiction(town: Town) -> None:
         with pytest.raises(NotFound):
             await jurisdictions.end(agency, slug)
     with pytest.raises(asyncpg.RestrictViolationError):
-        await town.service.database.pool.execute("update jurisdiction set boundary = '{}'")
+        await town.database.pool.execute("update jurisdiction set boundary = '{}'")

@@ -25,7 +25,7 @@ SECRET = "JBSWY3DPEHPK3PXP"  # it opens nothing
 
 async def test_no_secret_lies_in_the_database(people: People) -> None:
     chief = await people.member(CHIEF)
-    rows = await people.town.service.database.pool.fetch("select account::text as row from account")
+    rows = await people.town.database.pool.fetch("select account::text as row from account")
     held = " ".join(row["row"] for row in rows)
     for form in (chief.secret, chief.secret.encode().hex(), base64.b32decode(chief.secret).hex()):
         assert form not in held
@@ -34,7 +34,7 @@ async def test_no_secret_lies_in_the_database(people: People) -> None:
 async def test_a_secret_that_was_moved_to_another_account_opens_nothing(people: People) -> None:
     chief, rossi = await people.member(CHIEF), await people.member(ROSSI)
     people.town.clock.advance(minutes=1)
-    await people.town.service.database.pool.execute(
+    await people.town.database.pool.execute(
         "update account a set totp_sealed = b.totp_sealed from account b where a.email = $1 and b.email = $2",
         CHIEF,
         ROSSI,
@@ -55,8 +55,8 @@ async def test_an_older_key_opens_until_it_is_taken_out(people: People) -> None:
     async with open_service(service.settings, clock=people.town.clock):
         pass
     file.write_text(file.read_text().removesuffix(older))
-    async with open_service(service.settings, clock=people.town.clock) as anew:
-        account = await anew.database.pool.fetchrow("select id, totp_sealed from account")
+    async with open_service(service.settings, clock=people.town.clock):
+        account = await people.town.database.pool.fetchrow("select id, totp_sealed from account")
         assert read_seal(service.settings).open(account["totp_sealed"], account["id"]) == chief.secret
     # The server that still has the older key alone cannot tell whether a code is right, and says just that.
     people.town.clock.advance(minutes=1)
@@ -136,7 +136,7 @@ async def test_secrets_of_before_are_sealed_when_a_service_opens(empty_database:
             assert read_seal(settings).open(account.totp_sealed, 1) == SECRET
             assert await connection.fetchval("select totp_secret from account") is None
             before = account.totp_sealed
-            await seal_secrets(service.database, read_seal(settings))
+            await seal_secrets(service.databases.accounts, read_seal(settings))
             assert (await logins.find(connection, 1)).totp_sealed == before  # what is sealed by the newest key stays
     finally:
         await connection.close()

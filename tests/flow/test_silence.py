@@ -131,7 +131,7 @@ async def open_world(case: str, database: str, key_file: Path) -> AsyncIterator[
             await client.accept(await people.invite(client.email, role))
             members[role] = client
         # The rows say when by the server's clock; so does nothing else that anybody reads.
-        await town.service.database.pool.execute("update access_key set created_at = $1", NOW)
+        await town.database.pool.execute("update access_key set created_at = $1", NOW)
         yield World(case, town, members)
 
 
@@ -181,7 +181,7 @@ async def close(world: World) -> None:
 
 async def state_of(world: World) -> str | None:
     """Return how the owner's prompt for the first request stands, in the table."""
-    return await world.town.service.database.pool.fetchval(
+    return await world.town.database.pool.fetchval(
         "select coalesce(suppressed_for::text, a.choice::text, p.state::text) from prompt p "
         "left join answer a using (request_id, owner_id) "
         "where request_id = 1 and owner_id = (select id from owner where external_id = $1)",
@@ -218,13 +218,13 @@ async def six_worlds(new_database: Callable[[], Awaitable[str]], folder: Path) -
         worlds = [await stack.enter_async_context(open_world(case, await new_database(), key_file)) for case in CASES]
         first, *others = worlds
         await first.town.service.registry.draw_density(resolution=8, epsilon=1.0)
-        pool = first.town.service.database.pool
+        pool = first.town.database.pool
         counts = await pool.fetch("select cell, owner_count from density")
         for world in others:
-            await world.town.service.database.pool.execute(
+            await world.town.database.pool.execute(
                 "insert into density_epoch (resolution, epsilon, drawn_at) values (8, 1, $1)", NOW
             )
-            await world.town.service.database.pool.executemany(
+            await world.town.database.pool.executemany(
                 "insert into density (epoch_id, cell, owner_count) values (1, $1, $2)", [tuple(row) for row in counts]
             )
         for world in worlds:

@@ -31,6 +31,7 @@ from geodispatch.claim import Claims
 from geodispatch.database import Database, open_database
 from geodispatch.fan_out import FanOut
 from geodispatch.pace import Pace
+from geodispatch.retention import Retention, keepings_of
 from geodispatch.send import make_sender, open_claims
 from geodispatch.sender import Sender
 from geodispatch.settings import Settings
@@ -103,7 +104,8 @@ class Line:
             "select count(*) from prompt where request_id = $1 and state = 'expired'", request_id
         )
         self.clock.advance(days=8)
-        while not (await self.sender.prune()).is_empty:
+        retention = Retention(self.database, self.clock, keepings_of(self.settings))
+        while await retention.run_once():
             pass
         return Turn(await measure_pages(self.connection), claimed)
 

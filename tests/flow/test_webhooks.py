@@ -36,7 +36,7 @@ async def reach(town: Town, app: App, *houses: int) -> int:
 
 
 async def attempts(town: Town) -> list[tuple[Any, ...]]:
-    rows = await town.service.database.pool.fetch(
+    rows = await town.database.pool.fetch(
         "select owner_id, number, channel, failure from attempt order by owner_id, number"
     )
     return [tuple(row) for row in rows]
@@ -51,7 +51,7 @@ async def sending(town: Town, **changes: Any) -> AsyncIterator[None]:
     """Run a sender while the block lasts."""
     settings = town.service.settings.model_copy(update={"send_poll_s": 0.05} | changes)
     started = asyncio.Event()
-    sender = asyncio.create_task(run_sender(town.service.database, settings, town.clock, started=started.set))
+    sender = asyncio.create_task(run_sender(town.service.databases, settings, town.clock, started=started.set))
     waiting = asyncio.create_task(started.wait())
     await asyncio.wait({sender, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
@@ -116,7 +116,7 @@ async def test_a_broken_endpoint_is_left_alone_and_then_tried_by_one_sender_once
         app.always(500)
         await reach(town, app, *HOUSES)
         await town.submit()
-        async with open_sender(town.service.database, settings, town.clock) as sender:
+        async with open_sender(town.service.databases.sender, settings, town.clock) as sender:
             while not (await sender.run_once()).is_empty:
                 pass
         opened_after = len(app.posts)
@@ -136,7 +136,7 @@ async def test_a_broken_endpoint_is_left_alone_and_then_tried_by_one_sender_once
         app.answer = hold
         async with contextlib.AsyncExitStack() as stack:
             senders = [
-                await stack.enter_async_context(open_sender(town.service.database, settings, town.clock))
+                await stack.enter_async_context(open_sender(town.service.databases.sender, settings, town.clock))
                 for _ in range(3)
             ]
             rounds = [asyncio.create_task(sender.run_once()) for sender in senders]
@@ -252,9 +252,7 @@ async def test_an_endpoint_that_hangs_keeps_nobody_else_waiting(database: str) -
                 healthy.got_post.clear()
                 await healthy.got_post.wait()
             assert len(hanging.posts) == 2  # its lane has two places, and both are taken
-            while (
-                await town.service.database.pool.fetchval("select count(*) from prompt where state = 'delivered'") < 5
-            ):
+            while await town.database.pool.fetchval("select count(*) from prompt where state = 'delivered'") < 5:
                 await asyncio.sleep(0.01)
 
 
@@ -277,7 +275,7 @@ async def test_a_prompt_that_makes_its_channel_raise_fails_alone(town: Town) -> 
     async with open_app() as app:
         await reach(town, app, *HOUSES)
     await town.submit(fence=street_fence(1, 8))
-    sender = await make_sender(town.service.database, town.service.settings, town.clock, [Inbox(), Moody()])
+    sender = await make_sender(town.database, town.service.settings, town.clock, [Inbox(), Moody()])
     await sender.run_once()
     assert await in_inbox(town, *range(1, 9)) == [1, 2, 4, 5, 6, 7, 8]
     assert [row[3] for row in await attempts(town) if row[3]] == ["ZeroDivisionError: poison"]
@@ -304,7 +302,7 @@ async def test_a_callback_is_told_of_what_lies_in_the_inbox_and_may_fail(town: T
             raise LookupError("no device")
 
     request = (await town.submit(fence=street_fence(1, 8))).json
-    async with open_sender(town.service.database, town.service.settings, town.clock, callback=tell) as sender:
+    async with open_sender(town.service.databases.sender, town.service.settings, town.clock, callback=tell) as sender:
         for _ in range(4):
             while not (await sender.run_once()).is_empty:
                 pass
@@ -323,7 +321,7 @@ async def test_a_callback_that_always_fails_is_given_up_for_the_inbox(town: Town
         raise LookupError("no device")
 
     await town.submit(fence=street_fence(1, 8))
-    async with open_sender(town.service.database, town.service.settings, town.clock, callback=fail) as sender:
+    async with open_sender(town.service.databases.sender, town.service.settings, town.clock, callback=fail) as sender:
         for _ in range(8):
             while not (await sender.run_once()).is_empty:
                 pass
@@ -339,9 +337,9 @@ async def test_a_callback_that_always_fails_is_given_up_for_the_inbox(town: Town
 async def test_a_secret_that_signs_nothing_is_found_at_the_start(town: Town) -> None:
     async with open_app() as app:
         webhook_id = await reach(town, app, 1)
-    await town.service.database.pool.execute("update webhook set secret = 'whsec_'")
+    await town.database.pool.execute("update webhook set secret = 'whsec_'")
     with pytest.raises(InvalidSettings) as caught:
-        await run_sender(town.service.database, town.service.settings, town.clock)
+        await run_sender(town.service.databases, town.service.settings, town.clock)
     assert caught.value.name == f"webhook {webhook_id}"
     assert "geodispatch webhook add" in caught.value.reason
 

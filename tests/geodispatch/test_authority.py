@@ -63,6 +63,7 @@ CHANGE_STAFF     -         -        -     -      -         -          -     -   
 FEED_CAMERAS     -         -        -     -      -         -          -     -         a
 REACH_OWNERS     -         -        -     -      -         -          -     -         a
 MEND_CHANNELS    -         -        -     -      -         -          -     -         a
+BREAK_GLASS      -         -        -     -      -         -          -     a         a
 READ_COUNTERS    -         -        -     -      -         -          -     -         a
 ANSWER_PROMPTS   -         -        a     -      -         -          -     -         -
 SET_PREFERENCES  -         -        a     -      -         -          -     -         -

@@ -32,7 +32,7 @@ async def test_the_italian_register_is_taken_whole_and_twice_changes_nothing(tow
     report = await take(town, ITALY)
     assert (report.taken_count, report.changed_count, report.refused_count) == (7392, 0, 0)
     assert await town.service.registry.count_cameras() == before + 7392
-    stored = await town.service.database.pool.fetch(
+    stored = await town.database.pool.fetch(
         "select external_id, lon_e7, lat_e7 from camera where external_id not like 'camera-%'"
     )
     features = json.loads(ITALY.read_bytes())["features"]

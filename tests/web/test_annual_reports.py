@@ -176,7 +176,7 @@ async def test_members_of_a_year_that_is_over(people: People) -> None:
     """Members joined by the machine's clock, which is ahead of this test's."""
     town, admin = people.town, await admin_of(people)
     await people.member("viewer@springfield.example", Role.VIEWER)
-    pool = town.service.database.pool
+    pool = town.database.pool
     await pool.execute("update member set created_at = '2024-05-01'")
     viewer = next(m for m in (await admin.call("GET", "members")).json["members"] if m["role"] == "viewer")
     await pool.execute("update member set disabled_at = '2025-06-01' where id = $1", viewer["id"])

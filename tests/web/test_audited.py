@@ -49,10 +49,10 @@ class Deeds:
 
     async def act(self, route: str, deed: Callable[[], Awaitable[Reply]]) -> Reply:
         """Do it; whatever is noted meanwhile is noted of it."""
-        last = await self.town.service.database.pool.fetchval("select coalesce(max(id), 0) from audit")
+        last = await self.town.database.pool.fetchval("select coalesce(max(id), 0) from audit")
         reply = await deed()
         assert reply.status < 300, (route, reply.text)
-        rows = await self.town.service.database.pool.fetch("select event from audit where id > $1 order by id", last)
+        rows = await self.town.database.pool.fetch("select event from audit where id > $1 order by id", last)
         self.done[route] = [row["event"] for row in rows]
         return reply
 
@@ -152,7 +152,7 @@ async def test_every_change_is_in_the_audit_or_has_a_reason_not_to_be(people: Pe
 
 
 async def subjects(town: Town) -> list[str]:
-    rows = await town.service.database.pool.fetch("select subject from audit")
+    rows = await town.database.pool.fetch("select subject from audit")
     return [row["subject"] for row in rows]
 
 

@@ -71,7 +71,8 @@ async def test_no_key_opens_what_takes_a_person(town: Town) -> None:
     for route in ROUTES:
         if is_personal(route.action):
             for key in (town.agency_key, town.operator_key, await town.token("owner-1")):
-                assert (await town.call(route.method, route.path, key)).status == 403
+                path = re.sub(r"{\w+}", "0", route.path)
+                assert (await town.call(route.method, path, key)).status == 403
 
 
 async def test_nothing_is_served_that_is_neither_in_the_table_nor_plainly_open(town: Town) -> None:

@@ -100,7 +100,7 @@ async def test_nobody_hears_of_anothers_inbox(town: Town) -> None:
         await town.send_all()
         # The one event that comes is its own: it would have come twice, had the first request been heard of.
         version = (await waiting)["id"]
-        owner_id = await town.service.database.pool.fetchval("select id from owner where external_id = 'owner-30'")
+        owner_id = await town.database.pool.fetchval("select id from owner where external_id = 'owner-30'")
         with town.service.inboxes.listen(owner_id) as listener:
             await town.service.inboxes.look(owner_id)
             assert await listener.next(None, 1.0) == version
@@ -129,7 +129,7 @@ async def test_only_an_owner_listens(town: Town) -> None:
 
 
 async def test_many_pages_share_one_connection_and_one_query(database: str) -> None:
-    """300 pages, of a pool of eight, hold no connection while they wait."""
+    """300 pages, of a pool of four, hold no connection while they wait."""
     async with running_town(database, Clock()) as town, AsyncExitStack() as stack:
         for owner in range(1, OWNER_COUNT + 1):
             await town.token(f"owner-{owner}")
@@ -138,13 +138,14 @@ async def test_many_pages_share_one_connection_and_one_query(database: str) -> N
         pages = [listening(town, f"owner-{n % OWNER_COUNT + 1}") for n in range(300)]
         streams = [await stack.enter_async_context(page) for page in pages]
         await asyncio.gather(*(stream.next() for stream in streams))
-        connection_count = await town.service.database.pool.fetchval(
+        connection_count = await town.database.pool.fetchval(
             "select count(*) from pg_stat_activity where datname = current_database()"
         )
-        assert connection_count <= 8 + 2  # the pool, and LISTEN for cameras and for inboxes
+        # The pools of the web, of three parts and of two small ones, the test's own, and two that LISTEN.
+        assert connection_count <= 8 + 3 * 4 + 2 * 2 + 8 + 2
         await town.submit()
-        for _ in range(5):  # the pages hold none of these, so nobody waits for one
-            await stack.enter_async_context(town.service.database.pool.acquire(timeout=5))
+        # The pages hold none of these, so nobody waits for one.
+        await stack.enter_async_context(town.service.databases.sender.pool.acquire(timeout=5))
         await town.send_all()
         await asyncio.gather(*(stream.next() for stream in streams))
 
@@ -170,7 +171,7 @@ async def test_a_page_that_goes_before_its_stream_begins_is_no_error(database: s
         host, port = town.url.removeprefix("http://").split(":")
         head = "GET /api/v1/prompts/events HTTP/1.1\r\nHost: x\r\n"
         head += f"Authorization: Bearer {await town.token('owner-1')}\r\n\r\n"
-        pool = town.service.database.pool
+        pool = town.database.pool
         with capture_logs() as logs:
             async with pool.acquire() as connection, connection.transaction():
                 await connection.execute("lock table prompt in access exclusive mode")
@@ -190,7 +191,7 @@ async def test_a_page_that_goes_before_its_stream_begins_is_no_error(database: s
 
 
 async def test_one_owner_cannot_take_all_places(town: Town) -> None:
-    feed = InboxFeed(town.service.database, limit=1000)
+    feed = InboxFeed(town.database, limit=1000)
     with ExitStack() as places:
         for _ in range(20):
             places.enter_context(feed.listen(1))

@@ -212,7 +212,7 @@ from request limit 1
 
 async def test_what_waits_for_approval_is_nowhere_public(town: Town) -> None:
     await town.submit()
-    await town.service.database.pool.execute(IN_REVIEW)
+    await town.database.pool.execute(IN_REVIEW)
     for path in (
         "feed",
         "feed.atom",

@@ -216,7 +216,7 @@ from request, generate_series(1, 1000) as n
 
 async def test_a_long_dump_is_streamed_and_holds_no_connection(town: Town) -> None:
     await town.submit()
-    pool = town.service.database.pool
+    pool = town.database.pool
     await pool.execute(MANY)
     readers = [await town.http.get(f"{town.url}/api/v1/public/requests.json") for _ in range(3 * pool.get_max_size())]
     for reader in readers:

@@ -324,7 +324,7 @@ async def test_open_ones_are_closed_with_a_reason_and_the_states_are_told_apart(
 
 
 async def test_the_board_goes_back_page_by_page(live_server: LiveServer) -> None:
-    pool = live_server.town.service.database.pool
+    pool = live_server.town.database.pool
     async with member(live_server, Role.REQUESTER, "Det. A. Marlow") as marlow, open_browser(NO_WEBGL) as browser:
         request = await submit(marlow, "2026-000001")
         columns = await pool.fetchval(

@@ -39,7 +39,7 @@ async def pushing_town(database: str, tmp_path: Path) -> AsyncIterator[Town]:
         "vapid_contact": "ops@city.example",
     }
     async with running_town(database, utc_now, **options) as town:
-        sender = asyncio.create_task(run_sender(town.service.database, town.service.settings, utc_now))
+        sender = asyncio.create_task(run_sender(town.service.databases, town.service.settings, utc_now))
         try:
             yield town
         finally:
@@ -58,7 +58,7 @@ async def test_a_prompt_leads_to_the_proof_that_everybody_can_read_it(pushing_to
             "The leaf is in the tree that the checkpoint below is about."
         )
         assert faults() == []
-        await town.service.database.pool.execute(
+        await town.database.pool.execute(
             "set session_replication_role = replica;"
             "update record_hash set hash = sha256(hash) where (level, position) = (0, 1);"
             "reset session_replication_role"

@@ -201,7 +201,7 @@ async def test_a_flag_by_the_form(town: Town) -> None:
     await publish(town)
     raised = await flag(town, "/posts/1", detail="One line\r\nand another one")
     assert (raised.status, raised.headers["Location"]) == (303, "/posts/1#flag-1")
-    pool = town.service.database.pool
+    pool = town.database.pool
     assert await pool.fetchval("select detail from flag") == "One line\nand another one"
     assert await town.count("flag_contact") == 0
     refused = await flag(town, "/posts/1", detail="short", contact="me")

@@ -75,7 +75,7 @@ def body_of(operation: dict[str, Any]) -> Any:
 
 async def words(town: Town) -> Any:
     """Return every published word, as the database has it."""
-    pool = town.service.database.pool
+    pool = town.database.pool
     request = await pool.fetchval(
         "select to_jsonb(r) - '{state,closed_at,close_reason}'::text[] from request r order by id limit 1"
     )

@@ -39,13 +39,12 @@ order by o.id desc limit $4;
 -- name: audit_of_year
 -- How often each event of an agency was noted in a time.
 -- $1 agency, $2 from, $3 until
-select event as code, count(*) as count from audit
-where agency_id = $1 and at >= $2 and at < $3 group by event order by event;
+select event as code, count from audit_counts($1, $2, $3) order by event;
 
 -- name: members_at
 -- How many members an agency had at an instant.
 -- $1 agency, $2 at
-select count(*) from member where agency_id = $1 and created_at < $2 and (disabled_at is null or disabled_at >= $2);
+select members_at($1, $2);
 
 -- name: years_of_agency
 -- The years about which there is something to report, newest first.

@@ -11,9 +11,7 @@ select a.id as agency_id, a.slug as agency, draft.case_number,
        coalesce((select max(w.id) from verdict w where w.agency_id = a.id), 0) as newest_verdict_id,
        (select count(*) + count(j.until_at) from agency_jurisdiction j where j.agency_id = a.id)
            as jurisdiction_change_count,
-       (select count(*) from request r
-        where r.agency_id = a.id and case_key(r.case_number) = case_key(draft.case_number) and r.state <> 'draft')
-           as case_request_count,
+       case_request_count(a.id, draft.case_number) as case_request_count,
        e.id as epoch_id, e.resolution as epoch_resolution
 from unnest($1::bigint[], $2::text[]) as draft (agency_id, case_number)
      join agency a on a.id = draft.agency_id

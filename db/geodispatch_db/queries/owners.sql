@@ -13,17 +13,14 @@ where excluded.webhook_id is not null and owner.webhook_id is distinct from excl
 select id from owner where external_id = $1;
 
 -- name: pairs_of_cameras
--- The owners of cameras: 16 bytes a camera, owner id and camera id, big end first. A muted camera asks nobody. Ids in order
--- are found in one walk along the index; a join would begin at its root for each, or read the whole table for a part of it.
+-- The owners of cameras: 16 bytes a camera, owner id and camera id, big end first. A muted camera asks nobody.
 -- $1 camera ids in order, as the text of an array, which is written and read in half the time
-select string_agg(int8send(owner_id) || int8send(id), ''::bytea) as pairs
-from camera where id = any ($1::text::bigint[]) and owner_id is not null and not is_muted;
+select pairs_of_cameras($1) as pairs;
 
 -- name: owners_by_channel
 -- Which channel reaches owners: 8 bytes an owner, big end first.
 -- $1 owner ids in order, as text
-select channel_of(o) as channel, string_agg(int8send(o.id), ''::bytea) as owner_ids
-from owner o where o.id = any ($1::text::bigint[]) group by channel_of(o);
+select channel, owner_ids from owners_by_channel($1);
 
 -- name: owners_with_prompt
 -- Who of these has a prompt of a request already: 8 bytes an owner, big end first.
@@ -53,9 +50,13 @@ update owner set opted_out_at = case when $2::timestamptz is null then null else
 where id = $1;
 
 -- name: cameras_of_owner
--- An owner's cameras, with their places: for the owner's own eyes, and to find another one inside a fence.
+-- An owner's cameras.
 -- $1 owner id
-select id, external_id, lon_e7, lat_e7, is_muted from camera where owner_id = $1 order by id;
+select id, external_id, is_muted from camera where owner_id = $1 order by id;
+
+-- name: places_of_caller
+-- Where the cameras are of the owner whom the transaction acts for, to find another one inside a fence.
+select id, lon_e7, lat_e7 from places_of_caller() order by id;
 
 -- name: mute_cameras
 -- Mute these of an owner's cameras and no others.
@@ -80,17 +81,10 @@ update prompt set camera_id = $3 where request_id = $1 and owner_id = $2 and due
 -- $1 owner id, $2 now
 update owner set external_id = null, left_at = $2, opted_out_at = coalesce(opted_out_at, $2) where id = $1;
 
--- name: remove_cameras_of_owner
--- Take the names, owner and places of an owner's cameras away, as `cameras.remove_camera` does.
--- $1 owner id
-update camera set external_id = null, owner_id = null, lon_e7 = null, lat_e7 = null, zone = null, is_muted = false,
-    changed_in = default
-where owner_id = $1;
-
--- name: end_tokens_of_owner
--- An owner's tokens open nothing from now on.
+-- name: strip_owner
+-- Take the cameras of an owner who has left away, end the owner's tokens and the staff's access to the owner's data.
 -- $1 owner id, $2 now
-update access_key set revoked_at = $2 where owner_id = $1 and revoked_at is null;
+select strip_owner($1, $2);
 
 -- name: insert_webhook
 -- Register an endpoint; an address known already gets the new secret.

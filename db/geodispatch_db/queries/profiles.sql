@@ -1,8 +1,7 @@
 -- name: profile_by_slug
 -- An agency as the public sees it.
 -- $1 slug
-select a.id, a.slug, a.name, a.kind,
-       (select count(*) from member m where m.agency_id = a.id and m.disabled_at is null) as member_count
+select a.id, a.slug, a.name, a.kind, members_at(a.id, 'infinity') as member_count
 from agency a where a.slug = $1;
 
 -- name: agencies_page

@@ -75,8 +75,8 @@ select count(*) from gone;
 -- Forget the next keys that ended long ago.
 -- $1 before, $2 how many
 with gone as (
-    delete from access_key where hash in (
-        select hash from access_key where revoked_at < $1 order by revoked_at limit $2)
+    delete from access_key where id in (
+        select id from access_key where revoked_at < $1 order by revoked_at limit $2)
     returning 1)
 select count(*) from gone;
 

@@ -2,12 +2,7 @@
 -- How many owners shared footage for requests that closed a day ago or earlier: as it stood one day after the closing, so that
 -- nothing can be read from how it changes; or the least of the band that this was in, where the answers need not be there any more.
 -- $1 request ids, $2 now
-select r.id, coalesce(t.at_least, (
-    select count(*) from answer a
-    where a.request_id = r.id and a.choice = 'share'
-      and (a.withdrawn_at is null or a.withdrawn_at >= r.closed_at + interval '24 hours'))) as shared_count
-from request r left join shared_total t on t.request_id = r.id
-where r.id = any($1::bigint[]) and r.closed_at <= $2::timestamptz - interval '24 hours';
+select id, shared_count from shared_counts($1, $2);
 
 -- name: lock_uncounted
 -- Take closed requests whose total may be told and is not kept yet.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from geodispatch.web.api import (
     agencies,
+    break_glass,
     cameras,
     deliveries,
     feed,
@@ -39,4 +40,5 @@ ROUTES: tuple[Route, ...] = (
     *sessions.ROUTES,
     *members.ROUTES,
     *staff.ROUTES,
+    *break_glass.ROUTES,
 )
