@@ -223,8 +223,8 @@ async def six_worlds(new_database: Callable[[], Awaitable[str]], folder: Path) -
         counts = await pool.fetch("select cell, owner_count from density")
         for world in others:
             await world.town.database.pool.execute(
-                "with series as (insert into density_series (resolution, rho, begun_at) values (7, $1, $2) returning id)"
-                "insert into density_epoch (resolution, series_id, number, drawn_at) select 7, id, 1, $2 from series",
+                "with s as (insert into density_series (resolution, rho, begun_at) values (7, $1, $2) returning id) "
+                "insert into density_epoch (resolution, series_id, number, drawn_at) select 7, id, 1, $2 from s",
                 RHO,
                 NOW,
             )
