@@ -240,6 +240,8 @@ async def test_members_see_who_submitted_what_it_waits_for_and_what_they_may_do(
         "submitted_by",
         "approved_by",
         "stops_at",
+        "may_correct",
+        "may_justify",
         "may_approve",
         "may_close",
     }

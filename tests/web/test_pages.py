@@ -19,7 +19,12 @@ from geodispatch.web.pages import PAGE_PATHS, STATIC, VENDOR, add_pages
 Client = TestClient[web.Request, web.Application]
 
 OWN_SCRIPTS = sorted(STATIC.glob("*.js"))
-FILES = sorted(file.relative_to(STATIC).as_posix() for file in STATIC.rglob("*") if file.is_file())
+# Where a checker was run, Python left its bytecode beside it.
+FILES = sorted(
+    file.relative_to(STATIC).as_posix()
+    for file in STATIC.rglob("*")
+    if file.is_file() and file.parent.name != "__pycache__"
+)
 MANIFEST = json.loads((VENDOR / "manifest.json").read_text())
 VENDORED = [(package, file) for package in MANIFEST["packages"] for file in package["files"]]
 
