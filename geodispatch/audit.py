@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 
 import asyncpg
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from geodispatch.accounts import AgencyCaller, Caller, OperatorCaller
 from geodispatch_db import audits
@@ -123,7 +123,7 @@ def actor_of(caller: Caller | None) -> Actor:
 class AuditItem(BaseModel):
     """One thing that was done, or refused."""
 
-    id: int
+    id: int = Field(description="of an agency's, counted by themselves")
     at: datetime
     event: Event
     actor: str

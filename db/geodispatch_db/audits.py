@@ -29,5 +29,9 @@ async def page(
     connection: asyncpg.Connection, agency_id: int | None, before: int | None, limit: int
 ) -> list[asyncpg.Record]:
     """Return what was done, newest first; of one agency, or of all."""
-    rows: list[asyncpg.Record] = await connection.fetch(_SQL["page_of_audit"], agency_id, before, limit)
+    rows: list[asyncpg.Record]
+    if agency_id is None:
+        rows = await connection.fetch(_SQL["page_of_audit"], before, limit)
+    else:
+        rows = await connection.fetch(_SQL["page_of_agency_audit"], agency_id, before, limit)
     return rows

@@ -5,7 +5,17 @@ insert into audit (at, event, actor, account_id, agency_id, subject, network) va
 
 -- name: page_of_audit
 -- What was done, newest first.
--- $1 agency id, or null for all; $2 before this id, or null; $3 how many
+-- $1 before this id, or null; $2 how many
 select id, at, event, actor, agency_id, subject, network::text as network from audit
-where ($1::bigint is null or agency_id = $1) and ($2::bigint is null or id < $2)
+where $1::bigint is null or id < $1
+order by id desc limit $2;
+
+-- name: page_of_agency_audit
+-- What was done about an agency, newest first. Its rows are numbered by themselves: gaps would tell that something happened
+-- elsewhere.
+-- $1 agency id, $2 before this number, or null; $3 how many
+select id, at, event, actor, agency_id, subject, network
+from (select row_number() over (order by id) as id, at, event, actor, agency_id, subject, network::text as network
+      from audit where agency_id = $1) as numbered
+where $2::bigint is null or id < $2
 order by id desc limit $3;
