@@ -1,6 +1,6 @@
 """What the public record costs: submissions a second with it and without, in turns, on one service and one PostgreSQL.
 
-    python -m bench.record_rate [--rounds 15] [--requests 160]
+    python -m bench.record_rate [--rounds 31] [--requests 80]
 
 The service is the one that `serve` opens, with a database role for each of its parts, on a server that is durable:
 every commit waits for its disk. Sixteen members of as many agencies submit at once, in the process of the service, so
@@ -136,8 +136,8 @@ async def _count_leaves(owner: asyncpg.Connection) -> int:
 async def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--requests", type=int, default=160)
+    parser.add_argument("--rounds", type=int, default=31)
+    parser.add_argument("--requests", type=int, default=80)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="gd-") as name:
         Path(name).chmod(0o755)
@@ -146,7 +146,7 @@ async def main() -> None:
             callers = await _fill(service)
             async with database.connection() as owner:
                 rates = await _measure_pairs(service, owner, callers, given.rounds, given.requests)
-            leaves = await _append(service, 16 * given.requests)
+            leaves = await _append(service, 32 * given.requests)
     print(describe_machine())
     for which, each in rates.items():
         print(f"{which} the record: median {np.median(each):.1f}, best {max(each):.1f} submissions a second")
