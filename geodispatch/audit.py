@@ -73,6 +73,7 @@ class Event(StrEnum):
     ACCESS_ASKED = "break_glass.asked"
     ACCESS_GRANTED = "break_glass.granted"
     OWNER_READ = "break_glass.read"
+    ACCESS_ENDED = "break_glass.ended"
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ class Action(StrEnum):
     READ_COUNTERS = "read the counters"
     ANSWER_PROMPTS = "read and answer prompts"
     SET_PREFERENCES = "say how one wishes to be asked"
+    READ_ACCESSES = "read when the staff opened one's data"
 
 
 _OWN, _ANY = Reach.OWN, Reach.ANY
@@ -125,6 +126,7 @@ ALLOWED: Final[Mapping[Action, Mapping[Part, Reach]]] = {
     Action.READ_COUNTERS: _OPERATOR,
     Action.ANSWER_PROMPTS: _OWNER,
     Action.SET_PREFERENCES: _OWNER,
+    Action.READ_ACCESSES: _OWNER,
 }
 
 # What a key can be for. No key approves, justifies, or changes members, keys or passwords: that takes a person.

@@ -1,13 +1,15 @@
 """Breaking the glass: how the staff comes by one owner's data, which nobody reads otherwise.
 
-One of the staff asks, with a reason and an end of at most a day; another grants it; then the one who asked may read,
-and each reading leaves a row in the audit. It ends by itself. PostgreSQL refuses whatever is said here to be refused.
+One of the staff asks, with a reason and an end of at most a day; another, who sees whose data it is, grants it; then
+the one who asked may read, and each reading leaves a row in the audit. It ends by itself, or before, when any of the
+staff ends it. The owner sees that it was opened, and why. PostgreSQL refuses whatever is said here to be refused.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Annotated, Any
 
 import asyncpg
@@ -33,21 +35,45 @@ class AccessInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     owner: Identifier
-    reason: Annotated[str, Field(min_length=10, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    reason: Annotated[str, Field(min_length=10, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")] = Field(
+        description="the owner reads it, too"
+    )
     hours: Annotated[float, Field(gt=0, le=24)]
 
 
+class AccessState(StrEnum):
+    """How an access stands."""
+
+    ASKED = "asked"
+    GRANTED = "granted"
+    OVER = "over"
+
+
+class Colleague(BaseModel):
+    """One of the staff."""
+
+    account: int
+    name: str
+
+
 class Access(BaseModel):
-    """What somebody asked for; whose data it is stands nowhere but in the data."""
+    """What somebody asked for, and what the caller may do about it."""
 
     id: int
+    state: AccessState
+    owner: str | None = Field(
+        description="for all of the staff while it waits, then for who asked; null for others, and once it is over"
+    )
     reason: str
-    asked_by: int = Field(description="account")
+    asked_by: Colleague
     asked_at: datetime
     ends_at: datetime
-    granted_by: int | None = Field(description="account; null until another grants it")
+    granted_by: Colleague | None = Field(description="null until another grants it")
     granted_at: datetime | None
-    is_over: bool
+    ended_by: Colleague | None = Field(description="who ended it before its time, or turned it down")
+    may_grant: bool
+    may_read: bool
+    may_end: bool
 
 
 class OwnerCamera(BaseModel):
@@ -100,7 +126,7 @@ class BreakGlass:
             )
             if access_id is None:
                 raise NotFound("owner", given.owner)
-            return _access(await _find(connection, access_id))
+            return _access(caller, await _find(connection, access_id))
 
     async def grant(self, caller: StaffCaller, access_id: int, origin: Origin) -> Access:
         """Grant what another asked for; again is the same.
@@ -115,7 +141,20 @@ class BreakGlass:
             if row["is_over"]:
                 raise AccessOver(access_id)
             await break_glass.grant(connection, access_id, origin.network)
-            return _access(await _find(connection, access_id))
+            return _access(caller, await _find(connection, access_id))
+
+    async def end(self, caller: StaffCaller, access_id: int, origin: Origin) -> Access:
+        """End an access before its time, or turn down what was asked for; again is the same.
+
+        Any of the staff may: whoever sees that something is wrong need not find one of the two first.
+
+        Errors: NotAllowed, NotFound.
+        """
+        require(caller, Action.BREAK_GLASS)
+        async with self.database.acting_for(caller) as connection:
+            await _find(connection, access_id)
+            await break_glass.end(connection, access_id, origin.network)
+            return _access(caller, await _find(connection, access_id))
 
     async def read_owner(self, caller: StaffCaller, access_id: int, origin: Origin) -> OwnerData:
         """Return what there is about the owner.
@@ -140,8 +179,8 @@ class BreakGlass:
         Errors: NotAllowed.
         """
         require(caller, Action.BREAK_GLASS)
-        async with self.database.connection() as connection:
-            return [_access(row) for row in await break_glass.list_newest(connection, _LISTED_COUNT)]
+        async with self.database.acting_for(caller) as connection:
+            return [_access(caller, row) for row in await break_glass.list_newest(connection, _LISTED_COUNT)]
 
 
 async def _find(connection: asyncpg.Connection, access_id: int) -> asyncpg.Record:
@@ -151,5 +190,27 @@ async def _find(connection: asyncpg.Connection, access_id: int) -> asyncpg.Recor
     return row
 
 
-def _access(row: Any) -> Access:
-    return Access.model_validate(dict(row))
+def _access(caller: StaffCaller, row: Any) -> Access:
+    is_own = row["asked_by"] == caller.account_id
+    state = AccessState.ASKED if row["granted_at"] is None else AccessState.GRANTED
+    if row["is_over"]:
+        state = AccessState.OVER
+    return Access(
+        id=row["id"],
+        state=state,
+        owner=row["owner"],
+        reason=row["reason"],
+        asked_by=Colleague(account=row["asked_by"], name=row["asker_name"]),
+        asked_at=row["asked_at"],
+        ends_at=row["ends_at"],
+        granted_by=_colleague(row["granted_by"], row["granter_name"]),
+        granted_at=row["granted_at"],
+        ended_by=_colleague(row["ended_by"], row["ender_name"]),
+        may_grant=state is AccessState.ASKED and not is_own,
+        may_read=state is AccessState.GRANTED and is_own,
+        may_end=state is not AccessState.OVER,
+    )
+
+
+def _colleague(account_id: int | None, name: str | None) -> Colleague | None:
+    return None if account_id is None or name is None else Colleague(account=account_id, name=name)

@@ -20,7 +20,7 @@ from geodispatch.index import CameraIndex
 from geodispatch.prompt import Answer, ChannelName, PromptState, Suppression
 from geodispatch.request import Offence, Request, request_of_row
 from geodispatch.zone import QuietHours
-from geodispatch_db import accounts, addresses, inboxes, owners, prompts
+from geodispatch_db import accounts, addresses, break_glass, inboxes, owners, prompts
 from geodispatch_kernels.degrees import to_degrees
 
 _LISTED_MAX = 1000
@@ -72,6 +72,14 @@ class HistoryItem(BaseModel):
     asked_at: datetime | None
     delivered_at: datetime | None
     answer: Answer | None
+
+
+class GrantedAccess(BaseModel):
+    """That two of the staff together opened the owner's data."""
+
+    opened_at: datetime
+    ends_at: datetime = Field(description="from then on nobody reads it any more")
+    reason: str
 
 
 def answer_of_row(row: Any) -> Answer | None:
@@ -142,6 +150,11 @@ class Owners:
             )
             for row in rows
         ]
+
+    async def list_accesses(self, caller: OwnerCaller) -> list[GrantedAccess]:
+        """Return when two of the staff opened the owner's data, and why, newest first."""
+        async with self.database.acting_for(caller) as connection:
+            return [GrantedAccess(**dict(row)) for row in await break_glass.list_of_caller(connection)]
 
     async def withdraw_answer(self, caller: OwnerCaller, prompt_key: UUID) -> Answer:
         """Take an answer back, for good, whether or not the request is still open; again is the same.

@@ -260,7 +260,7 @@ def keepings_of(settings: Settings) -> tuple[Keeping, ...]:
         ),
         Keeping(
             "opened_data",
-            "who of the staff asked for an owner's data and who granted it, why and until when",
+            "who of the staff asked for an owner's data, who granted and who ended it, why and until when",
             ("break_glass",),
             "For good: nobody can remove their own traces. An owner who left is a number in it that stands for nobody.",
         ),

@@ -31,6 +31,11 @@ async def read_owner(connection: asyncpg.Connection, access_id: int, network: st
     return data
 
 
+async def end(connection: asyncpg.Connection, access_id: int, network: str | None) -> bool:
+    """End an access before its time; return whether it was done."""
+    return bool(await connection.fetchval(_SQL["end"], access_id, network))
+
+
 async def find(connection: asyncpg.Connection, access_id: int) -> asyncpg.Record | None:
     """Return what somebody asked for."""
     return await connection.fetchrow(_SQL["access_by_id"], access_id)
@@ -39,4 +44,10 @@ async def find(connection: asyncpg.Connection, access_id: int) -> asyncpg.Record
 async def list_newest(connection: asyncpg.Connection, limit: int) -> list[asyncpg.Record]:
     """Return what was asked for, newest first."""
     rows: list[asyncpg.Record] = await connection.fetch(_SQL["accesses"], limit)
+    return rows
+
+
+async def list_of_caller(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+    """Return when the data of the owner whom the transaction acts for was opened, newest first."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["accesses_to_caller"])
     return rows

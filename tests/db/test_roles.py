@@ -29,7 +29,7 @@ from geodispatch_db.roles import DatabaseRole, as_role, let_in, with_role
 GRID = """
                     web  accounts matcher sender law  auditor keeper
 access_key          -    SIU      -       -      -    -       sD
-account             -    SIU      -       -      -    -       -
+account             -    SIU      -       -      -    s       -
 agency              Su   SIu      S       Su     Su   -       -
 agency_hour         -    -        -       SIUD   -    -       sD
 agency_jurisdiction S    -        S       -      SIu  -       -
@@ -116,7 +116,8 @@ COLUMNS = {
     ("keeper", "session", "S"): "created_at hash",
     ("keeper", "shared_total", "S"): "request_id",
     ("web", "flag", "U"): "id",
-    ("auditor", "break_glass", "S"): "asked_at asked_by ends_at granted_at granted_by id reason",
+    ("auditor", "account", "S"): "id name",
+    ("auditor", "break_glass", "S"): "asked_at asked_by ended_by ends_at granted_at granted_by id reason",
     ("accounts", "agency", "U"): "id",
     ("law", "agency", "U"): "day_quota",
     ("sender", "agency", "U"): "id",
@@ -148,10 +149,13 @@ COLUMNS = {
 
 # What acts as the owner of the tables, and who may have it act.
 FUNCTIONS = {
+    "accesses_to_caller": "sender",
     "audit_counts": "web",
     "break_glass_ask": "auditor",
+    "break_glass_end": "auditor",
     "break_glass_grant": "auditor",
     "break_glass_note": "",
+    "break_glass_owner": "auditor",
     "break_glass_read": "auditor",
     "caller": "web",
     "case_request_count": "matcher web",

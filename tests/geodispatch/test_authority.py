@@ -67,6 +67,7 @@ BREAK_GLASS      -         -        -     -      -         -          -     a   
 READ_COUNTERS    -         -        -     -      -         -          -     -         a
 ANSWER_PROMPTS   -         -        a     -      -         -          -     -         -
 SET_PREFERENCES  -         -        a     -      -         -          -     -         -
+READ_ACCESSES    -         -        a     -      -         -          -     -         -
 """
 
 HEAD, *ROWS = [line.split() for line in GRID.strip().splitlines()]

@@ -139,6 +139,7 @@ async def test_every_change_is_in_the_audit_or_has_a_reason_not_to_be(people: Pe
     wish = {"owner": "owner-2", "reason": "a court order, no. 26-117", "hours": 2}
     access = await call(operator, "POST break-glass", wish)
     await call(second, "POST break-glass/{id}/grant", id=access.json["id"])
+    await call(first, "POST break-glass/{id}/end", id=access.json["id"])
     assert "owner-2" not in "".join(await subjects(town))
 
     # Signing in and out.

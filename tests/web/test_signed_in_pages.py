@@ -168,8 +168,86 @@ async def test_a_moderator_is_led_to_what_waits(live_server: LiveServer) -> None
     ):
         await sign_in_staff(page, moderator, StaffRole.MODERATOR)
         await expect(page).to_have_url(f"{live_server.url}/review")
-        await page.goto(f"{live_server.url}/staff")
+        await page.get_by_role("link", name="One owner's data").click()
         await expect(page.locator("#status")).to_contain_text("What waits for you")
-        await expect(page.locator("#part")).to_be_hidden()
+        await expect(page.get_by_role("heading", name="One owner's data")).to_be_visible()
+        for hidden in ("#flags", "#accounts", "#audit"):
+            await expect(page.locator(hidden)).to_be_hidden()
         for path in ("audit", "flags", "staff"):
             assert (await moderator.call("GET", path)).status == 403
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_two_of_the_staff_open_an_owners_data_and_the_owner_sees_it(live_server: LiveServer, size: str) -> None:
+    dark = size == "phone"
+    async with (
+        staff(live_server, StaffRole.OPERATOR) as operator,
+        staff(live_server, StaffRole.MODERATOR) as moderator,
+        opened(live_server, "/sign-in", size, dark=dark) as one,
+        opened(live_server, "/sign-in", size) as another,
+    ):
+        # One asks, and what is missing or wrong is said at its field.
+        await sign_in_staff(one, operator, StaffRole.OPERATOR)
+        part = one.locator("#accesses")
+        ask = part.get_by_role("button", name="Ask for access")
+        await expect(part).to_contain_text("Nobody has asked for any.")
+        await ask.click()
+        await expect(part.locator("#access-owner-error")).not_to_be_empty()
+        await part.get_by_label("Whose data").fill("nobody")
+        await part.get_by_label("Why it is needed").fill("because")
+        await ask.click()
+        await expect(part.locator("#access-reason-error")).not_to_be_empty()
+        await part.get_by_label("Why it is needed").fill("A court order, no. <b>26-117</b>.")
+        await part.get_by_label("For how long").select_option("2")
+        await ask.click()
+        await expect(part.get_by_role("alert").first).to_contain_text("there is no owner 'nobody' here")
+        await part.get_by_label("Whose data").fill("owner-10")
+        await ask.click()
+        await expect(part.get_by_role("status")).to_contain_text("another of the staff has to grant it")
+        card = part.locator("#access-1")
+        await expect(card).to_contain_text("Waits to be granted")
+        await expect(card).to_contain_text("A court order, no. <b>26-117</b>.")  # as text
+        await expect(card.get_by_role("button")).to_have_text(["Take it back"])
+        await look(one, f"access-asked-{size}")
+
+        # Another sees whose data it is and why, and grants it; that opens nothing to the other one.
+        await sign_in_staff(another, moderator, StaffRole.MODERATOR)
+        await another.get_by_role("link", name="One owner's data").click()
+        granting = another.locator("#access-1")
+        await expect(granting).to_contain_text("owner-10")
+        await expect(granting.get_by_role("button")).to_have_text(["Grant it", "Turn it down"])
+        await look(another, f"access-granting-{size}")
+        await granting.get_by_role("button", name="Grant it").click()
+        await expect(another.locator("#accesses").get_by_role("status")).to_have_text("Access 1 is open to who asked.")
+        await expect(granting).not_to_contain_text("owner-10")
+        await expect(granting.get_by_role("button")).to_have_text(["End it now"])
+
+        # Who asked reads it.
+        await part.get_by_role("button", name="Look again").click()
+        await card.get_by_role("button", name="Read the data").click()
+        await expect(card).to_contain_text("camera-10-b")
+        await expect(part.get_by_role("status")).to_contain_text("that it was read is in the audit")
+        await look(one, f"access-read-{size}")
+
+        # The other ends it before its time; who still tries to read is told so.
+        await granting.get_by_role("button", name="End it now").click()
+        await expect(granting).to_contain_text("by Mx. Staff")
+        await card.get_by_role("button", name="Read the data").click()
+        await expect(card.get_by_role("alert")).to_have_text("access 1 is over")
+        await part.get_by_role("button", name="Look again").click()
+        await expect(card).to_contain_text("Over")
+        await expect(card.get_by_role("button")).to_have_count(0)
+        await expect(part).not_to_contain_text("camera-10-b")
+
+        # All of it is in the audit, without the owner; and the owner sees it.
+        await one.reload()
+        for event in ("asked", "granted", "read", "ended"):
+            await expect(one.locator("#audit")).to_contain_text(f"break_glass.{event}")
+        await expect(one.locator("#audit")).not_to_contain_text("owner-10")
+        for owner, said in (("owner-10", "Their reason: A court order"), ("owner-1", "That has never happened.")):
+            token = await live_server.town.token(owner)
+            await another.goto(f"{live_server.url}/owner#token={token}")
+            await another.reload()  # for a page that is there already, another fragment alone loads nothing
+            openings = another.locator("section", has=another.get_by_role("heading", name="When your data was opened"))
+            await expect(openings).to_contain_text(said)
+            await look(another, f"openings-{owner}-{size}")

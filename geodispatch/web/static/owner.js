@@ -4,6 +4,7 @@ import { agrees } from "./dialogs.js";
 import { descriptions, element } from "./element.js";
 import { followInbox } from "./inbox_stream.js";
 import { Notifications } from "./notifications.js";
+import { showOpenings } from "./openings.js";
 import { Past } from "./past.js";
 import { factsOfRequest, loadGazette, sketchRequest, titleRequest } from "./requests.js";
 import { formatMoment } from "./time_window.js";
@@ -67,7 +68,8 @@ async function load() {
     showWanted();
     following = new AbortController();
     followInbox(token, () => renew(token, gazette), following.signal);
-    await Promise.all([past.load(gazette), notifications.load()]);
+    const openings = { list: find("#openings"), status: find("#openings-status"), token };
+    await Promise.all([past.load(gazette), notifications.load(), showOpenings(openings)]);
     await wishes.load(gazette, namesOfAgencies(prompts));
   } catch (problem) {
     status.textContent = explain(problem);

@@ -1,3 +1,4 @@
+import { Accesses } from "./accesses.js";
 import { call } from "./api.js";
 import { openAudit } from "./audit.js";
 import { element } from "./element.js";
@@ -124,13 +125,18 @@ if (session === null) {
 } else {
   find("#who").textContent = `${describeSession(session)}. `;
   find("#sign-out").hidden = false;
-  if (session.staff_role === "operator") {
+  const isOperator = session.staff_role === "operator";
+  const accesses = new Accesses(find("#accesses"));
+  for (const section of document.querySelectorAll("[data-operators]")) section.hidden = !isOperator;
+  if (isOperator) {
     find("#status").textContent = "";
     find("#part").hidden = false;
-    await Promise.all([showFlags(), showPeople(), offerAgencies(), openAudit(find("#audit"))]);
+    await Promise.all([showFlags(), accesses.load(), showPeople(), offerAgencies(), openAudit(find("#audit"))]);
   } else if (session.staff_role === "moderator") {
     find("#status").replaceChildren(element("a", { href: "/review" }, "What waits for you is here."));
+    find("#part").hidden = false;
+    await accesses.load();
   } else {
-    find("#status").textContent = "This is for operators.";
+    find("#status").textContent = "This is for operators and moderators.";
   }
 }
