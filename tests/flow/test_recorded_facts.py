@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import asyncpg
@@ -14,6 +14,7 @@ import shapely
 
 from geodispatch.accounts import Role, StaffRole
 from geodispatch.errors import JurisdictionExists, NotFound
+from geodispatch.jurisdictions import Jurisdictions
 from geodispatch.law import OrdinanceRule, PlaceKind, ProgrammeRequests
 from geodispatch.ordinances import OrdinanceInput
 from geodispatch.record import Kind
@@ -66,17 +67,31 @@ async def test_a_flag_and_what_came_of_it_are_leaves_and_not_what_its_reader_wro
 
 # ---- by every way, and all at once
 
-SLOW = "first := tree_size;", "first := tree_size; perform pg_sleep(0.3);"  # so that all of them meet in there
+GATE = "first := tree_size;", "first := tree_size; perform pg_advisory_xact_lock_shared(7);"
 
 
 async def rewrite_append(town: Town, *changes: tuple[str, str]) -> None:
-    """Change the function that appends."""
+    """Change the function that appends: it waits at a gate, and whatever else is to be different."""
     pool = town.database.pool
     source = await pool.fetchval("select pg_get_functiondef('record_append(text[])'::regprocedure)")
-    for old, new in changes:
+    for old, new in (GATE, *changes):
         assert source.count(old) == 1
         source = source.replace(old, new)
     await pool.execute(source)
+
+
+async def at_once(town: Town, *calls: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Let calls append together: until every one of them waits, for the gate or for another, it is shut."""
+    async with town.database.pool.acquire() as gate:
+        await gate.execute("select pg_advisory_lock(7)")
+        replies = asyncio.gather(*calls, return_exceptions=True)
+        waiting = "select count(*) from pg_locks join pg_stat_activity using (pid) where not granted and datname = $1"
+        name = await gate.fetchval("select current_database()")
+        while await gate.fetchval(waiting, name) < len(calls):
+            assert not replies.done()
+            await asyncio.sleep(0.01)
+        await gate.execute("select pg_advisory_unlock(7)")
+        return await replies
 
 
 async def publish_at_once(people: People, *changes: tuple[str, str]) -> list[Reply]:
@@ -90,8 +105,9 @@ async def publish_at_once(people: People, *changes: tuple[str, str]) -> list[Rep
     one, two = [await people.staff(f"{name}@city.example", StaffRole.MODERATOR) for name in ("one", "two")]
     supervisor = await people.member("supervisor@springfield.example", Role.SUPERVISOR)
     assert (await one.call("POST", f"review/{near.json['id']}/pass", {})).status == 200
-    await rewrite_append(town, SLOW, *changes)
-    return await asyncio.gather(
+    await rewrite_append(town, *changes)
+    return await at_once(
+        town,
         two.call("POST", f"review/{near.json['id']}/pass", {}),
         supervisor.call("POST", f"requests/{ranked.json['id']}/approve"),
         town.submit(fence=street_fence(24, 36), exigent_reason=REASON),
@@ -125,24 +141,20 @@ async def test_without_the_head_being_locked_they_would_take_the_same_index(sign
 
 
 async def test_who_may_ask_where_is_told_once_however_many_say_so_at_once(signing: Town) -> None:
-    jurisdictions, begun = signing.service.jurisdictions, await leaf_count(signing)
+    # As the operator's command does it: the server's own has two connections, and four are to meet.
+    jurisdictions, begun = Jurisdictions(signing.database, signing.clock), await leaf_count(signing)
     around = shapely.box(WEST - 0.1, SOUTH - 0.1, WEST + 0.1, SOUTH + 0.1)
-    await rewrite_append(signing, SLOW)
-
-    async def at_once(count: int, act: Callable[[int], Awaitable[None]]) -> list[type[BaseException]]:
-        replies = await asyncio.gather(*(act(number) for number in range(count)), return_exceptions=True)
-        return [type(reply) for reply in replies if reply is not None]
-
-    async def add(number: int) -> None:
-        await jurisdictions.add(f"area-{number // 2}", "An area", around)
-
-    assert await at_once(6, add) == 3 * [JurisdictionExists]
-    assert await at_once(6, lambda n: jurisdictions.assign("springfield-pd", f"area-{n // 2}")) == []
-    assert await at_once(6, lambda n: jurisdictions.end("springfield-pd", f"area-{n // 2}")) == 3 * [NotFound]
+    slugs = ("one", "one", "two", "two")
+    await rewrite_append(signing)
+    added = await at_once(signing, *(jurisdictions.add(slug, "An area", around) for slug in slugs))
+    assigned = await at_once(signing, *(jurisdictions.assign("springfield-pd", slug) for slug in slugs))
+    ended = await at_once(signing, *(jurisdictions.end("springfield-pd", slug) for slug in slugs))
+    refused = [[type(each) for each in replies if each is not None] for replies in (added, assigned, ended)]
+    assert refused == [2 * [JurisdictionExists], [], 2 * [NotFound]]
     leaves = (await leaves_of(signing))[begun:]
     kinds = ("jurisdiction", "assignment", "assignment_end")
-    assert [leaf["kind"] for leaf in leaves] == [kind for kind in kinds for _ in range(3)]
-    assert {leaf["jurisdiction"] for leaf in leaves[6:]} == {"area-0", "area-1", "area-2"}
+    assert [leaf["kind"] for leaf in leaves] == [kind for kind in kinds for _ in range(2)]
+    assert sorted(leaf["jurisdiction"] for leaf in leaves[4:]) == ["one", "two"]
     assert await run_checker(signing) is None
     assert (await audit_record(signing.database)).findings == []
 
