@@ -70,6 +70,7 @@ class Admission:
     dead: list[DeadLetter] = field(default_factory=list)
 
 
+_Alike = tuple[int | None, str | None, int | None]  # an app, a language, and an owner who has more than the app
 Settle = Callable[[Sequence[Result]], Awaitable[None]]
 StillWanted = Callable[[Sequence[Parcel]], Awaitable[Collection[PromptId]]]
 
@@ -116,26 +117,32 @@ class Courier:
         Edges: what a channel cannot reach, or whose endpoint has been down for long, is sent to wait for another one.
         Wants: what is admitted takes a place in its lane: it goes to `deliver`, or to `drop` if it comes to nothing.
         Cost:  two queries; another where an endpoint failed lately, and one or two for a request that is new here.
+               One owner is looked up of all who have nothing but the same app.
         """
-        address_of = await addresses.read(connection, [prompt.owner_id for prompt in due])
+        alike = [(p.webhook_id, p.language, p.owner_id if p.has_own_address else None) for p in due]
+        example_of = dict(zip(alike, (prompt.owner_id for prompt in due), strict=True))
+        address_of = await addresses.read(connection, list(example_of.values()))
         unreached = Address()
-        chosen: dict[tuple[int, bool], Endpoint] = {}  # owners reached alike share an address
-        ways: list[tuple[DuePrompt, Address, Endpoint]] = []
-        for prompt in due:
-            address = address_of.get(prompt.owner_id, unreached)
-            case = id(address), not is_replay and prompt.attempt_count >= self._try_count
-            if case not in chosen:
-                chosen[case] = choose(address, queue, self.channels, is_given_up=case[1])
-            ways.append((prompt, address, chosen[case]))
-        known = await breakers.read(connection, set(chosen.values()) - {INBOX})
+        chosen: dict[tuple[_Alike, bool], tuple[Address, Endpoint]] = {}
+        ways: list[tuple[Address, Endpoint]] = []
+        for prompt, who in zip(due, alike, strict=True):
+            case = who, not is_replay and prompt.attempt_count >= self._try_count
+            way = chosen.get(case)
+            if way is None:
+                address = address_of.get(example_of[who], unreached)
+                way = chosen[case] = address, choose(address, queue, self.channels, is_given_up=case[1])
+            ways.append(way)
+        endpoints = {endpoint for _, endpoint in chosen.values()}
+        known = await breakers.read(connection, endpoints - {INBOX})
         probes = await self._take_probes(connection, known, now)
-        telling = [prompt.request_id for prompt, _, endpoint in ways if self.channels[endpoint[0]].tells_request]
-        asked = await self._read_requests(connection, telling)
+        telling = {endpoint for endpoint in endpoints if self.channels[endpoint[0]].tells_request}
+        told = {prompt.request_id for prompt, (_, endpoint) in zip(due, ways, strict=True) if endpoint in telling}
+        asked = await self._read_requests(connection, told)
         leaf_index_of = await self._read_leaf_indexes(connection, {prompt.request_id for prompt in due})
         # From here on nothing fails: a place that was taken is never lost.
         self._failing |= known.keys()
         admission = Admission()
-        for prompt, address, endpoint in ways:
+        for prompt, (address, endpoint) in zip(due, ways, strict=True):
             state = known.get(endpoint)
             may_probe = state is not None and probes.get(endpoint, 0) > 0
             if state is not None and is_down_for_good(state, now) and not may_probe and not is_replay:

@@ -67,6 +67,11 @@ class DuePrompt(NamedTuple):
     asked_at: list[datetime]
     """When the owner was asked lately, over all agencies; `asked_for` says for which request."""
     asked_for: list[int]
+    webhook_id: int | None
+    """The app that takes the owner's prompts."""
+    language: str | None
+    has_own_address: bool
+    """There is a browser or a mail address; else the owner is reached as all who have the same app and language."""
 
     @property
     def id(self) -> PromptId:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from aiohttp import web
@@ -20,6 +21,7 @@ from geodispatch.clock import utc_now
 from geodispatch.errors import InvalidSettings
 from geodispatch.prompt import ChannelName
 from geodispatch.send import make_sender, open_sender, run_sender
+from geodispatch_db import addresses, owners
 from tests.receivers import App, open_app
 from tests.services import OWNER_COUNT, Clock, Town, cancelled, running_town, street_cameras, street_fence
 
@@ -314,6 +316,44 @@ async def test_a_callback_is_told_of_what_lies_in_the_inbox_and_may_fail(town: T
     assert await in_inbox(town, *range(1, 9)) == list(range(1, 9))
     failures = [row[1:] for row in await attempts(town) if row[3]]
     assert failures == [(1, "callback", "LookupError: no device"), (2, "callback", "LookupError: no device")]
+
+
+async def test_each_message_has_its_own_owners_address_however_many_share_an_app(town: Town) -> None:
+    told: dict[str, Message] = {}
+
+    async def tell(message: Message) -> None:
+        told[message.owner] = message
+
+    async with open_app() as app:
+        webhook_id = await reach(town, app, 1, 2, 3, 4, 5)
+    languages = {1: "fr", 2: "fr", 3: "de", 4: "fr", 6: "fr"}
+    async with town.database.connection() as connection:
+        await connection.execute("update owner set channel = 'inbox'")
+        for house, language in languages.items():
+            owner = f"owner-{house}"
+            await connection.execute("update owner set language = $1 where external_id = $2", language, owner)
+        for house in (4, 7):
+            owner_id = await owners.find(connection, f"owner-{house}")
+            assert owner_id is not None
+            await addresses.put_mail_address(connection, owner_id, f"{house}@example.org", uuid4())
+    await town.submit(fence=street_fence(1, 8))
+    async with open_sender(town.service.databases.sender, town.service.settings, town.clock, callback=tell) as sender:
+        while not (await sender.run_once()).is_empty:
+            pass
+    found = {
+        int(owner.removeprefix("owner-")): (m.address.webhook_id, m.language, m.address.mail_address)
+        for owner, m in told.items()
+    }
+    assert found == {
+        1: (webhook_id, "fr", None),
+        2: (webhook_id, "fr", None),
+        3: (webhook_id, "de", None),
+        4: (webhook_id, "fr", "4@example.org"),
+        5: (webhook_id, None, None),
+        6: (None, None, None),  # a language is part of an address, and this owner has none
+        7: (None, None, "7@example.org"),
+        8: (None, None, None),
+    }
 
 
 async def test_a_callback_that_always_fails_is_given_up_for_the_inbox(town: Town) -> None:

@@ -53,6 +53,9 @@ def due(request_id: int, owner_id: int, **columns: Any) -> DuePrompt:
         "week_max": None,
         "asked_at": [],
         "asked_for": [],
+        "webhook_id": None,
+        "language": None,
+        "has_own_address": False,
     } | columns
     return DuePrompt(1000 * request_id + owner_id, request_id, owner_id, **values)
 

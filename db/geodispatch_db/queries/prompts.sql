@@ -36,7 +36,8 @@ from seen;
 -- $1 places, $2 owners' places
 with held as materialized (
     select due.position, p.request_id, p.owner_id, p.key, p.attempt_count, p.due_at, p.camera_id, o.external_id, o.opted_out_at,
-           o.muted_agency_ids, o.muted_offences, o.quiet_start, o.quiet_end, o.week_max, o.asked_at, o.asked_for
+           o.muted_agency_ids, o.muted_offences, o.quiet_start, o.quiet_end, o.week_max, o.asked_at, o.asked_for,
+           o.webhook_id, o.language, o.has_push or o.has_mail as has_own_address
     from unnest($1::text::tid[], $2::text::tid[]) with ordinality as due (place, owner_place, position)
     join prompt p on p.ctid = due.place
     join owner o on o.ctid = due.owner_place
@@ -47,7 +48,8 @@ select h.position::integer, h.request_id, h.owner_id, h.key, h.attempt_count, h.
        h.opted_out_at is not null as is_opted_out,
        r.agency_id = any (h.muted_agency_ids) or r.offence = any (h.muted_offences) as is_muted,
        h.camera_id is null or coalesce(c.owner_id = h.owner_id and not c.is_muted, false) as has_camera,
-       c.zone, h.quiet_start, h.quiet_end, h.week_max, h.asked_at, h.asked_for
+       c.zone, h.quiet_start, h.quiet_end, h.week_max, h.asked_at, h.asked_for,
+       h.webhook_id, h.language, h.has_own_address
 from held h
 join request r on r.id = h.request_id
 join agency a on a.id = r.agency_id
