@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
 
 from aiohttp import ETag, web
 from pydantic import BaseModel, ValidationError
@@ -38,8 +39,7 @@ INT64 = {"type": "integer", "format": "int64"}
 """The schema of an id that is a number."""
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """One checked call. What a route does not take is None."""
 
     service: Service
@@ -61,8 +61,7 @@ class Call:
         return read_id(self.path[name], kind)
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(NamedTuple):
     """What a handler answers with."""
 
     body: BaseModel | None
@@ -73,7 +72,7 @@ class Reply:
     """The same call will never be answered otherwise: anybody may keep it."""
     stream: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
     """Answers by itself, over as long as it likes."""
-    cookies: Mapping[Cookie, str | None] = field(default_factory=dict)
+    cookies: Mapping[Cookie, str | None] = MappingProxyType({})
     """What the browser is to keep; None for what it is to forget."""
 
 
@@ -185,15 +184,15 @@ async def read_body(request: web.Request, media_type: str, limit_bytes: int) -> 
         raise UnsupportedMediaType(f"encoded as {encoding!a}", media_type)
     if (request.content_length or 0) > limit_bytes:
         raise BodyTooLarge(limit_bytes)
-    content = bytearray()
+    content, stream = b"", request.content
     try:
-        async for chunk in request.content.iter_any():
-            content += chunk
+        while chunk := await stream.readany():
+            content = content + chunk if content else chunk  # most come in one
             if len(content) > limit_bytes:
                 raise BodyTooLarge(limit_bytes)
     except (web.RequestPayloadError, ConnectionError) as error:
         raise InvalidInput.at("", "the body broke off") from error
-    return bytes(content)
+    return content
 
 
 def _read_name(value: str) -> str:

@@ -35,8 +35,19 @@ SHAPES = {
 def test_shares_are_those_of_an_overlay(name: str) -> None:
     fence = Geofence.parse(SHAPES[name])
     lon, lat, start = cells(5, 0.2)
-    share = np.empty(25)
-    cover_cells(fence.rings, lon, lat, start, share)
+    share, count = np.empty(25), np.random.default_rng(25).uniform(0, 9, 25)
+    total = cover_cells(fence.rings, lon, lat, start, count, share)
     squares = shapely.polygons(np.stack([lon, lat], 1).reshape(25, 4, 2))
     expected = shapely.area(shapely.intersection(squares, fence.geometry)) / shapely.area(squares)
     assert share == pytest.approx(expected, abs=1e-9)
+    assert total == pytest.approx(expected @ count, abs=1e-6)
+
+
+def test_a_cell_without_a_count_matters_only_where_it_is_covered() -> None:
+    fence = Geofence.parse(shapely.box(0.2, 0.2, 0.8, 0.8))
+    lon, lat, start = cells(5, 0.2)
+    share, count = np.empty(25), np.ones(25)
+    count[0] = np.nan  # the fence ends at its corner
+    assert cover_cells(fence.rings, lon, lat, start, count, share) == pytest.approx(9)
+    count[6] = np.nan
+    assert np.isnan(cover_cells(fence.rings, lon, lat, start, count, share))
