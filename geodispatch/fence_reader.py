@@ -108,7 +108,8 @@ def read_small(value: object, *, vertex_limit: int | None = None) -> tuple[Rings
     is_small, bounds_e7, area_m2, perimeter_m = read_small_ring(position, lon_e7, lat_e7)
     if not is_small:
         return None
-    return Rings(lon_e7, lat_e7, np.array([0, vertex_count]), np.array([0, 1])), SmallRing(bounds_e7, area_m2, perimeter_m)
+    rings = Rings(lon_e7, lat_e7, np.array([0, vertex_count]), np.array([0, 1]))
+    return rings, SmallRing(bounds_e7, area_m2, perimeter_m)
 
 
 def is_plainly_valid(rings: Rings) -> bool:

@@ -89,11 +89,13 @@ class Geofence:
         """How many rings are holes."""
         return self.ring_count - self.part_count
 
-    @cached_property
+    @property
     def bounds_e7(self) -> tuple[int, int, int, int]:
         """West, south, east, north in degrees x 1e7."""
-        if self.small is not None:
-            return self.small.bounds_e7
+        return self._bounds_e7 if self.small is None else self.small.bounds_e7
+
+    @cached_property
+    def _bounds_e7(self) -> tuple[int, int, int, int]:
         from geodispatch_kernels.rings import bounds_of
 
         return bounds_of(self.rings.lon_e7, self.rings.lat_e7)
@@ -127,13 +129,13 @@ class Geofence:
                 length_m += float(edge_m.sum())
         return length_m
 
-    def measure(self) -> tuple[float, float]:
-        """Return the area in square metres and the perimeter in metres, as above.
+    @property
+    def measures(self) -> tuple[float, float]:
+        """The area in square metres and the perimeter in metres, as above; of a small ring they are known already."""
+        return self._measures if self.small is None else (self.small.area_m2, self.small.perimeter_m)
 
-        Cost:   nothing for a small ring: it was measured while it was read.
-        """
-        if self.small is not None:
-            return self.small.area_m2, self.small.perimeter_m
+    @cached_property
+    def _measures(self) -> tuple[float, float]:
         return self.area_m2, self.perimeter_m
 
     def to_geojson(self) -> dict[str, Any]:

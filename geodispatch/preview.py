@@ -27,6 +27,9 @@ NO_EPOCH = "no estimate yet: the histogram has not been drawn"
 NOT_HERE = "no estimate here yet: the area is newer than the histogram"
 
 
+_STEP_E7 = 50_000
+
+
 class PreviewContact(BaseModel, extra="forbid"):
     """As much of the contact as there is."""
 
@@ -123,15 +126,22 @@ class Disk(NamedTuple):
 def disk_around(fence: Geofence, resolution: int) -> Disk:
     """Return a disk of cells that holds all that a fence touches.
 
-    Cost: 5 us where the disk was asked for before, else 5 us a cell.
+    Cost: 1 us where it was asked for before for a fence of this size hereabouts, else 5 us a cell.
     """
-    west, south, east, north = fence.bounds
-    lon, lat = (west + east) / 2, (south + north) / 2
+    west, south, east, north = fence.bounds_e7
+    reach = max(east - west, north - south) // 2 // _STEP_E7 + 1
+    return _disk_around((west + east) // 2 // _STEP_E7, (south + north) // 2 // _STEP_E7, reach, resolution)
+
+
+@lru_cache(maxsize=1024)
+def _disk_around(column: int, row: int, reach: int, resolution: int) -> Disk:
+    """Return a disk around all boxes that reach so many steps, at most, to each side of some point of a square."""
+    lon, lat = ((number * _STEP_E7 + _STEP_E7 // 2) / 1e7 for number in (column, row))
+    half = (reach + 1) * _STEP_E7 / 1e7
     # From the middle to a corner of the box, in degrees of latitude, by the parallel where it is widest.
-    widest = math.cos(math.radians(min(abs(south), abs(north)) if south * north > 0 else 0.0))
-    reach = math.hypot((east - west) / 2 * widest, (north - south) / 2)
+    widest = math.cos(math.radians(max(abs(lat) - half, 0.0)))
     centre = int(h3.latlng_to_cell(lat, lon, resolution))
-    return _disk(centre, _steps(centre, reach))
+    return _disk(centre, _steps(centre, math.hypot(half * widest, half)))
 
 
 def _steps(centre: int, reach: float) -> int:
