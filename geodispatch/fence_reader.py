@@ -47,6 +47,10 @@ _FEW_VERTICES = 128
 
 _JSON_NUMBERS = {int, float}
 
+# Of one ring, by its number of vertices. Nobody writes into rings.
+_RING_START = [np.array([0, vertex_count]) for vertex_count in range(_FEW_VERTICES + 1)]
+_PART_START = np.array([0, 1])
+
 _WKB_KINDS = {1: "Point", 2: "LineString", 4: "MultiPoint", 5: "MultiLineString", 7: "GeometryCollection"}
 _GEOJSON_KINDS = {*_WKB_KINDS.values(), "FeatureCollection"}
 
@@ -108,8 +112,7 @@ def read_small(value: object, *, vertex_limit: int | None = None) -> tuple[Rings
     is_small, bounds_e7, area_m2, perimeter_m = read_small_ring(position, lon_e7, lat_e7)
     if not is_small:
         return None
-    rings = Rings(lon_e7, lat_e7, np.array([0, vertex_count]), np.array([0, 1]))
-    return rings, SmallRing(bounds_e7, area_m2, perimeter_m)
+    return Rings(lon_e7, lat_e7, _RING_START[vertex_count], _PART_START), SmallRing(bounds_e7, area_m2, perimeter_m)
 
 
 def is_plainly_valid(rings: Rings) -> bool:

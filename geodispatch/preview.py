@@ -111,16 +111,17 @@ class Preview(BaseModel):
 class Disk(NamedTuple):
     """All cells within some steps of one, and their corners.
 
-    corner_lon, corner_lat  (w,)    f8  degrees, counter-clockwise, not cut at the antimeridian
-    corner_start            (c+1,)  i8
+    corner        (w, 2)  f8  longitude and latitude in degrees, counter-clockwise, not cut at the antimeridian
+    corner_start  (c+1,)  i8
+    box           (c, 4)  f8  west, south, east, north
     """
 
     centre: int
     radius: int
     cells: list[int]
-    corner_lon: npt.NDArray[np.float64]
-    corner_lat: npt.NDArray[np.float64]
+    corner: npt.NDArray[np.float64]
     corner_start: npt.NDArray[np.int64]
+    box: npt.NDArray[np.float64]
 
 
 def disk_around(fence: Geofence, resolution: int) -> Disk:
@@ -170,26 +171,26 @@ def _disk(centre: int, radius: int) -> Disk:
     cells = list(h3.grid_disk(centre, radius))
     boundaries = [h3.cell_to_boundary(cell) for cell in cells]
     corner_start = np.cumsum([0, *map(len, boundaries)])
-    corner_lat, corner_lon = np.array([corner for boundary in boundaries for corner in boundary]).T
+    corner = np.array([(lon, lat) for boundary in boundaries for lat, lon in boundary])
     middle_lon = h3.cell_to_latlng(centre)[1]
-    corner_lon = corner_lon + np.round((middle_lon - corner_lon) / 360) * 360
-    return Disk(centre, radius, cells, corner_lon, corner_lat.copy(), corner_start)
+    corner[:, 0] += np.round((middle_lon - corner[:, 0]) / 360) * 360
+    box = np.hstack([ufunc.reduceat(corner, corner_start[:-1]) for ufunc in (np.minimum, np.maximum)])
+    return Disk(centre, radius, cells, corner, corner_start, box)
 
 
 def covered_shares(fence: Geofence, disk: Disk) -> npt.NDArray[np.float64]:
     """Return the share of each of a disk's cells that a fence covers."""
     share = np.empty(len(disk.cells))
-    cover_cells(fence.rings, disk.corner_lon, disk.corner_lat, disk.corner_start, np.zeros(share.size), share)
+    cover_cells(*fence.rings, disk.corner, disk.corner_start, disk.box, np.zeros(share.size), share)
     return share
 
 
 def count_covered(fence: Geofence, disk: Disk, count: npt.NDArray[np.float64]) -> float:
     """Return the counts of a disk's cells that a fence covers, each by its share, added up; NaN where one is not known.
 
-    Cost: 6 us for a request's fence.
+    Cost: 4 us for a request's fence.
     """
-    share = np.empty(count.size)
-    return cover_cells(fence.rings, disk.corner_lon, disk.corner_lat, disk.corner_start, count, share)
+    return cover_cells(*fence.rings, disk.corner, disk.corner_start, disk.box, count, np.empty(count.size))
 
 
 def band_of(owner_count: float) -> str:
