@@ -1,5 +1,6 @@
 # make demo   set everything up and serve it on http://127.0.0.1:8080   (PORT=, CAMERAS=, ARGS=--once)
 # make test   set everything up and run all tests                       (JOBS=, ARGS=… goes to pytest)
+# make test ARGS=--every-server   the same, with every test on Debian's PostgreSQL too; half as long again
 # make soak   kill senders and the database under 100,000 prompts, 50 times
 # make soak-queue   ten million changes of state through the queue; whatever grew fails it
 # make soak-record  100,000 leaves of the record by 8 writers that are killed, then every proof; some minutes

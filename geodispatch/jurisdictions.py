@@ -9,6 +9,7 @@ from datetime import datetime
 import asyncpg
 from pydantic import BaseModel
 
+from geodispatch import record
 from geodispatch.database import Database
 from geodispatch.errors import InvalidGeofence, InvalidInput, JurisdictionExists, NotFound
 from geodispatch.geofence import Geofence
@@ -44,9 +45,11 @@ class Jurisdictions:
             fence = Geofence.parse(boundary)
         except InvalidGeofence as error:
             raise InvalidInput.at(f"/boundary{error.where}", str(error)) from error
-        async with self.database.connection() as connection:
-            if await jurisdictions.add(connection, slug, name, fence.to_geojson(), self.clock()) is None:
+        async with self.database.transaction() as connection:
+            added = await jurisdictions.add(connection, slug, name, fence.to_geojson(), self.clock())
+            if added is None:
                 raise JurisdictionExists(slug)
+            await record.append(connection, record.jurisdiction(added))
 
     async def assign(self, agency: str, slug: str) -> None:
         """Let an agency ask in an area, beside those it has; again, it changes nothing.
@@ -54,7 +57,10 @@ class Jurisdictions:
         Errors: NotFound, Unavailable.
         """
         async with self.database.transaction() as connection:
-            await jurisdictions.assign(connection, *await _ids(connection, agency, slug), self.clock())
+            now = self.clock()
+            assigned = await jurisdictions.assign(connection, *await _ids(connection, agency, slug), now)
+            if assigned is not None:
+                await record.append(connection, record.assignment(assigned, agency, slug, now))
 
     async def end(self, agency: str, slug: str) -> None:
         """Let an agency ask in an area no longer; what it has published stays.
@@ -62,8 +68,11 @@ class Jurisdictions:
         Errors: NotFound, Unavailable.
         """
         async with self.database.transaction() as connection:
-            if not await jurisdictions.end(connection, *await _ids(connection, agency, slug), self.clock()):
+            now = self.clock()
+            ended = await jurisdictions.end(connection, *await _ids(connection, agency, slug), now)
+            if ended is None:
                 raise NotFound(f"jurisdiction of {agency}", slug)
+            await record.append(connection, record.assignment_end(ended, agency, slug, now))
 
     async def list_all(self) -> list[JurisdictionItem]:
         """Return every area and the agencies that may ask there.

@@ -59,6 +59,10 @@ class Kind(StrEnum):
     DOCUMENT_VERSION = "document_version"
     DONATION = "donation"
     REPORT_STATEMENT = "report_statement"
+    JURISDICTION = "jurisdiction"
+    ASSIGNMENT = "assignment"
+    ASSIGNMENT_END = "assignment_end"
+    PLACE_IMPORT = "place_import"
     ORDINANCE = "ordinance"
     RULE_VERSION = "rule_version"
     PROGRAMME = "programme"
@@ -177,6 +181,39 @@ def report_statement(row: Any) -> Fact:
         "published_at": _moment(row["published_at"]),
     }
     return Fact(Kind.REPORT_STATEMENT, f"report_statement/{row['id']}", payload)
+
+
+def jurisdiction(row: Any) -> Fact:
+    """An area was entered, and never changes: a row of `geodispatch_db.jurisdictions`, as it is recorded."""
+    payload = {
+        "name": row["name"],
+        "entered_at": _moment(row["entered_at"]),
+        "boundary_sha256": row["boundary_sha256"],
+    }
+    return Fact(Kind.JURISDICTION, f"jurisdiction/{row['slug']}", payload)
+
+
+def assignment(assignment_id: int, agency: str, area: str, from_at: datetime) -> Fact:
+    """An agency may ask in an area from now on; both by their slugs."""
+    payload = {"agency": agency, "jurisdiction": area, "from_at": _moment(from_at)}
+    return Fact(Kind.ASSIGNMENT, f"assignment/{assignment_id}", payload)
+
+
+def assignment_end(assignment_id: int, agency: str, area: str, until_at: datetime) -> Fact:
+    """An agency may ask in an area no longer."""
+    payload = {"agency": agency, "jurisdiction": area, "until_at": _moment(until_at)}
+    return Fact(Kind.ASSIGNMENT_END, f"assignment/{assignment_id}", payload)
+
+
+def place_import(row: Any) -> Fact:
+    """Sensitive places were entered, or taken off: a row of `geodispatch_db.sensitive_places`, as it is recorded."""
+    payload = {
+        "is_removed": row["is_removed"],
+        "entered_at": _moment(row["entered_at"]),
+        "place_count": row["place_count"],
+        "places_sha256": row["places_sha256"],
+    }
+    return Fact(Kind.PLACE_IMPORT, f"place_import/{row['import_id']}", payload)
 
 
 def ordinance_version(slug: str, version: BaseModel) -> Fact:

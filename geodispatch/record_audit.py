@@ -19,7 +19,16 @@ from geodispatch.ordinances import OrdinanceVersion
 from geodispatch.publication import corrections_of_requests, published_posts
 from geodispatch.record import Fact, Kind
 from geodispatch.request import RequestState, request_of_row
-from geodispatch_db import disclosures, ordinances, posts, programme, requests, rule_versions
+from geodispatch_db import (
+    disclosures,
+    jurisdictions,
+    ordinances,
+    posts,
+    programme,
+    requests,
+    rule_versions,
+    sensitive_places,
+)
 from geodispatch_db import record as record_rows
 
 _PART_COUNT = 16 * TILE_WIDTH
@@ -133,14 +142,8 @@ async def _audit_facts(connection: asyncpg.Connection, audit: RecordAudit, said:
 
 
 async def _facts(connection: asyncpg.Connection) -> AsyncIterator[Fact]:
-    before: dict[str, Any] | None = None
-    for row in await rule_versions.list_all(connection):
-        yield record.rule_version(row["id"], row["entered_at"], row["reason"], row["document"], before)
-        before = row["document"]
-    for row in await programme.list_all(connection):
-        yield record.programme_version(row)
-    for row in await ordinances.list_all(connection):
-        yield record.ordinance_version(row["slug"], OrdinanceVersion.model_validate(dict(row)))
+    async for fact in _facts_of_law(connection):
+        yield fact
     last = None
     while page := await requests.list_public(connection, last, _PAGE_COUNT):
         request_ids = [row["id"] for row in page]
@@ -161,6 +164,25 @@ async def _facts(connection: asyncpg.Connection) -> AsyncIterator[Fact]:
         last = page[-1]["id"]
     async for fact in _facts_of_agencies(connection):
         yield fact
+
+
+async def _facts_of_law(connection: asyncpg.Connection) -> AsyncIterator[Fact]:
+    before: dict[str, Any] | None = None
+    for row in await rule_versions.list_all(connection):
+        yield record.rule_version(row["id"], row["entered_at"], row["reason"], row["document"], before)
+        before = row["document"]
+    for row in await programme.list_all(connection):
+        yield record.programme_version(row)
+    for row in await jurisdictions.list_recorded(connection):
+        yield record.jurisdiction(row)
+    for row in await jurisdictions.list_assignments(connection):
+        yield record.assignment(row["id"], row["agency"], row["jurisdiction"], row["from_at"])
+        if row["until_at"] is not None:
+            yield record.assignment_end(row["id"], row["agency"], row["jurisdiction"], row["until_at"])
+    for row in await sensitive_places.list_imports(connection):
+        yield record.place_import(row)
+    for row in await ordinances.list_all(connection):
+        yield record.ordinance_version(row["slug"], OrdinanceVersion.model_validate(dict(row)))
 
 
 async def _facts_of_agencies(connection: asyncpg.Connection) -> AsyncIterator[Fact]:

@@ -11,6 +11,7 @@ from typing import Annotated
 import asyncpg
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from geodispatch import record
 from geodispatch.database import Database
 from geodispatch.law import PlaceKind
 from geodispatch.request import Line
@@ -73,7 +74,7 @@ class PlaceBook:
         points = [point for _, point in last]
         async with self.database.transaction() as connection:
             await sensitive_places.hold(connection)
-            return await sensitive_places.add_versions(
+            entered = await sensitive_places.add_versions(
                 connection,
                 [place.kind for place in last.values()],
                 [place.name for place in last.values()],
@@ -82,6 +83,10 @@ class PlaceBook:
                 is_removed=is_removed,
                 entered_at=self.clock(),
             )
+            if entered is None:
+                return 0
+            await record.append(connection, record.place_import(entered))
+            return int(entered["place_count"])
 
 
 async def read_places(connection: asyncpg.Connection) -> SensitivePlaces:

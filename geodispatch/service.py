@@ -26,6 +26,7 @@ from geodispatch.accounts import AgencyCaller, Caller, OwnerCaller
 from geodispatch.annual_report import AnnualReports
 from geodispatch.atlas import Atlas
 from geodispatch.authority import Action, allows, require
+from geodispatch.borders import Borders
 from geodispatch.break_glass import BreakGlass
 from geodispatch.camera_feed import CameraFeed
 from geodispatch.clock import utc_now
@@ -115,8 +116,8 @@ class Service:
     """What agencies, owners and the public can do. `open_service` gives one.
 
     `registry`, `jurisdictions`, `rule_versions`, `ordinances`, `programme` and `places` have what the operator can do,
-    `atlas` shows the law; `reviews` has what moderators can do, `owners` what owners wish and were asked; `sign_in`,
-    `members` and `staff` know who is who; `break_glass` opens one owner's data to two of the staff; `posts`,
+    `atlas` and `borders` show the law; `reviews` has what moderators can do, `owners` what owners wish and were asked;
+    `sign_in`, `members` and `staff` know who is who; `break_glass` opens one owner's data to two of the staff; `posts`,
     `corrections`, `public_feed`, `flags`, `disclosures`, `profiles` and `annual_reports` have what is public.
     """
 
@@ -130,6 +131,7 @@ class Service:
     places: PlaceBook
     reviews: Reviews
     atlas: Atlas
+    borders: Borders
     owners: Owners
     departures: Departures
     feed: CameraFeed
@@ -558,6 +560,7 @@ async def open_service(
             PlaceBook(databases.law, clock),
             Reviews(databases.web, clock, opening, closings),
             Atlas(databases.web, clock),
+            Borders(databases.web),
             Owners(databases.sender, clock),
             Departures(databases.sender, clock),
             feed,

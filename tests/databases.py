@@ -4,9 +4,9 @@
     database     the DSN of a fresh, migrated database, dropped afterwards    ~100 ms
     dsn          the DSN of a server, for what concerns no migrated database
 
-Each test that uses one runs on the embedded server and, where one is found, on a second: the server that
-GEODISPATCH_DATABASE_URL names, whose user must be allowed to create databases, else Debian's packages in a folder of
-our own. Only the first is required.
+Each test that uses one runs on the embedded server. Those of tests/db, where all SQL is asked, run on a second one too;
+with --every-server all others do so as well. The second is the server that GEODISPATCH_DATABASE_URL names, whose user
+must be allowed to create databases, else Debian's packages in a folder of our own. Only the first is required.
 """
 
 from __future__ import annotations
@@ -36,7 +36,28 @@ from tests.db.processes import live_processes_in, wait_until_empty
 # Nothing in a test's server has to outlive the machine.
 THROWAWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "64MB"}
 
+_TESTS_OF_SQL = Path(__file__).parent / "db"
+
 _number = itertools.count()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let whoever has the time ask for more."""
+    parser.addoption("--every-server", action="store_true", help="run all tests on the second PostgreSQL, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what asks the second server for what tests/db has asked it."""
+    if config.getoption("--every-server"):
+        return
+    left_out = [item for item in items if _is_on_other(item) and not item.path.is_relative_to(_TESTS_OF_SQL)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _is_on_other(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    return callspec is not None and callspec.params.get("server_kind") == "other"
 
 
 @contextmanager

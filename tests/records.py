@@ -24,7 +24,7 @@ from geodispatch_db.pool import open_connection
 from tests.people import People
 from tests.services import Clock, Town, running_town
 
-CHECKERS = (pages.STATIC / "check_record.py", pages.STATIC / "check_published.py")
+CHECKERS = tuple(pages.STATIC / f"check_{what}.py" for what in ("record", "published", "law"))
 ORIGIN = "city.example/api/v1/record"
 LOG = Signer.draw(ORIGIN, SignatureType.NOTE)
 
@@ -56,8 +56,14 @@ async def leaves_of(town: Town) -> list[dict[str, Any]]:
         return [json.loads(leaf) for leaf in await record_rows.read_leaves(connection, 0, size)]
 
 
+async def leaf_count(town: Town) -> int:
+    """Count the leaves; a town begins with some."""
+    async with town.database.connection() as connection:
+        return (await record_rows.read_head(connection)).size
+
+
 async def run_checker(town: Town) -> str | None:
-    """Run both checkers in this process, which imports nothing anew; return what they say is wrong, or None."""
+    """Run all checkers in this process, which imports nothing anew; return what they say is wrong, or None."""
 
     def run() -> str | None:
         with ExitStack() as stack:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,10 +15,9 @@ _SQL = load("jurisdictions")
 
 async def add(
     connection: asyncpg.Connection, slug: str, name: str, boundary: dict[str, Any], entered_at: datetime
-) -> int | None:
-    """Enter an area and return its id; None if the slug is taken."""
-    added: int | None = await connection.fetchval(_SQL["insert_jurisdiction"], slug, name, boundary, entered_at)
-    return added
+) -> asyncpg.Record | None:
+    """Enter an area and return it as it is recorded; None if the slug is taken."""
+    return await connection.fetchrow(_SQL["insert_jurisdiction"], slug, name, boundary, entered_at)
 
 
 async def find_many(connection: asyncpg.Connection, slugs: Collection[str]) -> list[asyncpg.Record]:
@@ -50,11 +49,41 @@ async def list_all(connection: asyncpg.Connection) -> list[asyncpg.Record]:
     return rows
 
 
-async def assign(connection: asyncpg.Connection, agency_id: int, jurisdiction_id: int, now: datetime) -> None:
-    """Let an agency ask in an area from now on."""
-    await connection.fetchval(_SQL["insert_agency_jurisdiction"], agency_id, jurisdiction_id, now)
+async def list_recorded(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+    """Return every area as it is recorded, oldest first: with the hash of its boundary."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["recorded_jurisdictions"])
+    return rows
 
 
-async def end(connection: asyncpg.Connection, agency_id: int, jurisdiction_id: int, now: datetime) -> bool:
-    """Let an agency ask in an area no longer; False if it may not."""
-    return await connection.fetchval(_SQL["end_agency_jurisdiction"], agency_id, jurisdiction_id, now) is not None
+async def page(connection: asyncpg.Connection, after: str | None, limit: int) -> list[asyncpg.Record]:
+    """Return areas without their boundaries, by their slugs."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["jurisdictions_page"], after, limit)
+    return rows
+
+
+async def find_boundary(connection: asyncpg.Connection, slug: str) -> str | None:
+    """Return an area's boundary as the text of which the record has the hash."""
+    found: str | None = await connection.fetchval(_SQL["boundary_of_jurisdiction"], slug)
+    return found
+
+
+async def list_assignments(
+    connection: asyncpg.Connection, jurisdiction_ids: Sequence[int] | None = None
+) -> list[asyncpg.Record]:
+    """Return every assignment there was, or those of these areas, oldest first, with the slugs of both."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["assignments"], jurisdiction_ids)
+    return rows
+
+
+async def assign(connection: asyncpg.Connection, agency_id: int, jurisdiction_id: int, now: datetime) -> int | None:
+    """Let an agency ask in an area from now on and return the assignment's id; None if it may already."""
+    assigned: int | None = await connection.fetchval(
+        _SQL["insert_agency_jurisdiction"], agency_id, jurisdiction_id, now
+    )
+    return assigned
+
+
+async def end(connection: asyncpg.Connection, agency_id: int, jurisdiction_id: int, now: datetime) -> int | None:
+    """Let an agency ask in an area no longer and return the assignment's id; None if it may not."""
+    ended: int | None = await connection.fetchval(_SQL["end_agency_jurisdiction"], agency_id, jurisdiction_id, now)
+    return ended

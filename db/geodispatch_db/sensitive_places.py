@@ -26,13 +26,23 @@ async def add_versions(
     *,
     is_removed: bool,
     entered_at: datetime,
-) -> int:
-    """Enter places, or that they are no more; return of how many this was new.
+) -> asyncpg.Record | None:
+    """Enter places, or that they are no more; return the import as it is recorded, None if none of it was new.
 
     Wants: the places are held, and no two are of one kind at one point.
     """
-    rows = await connection.fetch(_SQL["insert_sensitive_places"], kinds, names, lon_e7, lat_e7, is_removed, entered_at)
-    return len(rows)
+    import_id = await connection.fetchval(
+        _SQL["insert_sensitive_places"], kinds, names, lon_e7, lat_e7, is_removed, entered_at
+    )
+    if import_id is None:
+        return None
+    return await connection.fetchrow(_SQL["place_imports"], import_id)
+
+
+async def list_imports(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+    """Return every import as it is recorded, oldest first: how many places it has, and the hash of them."""
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["place_imports"], None)
+    return rows
 
 
 async def list_all(connection: asyncpg.Connection) -> list[asyncpg.Record]:

@@ -19,8 +19,7 @@ from geodispatch.errors import Fault, GeodispatchError, InvalidInput, NotFound
 from geodispatch.feed import FeedFilter, FeedKind, Place
 from geodispatch.flags import FlagInput, FlagItem, FlagReason
 from geodispatch.request import Offence
-from geodispatch.web.api.agencies import AgenciesQuery
-from geodispatch.web.api.page import PageQuery, Slug
+from geodispatch.web.api.page import PageQuery, Slug, SlugPageQuery
 from geodispatch.web.call import SERVICE, read_body, read_id, read_query
 from geodispatch.web.errors import STATUS, invalid_input, kind_of, problem_response
 from geodispatch.web.gazette import Gazette
@@ -184,7 +183,7 @@ class PublicPages:
 
     async def agencies(self, request: web.Request) -> web.Response:
         """List the agencies."""
-        query = read_query(request, AgenciesQuery)
+        query = read_query(request, SlugPageQuery)
         page = await request.app[SERVICE].profiles.list_agencies(after=query.after, limit=query.limit)
         return self.write("agencies.html", here="/agencies", agencies=page.agencies, next_after=page.next_after)
 

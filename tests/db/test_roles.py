@@ -65,6 +65,7 @@ mail_address        -    -        -       SIUD   -    -       sD
 member              s    SIU      -       -      -    -       -
 ordinance_version   S    -        S       -      SI   -       -
 owner               -    s        siu     SU     -    -       su
+place_import        -    -        -       -      S    -       -
 post                SIu  -        -       -      -    -       -
 post_correction     SI   -        -       -      -    -       -
 programme_version   S    -        S       -      SI   -       -

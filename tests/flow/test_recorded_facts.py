@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import asyncpg
+import pytest
 import pytest_asyncio
 import shapely
 
 from geodispatch.accounts import Role, StaffRole
+from geodispatch.errors import JurisdictionExists, NotFound
+from geodispatch.jurisdictions import Jurisdictions
 from geodispatch.law import OrdinanceRule, PlaceKind, ProgrammeRequests
 from geodispatch.ordinances import OrdinanceInput
 from geodispatch.record import Kind
@@ -21,7 +24,7 @@ from geodispatch.sensitive_places import PlaceInput
 from geodispatch_db.pool import open_connection
 from tests.people import People
 from tests.publishing import event, flag, post, publish
-from tests.records import leaves_of, run_checker
+from tests.records import leaf_count, leaves_of, run_checker
 from tests.services import SOUTH, STEP, WEST, Reply, Town, street_fence
 
 REASON = "A child was seen being pulled into a van ten minutes ago."
@@ -44,6 +47,7 @@ async def enter(town: Town, slug: str, first: int, last: int, **changes: Any) ->
 
 async def test_a_flag_and_what_came_of_it_are_leaves_and_not_what_its_reader_wrote(signed_people: People) -> None:
     people, town = signed_people, signed_people.town
+    begun = await leaf_count(town)
     request, said = (await town.submit()).json["id"], (await publish(town)).json["id"]
     operator = await people.staff("o@city.example", StaffRole.OPERATOR)
     ids = [await raise_flag(town, path) for path in (f"requests/{request}", f"posts/{said}")]
@@ -52,7 +56,7 @@ async def test_a_flag_and_what_came_of_it_are_leaves_and_not_what_its_reader_wro
     assert (await operator.call("POST", "flags/999/outcomes", outcome)).status == 404
     moment = f"{town.clock.now:%FT%TZ}"
     seen = {"kind": "flag", "reason": "personal_data", "flagged_at": moment}
-    assert (await leaves_of(town))[4:] == [
+    assert (await leaves_of(town))[begun + 2 :] == [
         seen | {"subject": f"flag/{ids[0]}", "thing": f"request/{request}"},
         seen | {"subject": f"flag/{ids[1]}", "thing": f"post/{said}"},
         {"kind": "flag_outcome", "subject": f"flag/{ids[1]}", "published_at": moment} | outcome,
@@ -63,17 +67,31 @@ async def test_a_flag_and_what_came_of_it_are_leaves_and_not_what_its_reader_wro
 
 # ---- by every way, and all at once
 
-SLOW = "first := tree_size;", "first := tree_size; perform pg_sleep(0.3);"  # so that all of them meet in there
+GATE = "first := tree_size;", "first := tree_size; perform pg_advisory_xact_lock_shared(7);"
 
 
 async def rewrite_append(town: Town, *changes: tuple[str, str]) -> None:
-    """Change the function that appends."""
+    """Change the function that appends: it waits at a gate, and whatever else is to be different."""
     pool = town.database.pool
     source = await pool.fetchval("select pg_get_functiondef('record_append(text[])'::regprocedure)")
-    for old, new in changes:
+    for old, new in (GATE, *changes):
         assert source.count(old) == 1
         source = source.replace(old, new)
     await pool.execute(source)
+
+
+async def at_once(town: Town, *calls: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Let calls append together: until every one of them waits, for the gate or for another, it is shut."""
+    async with town.database.pool.acquire() as gate:
+        await gate.execute("select pg_advisory_lock(7)")
+        replies = asyncio.gather(*calls, return_exceptions=True)
+        waiting = "select count(*) from pg_locks join pg_stat_activity using (pid) where not granted and datname = $1"
+        name = await gate.fetchval("select current_database()")
+        while await gate.fetchval(waiting, name) < len(calls):
+            assert not replies.done()
+            await asyncio.sleep(0.01)
+        await gate.execute("select pg_advisory_unlock(7)")
+        return await replies
 
 
 async def publish_at_once(people: People, *changes: tuple[str, str]) -> list[Reply]:
@@ -87,8 +105,9 @@ async def publish_at_once(people: People, *changes: tuple[str, str]) -> list[Rep
     one, two = [await people.staff(f"{name}@city.example", StaffRole.MODERATOR) for name in ("one", "two")]
     supervisor = await people.member("supervisor@springfield.example", Role.SUPERVISOR)
     assert (await one.call("POST", f"review/{near.json['id']}/pass", {})).status == 200
-    await rewrite_append(town, SLOW, *changes)
-    return await asyncio.gather(
+    await rewrite_append(town, *changes)
+    return await at_once(
+        town,
         two.call("POST", f"review/{near.json['id']}/pass", {}),
         supervisor.call("POST", f"requests/{ranked.json['id']}/approve"),
         town.submit(fence=street_fence(24, 36), exigent_reason=REASON),
@@ -105,7 +124,7 @@ async def test_what_is_published_at_once_has_leaves_in_order_and_every_prompt_ca
     requests = [reviewed.json["request"], approved.json, exigent.json]
     leaves = await leaves_of(town)
     published = {leaf["subject"]: index for index, leaf in enumerate(leaves) if leaf["kind"] in ("publication", "post")}
-    assert sorted(published.values()) == [3, 4, 5, 6]
+    assert sorted(published.values()) == [len(leaves) - n for n in (4, 3, 2, 1)]
     assert {f"request/{each['id']}": each["leaf_index"] for each in requests}.items() <= published.items()
     assert f"post/{said.json['id']}" in published
     assert await run_checker(town) is None
@@ -119,6 +138,73 @@ async def test_what_is_published_at_once_has_leaves_in_order_and_every_prompt_ca
 async def test_without_the_head_being_locked_they_would_take_the_same_index(signed_people: People) -> None:
     replies = await publish_at_once(signed_people, ("from record_head for update;", "from record_head;"))
     assert 500 in [reply.status for reply in replies]
+
+
+async def test_who_may_ask_where_is_told_once_however_many_say_so_at_once(signing: Town) -> None:
+    # As the operator's command does it: the server's own has two connections, and four are to meet.
+    jurisdictions, begun = Jurisdictions(signing.database, signing.clock), await leaf_count(signing)
+    around = shapely.box(WEST - 0.1, SOUTH - 0.1, WEST + 0.1, SOUTH + 0.1)
+    slugs = ("one", "one", "two", "two")
+    await rewrite_append(signing)
+    added = await at_once(signing, *(jurisdictions.add(slug, "An area", around) for slug in slugs))
+    assigned = await at_once(signing, *(jurisdictions.assign("springfield-pd", slug) for slug in slugs))
+    ended = await at_once(signing, *(jurisdictions.end("springfield-pd", slug) for slug in slugs))
+    refused = [[type(each) for each in replies if each is not None] for replies in (added, assigned, ended)]
+    assert refused == [2 * [JurisdictionExists], [], 2 * [NotFound]]
+    leaves = (await leaves_of(signing))[begun:]
+    kinds = ("jurisdiction", "assignment", "assignment_end")
+    assert [leaf["kind"] for leaf in leaves] == [kind for kind in kinds for _ in range(2)]
+    assert sorted(leaf["jurisdiction"] for leaf in leaves[4:]) == ["one", "two"]
+    assert await run_checker(signing) is None
+    assert (await audit_record(signing.database)).findings == []
+
+
+async def test_an_import_of_places_is_a_leaf_that_names_none_of_them(town: Town) -> None:
+    begun, places = await leaf_count(town), town.service.places
+    schools = [PlaceInput(kind=PlaceKind.SCHOOL, name="A school", lon=WEST, lat=SOUTH + number) for number in (0, 1)]
+    assert [await places.add(schools), await places.add(schools), await places.remove(schools[:1])] == [2, 0, 1]
+    leaves = (await leaves_of(town))[begun:]
+    assert [leaf.pop("places_sha256") != "" for leaf in leaves] == [True, True]
+    assert leaves == [
+        {
+            "kind": "place_import",
+            "subject": f"place_import/{number}",
+            "is_removed": is_removed,
+            "entered_at": f"{town.clock.now:%FT%TZ}",
+            "place_count": count,
+        }
+        for number, is_removed, count in ((1, False, 2), (2, True, 1))
+    ]
+    assert (await audit_record(town.database)).findings == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update jurisdiction set boundary = '{}'",
+        "update jurisdiction set name = name",
+        "delete from jurisdiction",
+        "truncate jurisdiction cascade",
+        "update agency_jurisdiction set until_at = null where until_at is not null",
+        "update agency_jurisdiction set until_at = until_at + interval '1 day' where until_at is not null",
+        "update agency_jurisdiction set from_at = from_at - interval '1 day' where until_at is null",
+        "update agency_jurisdiction set until_at = now(), from_at = from_at - interval '1 day' where until_at is null",
+        "update agency_jurisdiction set agency_id = agency_id",
+        "delete from agency_jurisdiction",
+        "truncate agency_jurisdiction",
+        "update sensitive_place set is_removed = true",
+        "delete from sensitive_place",
+        "truncate sensitive_place",
+    ],
+)
+async def test_postgresql_refuses_the_tables_owner_every_change_to_where_the_law_holds(town: Town, change: str) -> None:
+    for _ in range(2):
+        await town.service.jurisdictions.assign("springfield-pd", "springfield")
+        await town.service.jurisdictions.end("springfield-pd", "springfield")
+    await town.service.jurisdictions.assign("springfield-pd", "springfield")
+    await town.service.places.add([PlaceInput(kind=PlaceKind.SCHOOL, name="A school", lon=WEST, lat=SOUTH)])
+    with pytest.raises(asyncpg.RestrictViolationError):
+        await town.database.pool.execute(change)
 
 
 # ---- one changed byte in any table of facts
@@ -135,7 +221,9 @@ TABLES = {
     "report_statement": {"member_id"},
     "flag": {"detail"},
     "flag_outcome": {"id", "account_id"},
-    "jurisdiction": {"name", "boundary", "entered_at"},
+    "jurisdiction": set[str](),
+    "agency_jurisdiction": set[str](),
+    "sensitive_place": set[str](),
     "ordinance_version": set[str](),
     "rule_version": set[str](),
     "programme_version": set[str](),
@@ -151,9 +239,18 @@ AUDIT_ONLY = {
     ("rule_version", "document"),
     ("rule_version", "reason"),
     ("rule_version", "entered_at"),
+    ("sensitive_place", "id"),
+    ("sensitive_place", "kind"),
+    ("sensitive_place", "name"),
+    ("sensitive_place", "lon_e7"),
+    ("sensitive_place", "lat_e7"),
+    ("sensitive_place", "is_removed"),
+    ("sensitive_place", "entered_at"),
+    ("sensitive_place", "import_id"),
 }
 CHANGES = {
     "text": "left({0}, -1) || chr(ascii(right({0}, 1)) # 1)",
+    "bool": "not {0}",
     "int4": "{0} # 64",
     "int8": "{0} # 64",
     "float8": "{0} + 1",
@@ -170,12 +267,14 @@ OF_COLUMNS = {
         "fence",
     ): "replace({0}::text, '39.804', '39.805')::jsonb",  # a ring that does not close can be shown to nobody
     ("post", "area"): "replace({0}::text, '39.804', '39.805')::jsonb",
+    ("jurisdiction", "boundary"): "replace({0}::text, '39.9', '39.8')::jsonb",
 }
 
 
 # In which row; by default in that with the smallest value.
 ROWS = {
     "jurisdiction": "slug = 'two'",
+    "agency_jurisdiction.from_at": "until_at is null",
     "ordinance_version": "reference = 'Ord. 2'",  # the newest version: older ones are shown by no page
     "ordinance_version.id": "reference = 'Ord. 1'",
     "ordinance_version.limits": "slug = 'limits'",
@@ -194,8 +293,15 @@ async def _busy(signed_people: People) -> Town:
     await town.service.rule_versions.tighten(Tightening.model_validate({"limits": {"vertices_max": 50}}), "council")
     await enter(town, "limits", 1, 3, rule=OrdinanceRule.LIMITS, limits={"vertices_max": 40}, until_at="2099-01-01")
     await town.service.programme.switch(ProgrammeRequests.PUBLIC, "as it was")
+    schools = [
+        PlaceInput(kind=PlaceKind.SCHOOL, name=f"School {number}", lon=WEST + number, lat=SOUTH + 9)
+        for number in (1, 2)
+    ]
+    assert [await town.service.places.add(schools), await town.service.places.remove(schools[:1])] == [2, 1]
     for reference in ("Ord. 1", "Ord. 2"):
         await enter(town, "two", 38, 39, rule=OrdinanceRule.TWO_RANK, reference=reference)
+    await town.service.jurisdictions.assign("springfield-pd", "two")
+    await town.service.jurisdictions.end("springfield-pd", "two")
     admin = await people.member("admin@springfield.example")
     operator = await people.staff("operator@city.example", StaffRole.OPERATOR)
     ended = await town.submit(fence=street_fence(5, 14), exigent_reason=REASON)

@@ -1,9 +1,9 @@
 -- name: insert_jurisdiction
--- Enter an area; no row where the slug is taken.
+-- Enter an area and return it as it is recorded; no row where the slug is taken.
 -- $1 slug, $2 name, $3 boundary, $4 now
 insert into jurisdiction (slug, name, boundary, entered_at) values ($1, $2, $3, $4)
 on conflict (slug) do nothing
-returning id;
+returning slug, name, entered_at, boundary_sha256(jurisdiction) as boundary_sha256;
 
 -- name: jurisdictions_by_slugs
 -- These areas.
@@ -42,6 +42,28 @@ from jurisdiction j
      left join agency g on g.id = a.agency_id
 group by j.id
 order by j.slug;
+
+-- name: recorded_jurisdictions
+-- Every area as it is recorded, oldest first.
+select slug, name, entered_at, boundary_sha256(j) as boundary_sha256 from jurisdiction j order by id;
+
+-- name: jurisdictions_page
+-- Areas without their boundaries, by their slugs.
+-- $1 after this slug, or null; $2 how many
+select id, slug, name, entered_at from jurisdiction where $1::text is null or slug > $1 order by slug limit $2;
+
+-- name: boundary_of_jurisdiction
+-- The text of which the record has the hash.
+-- $1 slug
+select boundary::text as boundary from jurisdiction where slug = $1;
+
+-- name: assignments
+-- Every assignment there was, oldest first, with the slugs of its agency and its area.
+-- $1 only of these areas (ids), or null
+select a.id, a.jurisdiction_id, g.slug as agency, j.slug as jurisdiction, a.from_at, a.until_at
+from agency_jurisdiction a join agency g on g.id = a.agency_id join jurisdiction j on j.id = a.jurisdiction_id
+where $1::bigint[] is null or a.jurisdiction_id = any($1)
+order by a.id;
 
 -- name: insert_agency_jurisdiction
 -- From now on an agency may ask in an area; no row where it may already.

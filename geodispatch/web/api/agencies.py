@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from geodispatch.annual_report import AnnualReport
 from geodispatch.authority import Action
@@ -20,17 +18,8 @@ from geodispatch.disclosures import (
 )
 from geodispatch.errors import InvalidInput, NotFound
 from geodispatch.profiles import AgencyPage, AgencyProfile
-from geodispatch.web.api.page import PageQuery, Slug
+from geodispatch.web.api.page import PageQuery, SlugPageQuery
 from geodispatch.web.call import BODY_ERRORS, INT64, PREFIX, Call, Reply, Route
-
-
-class AgenciesQuery(BaseModel):
-    """Which page of agencies."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    after: Annotated[Slug | None, Field(description="only slugs behind this one")] = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
 class DonationList(BaseModel):
@@ -98,7 +87,7 @@ ROUTES: tuple[Route, ...] = (
         "public/agencies",
         list_agencies,
         Action.READ_PUBLIC,
-        query=AgenciesQuery,
+        query=SlugPageQuery,
         reply=AgencyPage,
         errors=(InvalidInput,),
     ),

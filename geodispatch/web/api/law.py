@@ -1,10 +1,12 @@
-"""The law as a map shows it: where agencies may ask, and what ordinances say of which areas."""
+"""The law: where agencies may ask, and what ordinances say of which areas; as a map shows it, and as it is recorded."""
 
 from __future__ import annotations
 
 from geodispatch.atlas import LawMap, TerritoryMap
 from geodispatch.authority import Action
-from geodispatch.errors import NotFound
+from geodispatch.borders import JurisdictionPage
+from geodispatch.errors import InvalidInput, NotFound
+from geodispatch.web.api.page import SlugPageQuery
 from geodispatch.web.call import Call, Reply, Route
 
 _MAX_AGE_S = 60  # a reader may see for a minute what was so; what binds a request is read when it is judged
@@ -20,6 +22,16 @@ async def read_territory(call: Call) -> Reply:
     return Reply(await call.service.atlas.territory(call.path["slug"]))
 
 
+async def list_jurisdictions(call: Call) -> Reply:
+    """Return all areas, by their slugs, and which agencies may ask in them, or might once."""
+    return Reply(await call.service.borders.page(after=call.query.after, limit=call.query.limit))
+
+
+async def read_boundary(call: Call) -> Reply:
+    """Return an area's border as it binds, in GeoJSON; the body's SHA-256 is the one of its leaf in the record."""
+    return Reply(None, text=await call.service.borders.find(call.path["slug"]), is_final=True)
+
+
 ROUTES: tuple[Route, ...] = (
     Route("GET", "public/law", read_law, Action.READ_PUBLIC, reply=LawMap, max_age_s=_MAX_AGE_S),
     Route(
@@ -29,6 +41,23 @@ ROUTES: tuple[Route, ...] = (
         Action.READ_PUBLIC,
         reply=TerritoryMap,
         max_age_s=_MAX_AGE_S,
+        errors=(NotFound,),
+    ),
+    Route(
+        "GET",
+        "public/jurisdictions",
+        list_jurisdictions,
+        Action.READ_PUBLIC,
+        query=SlugPageQuery,
+        reply=JurisdictionPage,
+        errors=(InvalidInput,),
+    ),
+    Route(
+        "GET",
+        "public/jurisdictions/{slug}/boundary",
+        read_boundary,
+        Action.READ_PUBLIC,
+        text_type="application/geo+json",
         errors=(NotFound,),
     ),
 )

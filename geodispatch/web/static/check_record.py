@@ -5,7 +5,7 @@
 The key is the operator's, as you got it from elsewhere. It takes Python 3.11 and `cryptography`, and no file of ours.
 The tree (RFC 6962) is computed from the leaves and compared with every hash that is kept (c2sp.org/tlog-tiles), signed
 (c2sp.org/tlog-checkpoint). Exit code 1, and a line, for the first thing that is wrong. What else is public is compared
-with its leaves by check_published.py, served beside.
+with its leaves by check_published.py and check_law.py, served beside.
 """
 
 import base64
