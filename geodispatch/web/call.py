@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
-from aiohttp import ETag, web
+from aiohttp import ETag, hdrs, web
 from pydantic import BaseModel, ValidationError
 
 from geodispatch.audit import Origin
@@ -176,9 +176,11 @@ async def read_body(request: web.Request, media_type: str, limit_bytes: int) -> 
 
     Errors: UnsupportedMediaType, BodyTooLarge, InvalidInput.
     """
-    if request.content_type != media_type:
-        raise UnsupportedMediaType(ascii(request.headers.get("Content-Type", "")), media_type)
-    encoding = request.headers.get("Content-Encoding", "identity")
+    headers = request.headers
+    stated = headers.get(hdrs.CONTENT_TYPE, "")
+    if stated != media_type and request.content_type != media_type:
+        raise UnsupportedMediaType(ascii(stated), media_type)
+    encoding = headers.get(hdrs.CONTENT_ENCODING, "identity")
     if encoding != "identity":
         # A limit on what arrives would be none on what it unfolds to.
         raise UnsupportedMediaType(f"encoded as {encoding!a}", media_type)
