@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from itertools import combinations
 from typing import Final
 
 from geodispatch.accounts import (
@@ -137,6 +138,11 @@ SCOPES: Final[Mapping[Scope, frozenset[Action]]] = {
     Scope.POST: frozenset({Action.PUBLISH_POST}),
 }
 
+_IN_SCOPES: Final = {
+    frozenset(scopes): frozenset[Action]().union(*(SCOPES[each] for each in scopes))
+    for count in range(len(SCOPES) + 1)
+    for scopes in combinations(SCOPES, count)
+}
 _OPEN: Final = frozenset(action for action, granted in ALLOWED.items() if Part.EVERYBODY in granted)
 _LAGGING: Final = frozenset({Action.PREVIEW})
 """What changes nothing and tells nothing of anybody: it may go by what its caller was allowed a moment ago."""
@@ -189,11 +195,7 @@ def allows(caller: Caller | None, action: Action, agency_id: int | None = None) 
     if action in _PERSONAL:
         return getattr(caller, "account_id", None) is not None
     if isinstance(caller, AgencyCaller):
-        if (
-            caller.scopes is not None
-            and action not in _OPEN
-            and not any(action in SCOPES[each] for each in caller.scopes)
-        ):
+        if caller.scopes is not None and action not in _OPEN and action not in _IN_SCOPES[caller.scopes]:
             return False
         if reach is Reach.OWN and agency_id is not None:
             return agency_id == caller.agency_id

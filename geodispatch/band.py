@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Self
 
 _START = (0, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
@@ -19,10 +19,8 @@ class Band:
     @classmethod
     def of(cls, count: int) -> Self:
         """Return the band in which a count lies; one below zero, which noise can make, counts as none."""
-        for start, stop in pairwise(_START):
-            if count < stop:
-                return cls(start, stop - 1)
-        return cls(_START[-1], None)
+        number = max(bisect_right(_START, count) - 1, 0)
+        return cls(_START[number], _START[number + 1] - 1 if number + 1 < len(_START) else None)
 
     def __str__(self) -> str:
         if self.at_most is None:

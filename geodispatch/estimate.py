@@ -21,9 +21,6 @@ from geodispatch_db.density import Epoch
 
 _NEIGHBOURHOODS_KEPT_COUNT = 1000
 
-_SLIVER = 1e-9
-"""The share of a cell that rounding may seem to cover, along the border of all that was drawn."""
-
 
 class Estimates:
     """Bands, over one database."""
@@ -49,9 +46,7 @@ class Estimates:
             self._kept[key] = owner_count
             if len(self._kept) > _NEIGHBOURHOODS_KEPT_COUNT:
                 self._kept.popitem(last=False)
-        share = previews.covered_shares(fence, disk)
-        reached = share > _SLIVER
-        estimate = float(share[reached] @ owner_count[reached])
+        estimate = previews.count_covered(fence, disk, owner_count)
         return (None, previews.NOT_HERE) if math.isnan(estimate) else (previews.band_of(estimate), None)
 
     async def _read(self, epoch: Epoch, disk: previews.Disk) -> npt.NDArray[np.float64]:

@@ -14,6 +14,7 @@ from pyproj import Geod
 
 if TYPE_CHECKING:
     from geodispatch_kernels.rings import Rings
+    from geodispatch_kernels.small_ring import SmallRing
 
 from geodispatch.errors import EmptyGeofence, InvalidTopology
 
@@ -30,9 +31,11 @@ class Geofence:
     """A valid Polygon or MultiPolygon, holes allowed; make one with `Geofence.parse`.
 
     rings       its rings on E7 integers, as the kernels want them
+    small       what was found out about a single small ring while it was read
     """
 
     rings: Rings
+    small: SmallRing | None = None
 
     @classmethod
     def parse(cls, value: object, *, max_vertices: int | None = None, repair: bool = False) -> Geofence:
@@ -50,8 +53,10 @@ class Geofence:
         Cost:   O(v log v).
         """
         # The kernels take a second to import, so nothing that only names a Geofence pays for them.
-        from geodispatch.fence_reader import is_plainly_valid, read_fence
+        from geodispatch.fence_reader import is_plainly_valid, read_fence, read_small
 
+        if (found := read_small(value, vertex_limit=max_vertices)) is not None:
+            return cls(*found)
         if isinstance(value, Geofence):
             value = value.geometry
         rings = read_fence(value, vertex_limit=max_vertices)
@@ -84,9 +89,13 @@ class Geofence:
         """How many rings are holes."""
         return self.ring_count - self.part_count
 
-    @cached_property
+    @property
     def bounds_e7(self) -> tuple[int, int, int, int]:
         """West, south, east, north in degrees x 1e7."""
+        return self._bounds_e7 if self.small is None else self.small.bounds_e7
+
+    @cached_property
+    def _bounds_e7(self) -> tuple[int, int, int, int]:
         from geodispatch_kernels.rings import bounds_of
 
         return bounds_of(self.rings.lon_e7, self.rings.lat_e7)
@@ -120,17 +129,13 @@ class Geofence:
                 length_m += float(edge_m.sum())
         return length_m
 
-    def measure(self) -> tuple[float, float]:
-        """Return the area in square metres and the perimeter in metres, as above.
+    @property
+    def measures(self) -> tuple[float, float]:
+        """The area in square metres and the perimeter in metres, as above; of a small ring they are known already."""
+        return self._measures if self.small is None else (self.small.area_m2, self.small.perimeter_m)
 
-        Cost:   2 us for a fence of ten vertices: a kernel walks a small ring once for both.
-        """
-        from geodispatch_kernels.small_ring import SMALL_E7, SMALL_LAT_E7, measure_small_ring
-
-        west, south, east, north = self.bounds_e7
-        is_small = max(east - west, north - south) <= SMALL_E7 and max(-south, north) <= SMALL_LAT_E7
-        if self.ring_count == 1 and is_small:
-            return measure_small_ring(self.rings.lon_e7, self.rings.lat_e7)
+    @cached_property
+    def _measures(self) -> tuple[float, float]:
         return self.area_m2, self.perimeter_m
 
     def to_geojson(self) -> dict[str, Any]:

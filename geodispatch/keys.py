@@ -32,10 +32,7 @@ class Keys:
         Errors: UnknownKey, Unavailable.
         """
         key_sha256 = hash_key(key)
-        if may_lag:
-            caller = await self._recent_callers(key_sha256)
-        else:
-            caller = await self._callers(key_sha256)
+        caller = await (self._recent_callers if may_lag else self._callers)(key_sha256)
         if caller is None:
             raise UnknownKey
         return caller

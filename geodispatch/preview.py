@@ -27,6 +27,9 @@ NO_EPOCH = "no estimate yet: the histogram has not been drawn"
 NOT_HERE = "no estimate here yet: the area is newer than the histogram"
 
 
+_STEP_E7 = 50_000
+
+
 class PreviewContact(BaseModel, extra="forbid"):
     """As much of the contact as there is."""
 
@@ -108,30 +111,38 @@ class Preview(BaseModel):
 class Disk(NamedTuple):
     """All cells within some steps of one, and their corners.
 
-    corner_lon, corner_lat  (w,)    f8  degrees, counter-clockwise, not cut at the antimeridian
-    corner_start            (c+1,)  i8
+    corner        (w, 2)  f8  longitude and latitude in degrees, counter-clockwise, not cut at the antimeridian
+    corner_start  (c+1,)  i8
+    box           (c, 4)  f8  west, south, east, north
     """
 
     centre: int
     radius: int
     cells: list[int]
-    corner_lon: npt.NDArray[np.float64]
-    corner_lat: npt.NDArray[np.float64]
+    corner: npt.NDArray[np.float64]
     corner_start: npt.NDArray[np.int64]
+    box: npt.NDArray[np.float64]
 
 
 def disk_around(fence: Geofence, resolution: int) -> Disk:
     """Return a disk of cells that holds all that a fence touches.
 
-    Cost: 5 us where the disk was asked for before, else 5 us a cell.
+    Cost: 1 us where it was asked for before for a fence of this size hereabouts, else 5 us a cell.
     """
-    west, south, east, north = fence.bounds
-    lon, lat = (west + east) / 2, (south + north) / 2
+    west, south, east, north = fence.bounds_e7
+    reach = max(east - west, north - south) // 2 // _STEP_E7 + 1
+    return _disk_around((west + east) // 2 // _STEP_E7, (south + north) // 2 // _STEP_E7, reach, resolution)
+
+
+@lru_cache(maxsize=1024)
+def _disk_around(column: int, row: int, reach: int, resolution: int) -> Disk:
+    """Return a disk around all boxes that reach so many steps, at most, to each side of some point of a square."""
+    lon, lat = ((number * _STEP_E7 + _STEP_E7 // 2) / 1e7 for number in (column, row))
+    half = (reach + 1) * _STEP_E7 / 1e7
     # From the middle to a corner of the box, in degrees of latitude, by the parallel where it is widest.
-    widest = math.cos(math.radians(min(abs(south), abs(north)) if south * north > 0 else 0.0))
-    reach = math.hypot((east - west) / 2 * widest, (north - south) / 2)
+    widest = math.cos(math.radians(max(abs(lat) - half, 0.0)))
     centre = int(h3.latlng_to_cell(lat, lon, resolution))
-    return _disk(centre, _steps(centre, reach))
+    return _disk(centre, _steps(centre, math.hypot(half * widest, half)))
 
 
 def _steps(centre: int, reach: float) -> int:
@@ -160,20 +171,26 @@ def _disk(centre: int, radius: int) -> Disk:
     cells = list(h3.grid_disk(centre, radius))
     boundaries = [h3.cell_to_boundary(cell) for cell in cells]
     corner_start = np.cumsum([0, *map(len, boundaries)])
-    corner_lat, corner_lon = np.array([corner for boundary in boundaries for corner in boundary]).T
+    corner = np.array([(lon, lat) for boundary in boundaries for lat, lon in boundary])
     middle_lon = h3.cell_to_latlng(centre)[1]
-    corner_lon = corner_lon + np.round((middle_lon - corner_lon) / 360) * 360
-    return Disk(centre, radius, cells, corner_lon, corner_lat.copy(), corner_start)
+    corner[:, 0] += np.round((middle_lon - corner[:, 0]) / 360) * 360
+    box = np.hstack([ufunc.reduceat(corner, corner_start[:-1]) for ufunc in (np.minimum, np.maximum)])
+    return Disk(centre, radius, cells, corner, corner_start, box)
 
 
 def covered_shares(fence: Geofence, disk: Disk) -> npt.NDArray[np.float64]:
-    """Return the share of each of a disk's cells that a fence covers.
-
-    Cost: 20 us for a request's fence.
-    """
+    """Return the share of each of a disk's cells that a fence covers."""
     share = np.empty(len(disk.cells))
-    cover_cells(fence.rings, disk.corner_lon, disk.corner_lat, disk.corner_start, share)
+    cover_cells(*fence.rings, disk.corner, disk.corner_start, disk.box, np.zeros(share.size), share)
     return share
+
+
+def count_covered(fence: Geofence, disk: Disk, count: npt.NDArray[np.float64]) -> float:
+    """Return the counts of a disk's cells that a fence covers, each by its share, added up; NaN where one is not known.
+
+    Cost: 4 us for a request's fence.
+    """
+    return cover_cells(*fence.rings, disk.corner, disk.corner_start, disk.box, count, np.empty(count.size))
 
 
 def band_of(owner_count: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 
 import numpy as np
@@ -27,7 +28,9 @@ def warm() -> None:
     circle = shapely.Point(0, 0).buffer(0.5, quad_segs=500)
     geofence = Geofence.parse(circle)
     geofence.contains(lon[:1], lat[:1])
-    Geofence.parse(shapely.box(0, 0, 0.01, 0.01)).measure()
+    box = shapely.box(0, 0, 0.01, 0.01)
+    Geofence.parse(box)
+    Geofence.parse(json.loads(shapely.to_geojson(box)))
     fences = [circle, shapely.to_wkb(circle), geofence]
     index.match_many(fences)
     for fence in fences:

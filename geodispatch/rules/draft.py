@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from typing import NamedTuple
 
 from geodispatch.errors import Breach
 from geodispatch.request import Offence, Window
@@ -22,8 +23,7 @@ from geodispatch.rules.window import check_window
 from geodispatch.zone import zone_at, zone_named
 
 
-@dataclass(frozen=True)
-class Draft:
+class Draft(NamedTuple):
     """As much of a request as there is; None for what is not there yet.
 
     unreadable    the rules that a fence breaks of which no more can be said

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from geodispatch.errors import Breach, Fault, InvalidGeofence, InvalidInput, InvalidTopology, TooManyVertices
 from geodispatch.geofence import Geofence
@@ -22,26 +20,20 @@ _POINTER = "/fence"
 _MEMBERS = frozenset({"type", "coordinates", "bbox"})
 
 
-@dataclass(frozen=True)
-class DrawnFence:
-    """A fence with what the rules ask of it, measured once."""
+class DrawnFence(NamedTuple):
+    """A fence with what the rules ask of it."""
 
     geofence: Geofence
-
-    @cached_property
-    def measures(self) -> tuple[float, float]:
-        """The geodesic area in square metres and the perimeter in metres."""
-        return self.geofence.measure()
 
     @property
     def area_m2(self) -> float:
         """The geodesic area."""
-        return self.measures[0]
+        return self.geofence.measures[0]
 
     @property
     def compactness(self) -> float:
         """How near it comes to a circle, which has 1. Source: Polsby and Popper 1991."""
-        area_m2, perimeter_m = self.measures
+        area_m2, perimeter_m = self.geofence.measures
         return 4 * math.pi * area_m2 / perimeter_m**2
 
 

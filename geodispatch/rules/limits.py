@@ -8,9 +8,8 @@ order of tightenings does not matter, and none of them can loosen anything.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -100,8 +99,7 @@ class Tightening(BaseModel):
         return (self.from_at is None or self.from_at <= now) and (self.until_at is None or now < self.until_at)
 
 
-@dataclass(frozen=True)
-class Scope:
+class Scope(NamedTuple):
     """What a request is about, as far as it is known. Jurisdictions are those that its fence touches."""
 
     agency: str

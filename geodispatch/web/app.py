@@ -6,11 +6,12 @@ import asyncio
 import gc
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import lru_cache
 from time import perf_counter
 
 import structlog
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Histogram, generate_latest
 
 from geodispatch.authority import Action
 from geodispatch.errors import GeodispatchError, InvalidSettings, NotFound, Unavailable
@@ -32,7 +33,7 @@ log = structlog.get_logger()
 
 def create_app(service: Service) -> web.Application:
     """Make the application over an open service; who runs it also closes the service."""
-    app = web.Application(middlewares=[_observe, _translate])
+    app = web.Application(middlewares=[_answer])
     app[SERVICE] = service
     app.on_shutdown.append(_end_streams)
     for route in ROUTES:
@@ -78,28 +79,29 @@ Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @web.middleware
-async def _observe(request: web.Request, handler: Handle) -> web.StreamResponse:
+async def _answer(request: web.Request, handler: Handle) -> web.StreamResponse:
+    """Answer whatever went wrong in one form, and time each answer."""
     started = perf_counter()
-    response = await handler(request)
-    resource = request.match_info.route.resource
-    route = resource.canonical if resource is not None else "none"
-    HTTP_DURATION.labels(request.method, route, response.status).observe(perf_counter() - started)
-    return response
-
-
-@web.middleware
-async def _translate(request: web.Request, handler: Handle) -> web.StreamResponse:
     try:
-        return await handler(request)
+        response = await handler(request)
     except GeodispatchError as error:
-        return problem_response(error)
+        response = problem_response(error)
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return http_problem(error)
+        response = http_problem(error)
     except Exception:
         log.exception("unexpected error", method=request.method, path=request.path)
-        return unexpected_problem()
+        response = unexpected_problem()
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "none"
+    _stopwatch(request.method, route, response.status).observe(perf_counter() - started)
+    return response
+
+
+@lru_cache(maxsize=4096)
+def _stopwatch(method: str, route: str, status: int) -> Histogram:
+    return HTTP_DURATION.labels(method, route, status)
 
 
 async def _end_streams(app: web.Application) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
 
-from aiohttp import ETag, web
+from aiohttp import ETag, hdrs, web
 from pydantic import BaseModel, ValidationError
 
 from geodispatch.audit import Origin
@@ -38,8 +39,7 @@ INT64 = {"type": "integer", "format": "int64"}
 """The schema of an id that is a number."""
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """One checked call. What a route does not take is None."""
 
     service: Service
@@ -61,8 +61,7 @@ class Call:
         return read_id(self.path[name], kind)
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(NamedTuple):
     """What a handler answers with."""
 
     body: BaseModel | None
@@ -73,7 +72,7 @@ class Reply:
     """The same call will never be answered otherwise: anybody may keep it."""
     stream: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
     """Answers by itself, over as long as it likes."""
-    cookies: Mapping[Cookie, str | None] = field(default_factory=dict)
+    cookies: Mapping[Cookie, str | None] = MappingProxyType({})
     """What the browser is to keep; None for what it is to forget."""
 
 
@@ -177,23 +176,25 @@ async def read_body(request: web.Request, media_type: str, limit_bytes: int) -> 
 
     Errors: UnsupportedMediaType, BodyTooLarge, InvalidInput.
     """
-    if request.content_type != media_type:
-        raise UnsupportedMediaType(ascii(request.headers.get("Content-Type", "")), media_type)
-    encoding = request.headers.get("Content-Encoding", "identity")
+    headers = request.headers
+    stated = headers.get(hdrs.CONTENT_TYPE, "")
+    if stated != media_type and request.content_type != media_type:
+        raise UnsupportedMediaType(ascii(stated), media_type)
+    encoding = headers.get(hdrs.CONTENT_ENCODING, "identity")
     if encoding != "identity":
         # A limit on what arrives would be none on what it unfolds to.
         raise UnsupportedMediaType(f"encoded as {encoding!a}", media_type)
     if (request.content_length or 0) > limit_bytes:
         raise BodyTooLarge(limit_bytes)
-    content = bytearray()
+    content, stream = b"", request.content
     try:
-        async for chunk in request.content.iter_any():
-            content += chunk
+        while chunk := await stream.readany():
+            content = content + chunk if content else chunk  # most come in one
             if len(content) > limit_bytes:
                 raise BodyTooLarge(limit_bytes)
     except (web.RequestPayloadError, ConnectionError) as error:
         raise InvalidInput.at("", "the body broke off") from error
-    return bytes(content)
+    return content
 
 
 def _read_name(value: str) -> str:

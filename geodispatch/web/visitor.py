@@ -7,8 +7,8 @@ session's csrf_token, which only pages of ours can read. A key is brought on pur
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from aiohttp import hdrs, web
 
@@ -26,8 +26,7 @@ CSRF_HEADER = "X-CSRF-Token"
 _SAFE = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 
-@dataclass(frozen=True)
-class Visitor:
+class Visitor(NamedTuple):
     """Who calls; without a session, by a key or unknown."""
 
     caller: Caller | None

@@ -1,13 +1,19 @@
-"""Area and perimeter of a small ring on the WGS 84 ellipsoid, whose edges are geodesics, as good as PROJ's."""
+"""A small ring, as nearly every fence is one: read, judged and measured in one walk.
+
+Area and perimeter are those on the WGS 84 ellipsoid, the edges being geodesics, as good as PROJ's.
+"""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geodispatch_kernels.compile import compiled
+from geodispatch_kernels.rings import bounds_of
+from geodispatch_kernels.simple_ring import is_simple_ring
 
 _A = 6_378_137.0
 _E2 = 0.006_694_379_990_141_317
@@ -73,3 +79,41 @@ def measure_small_ring(lon_e7: NDArray[np.int32], lat_e7: NDArray[np.int32]) -> 
         perimeter_m += math.sqrt(length2)
         a_lon, a_lat = b_lon, b_lat
     return abs(area_m2), perimeter_m
+
+
+class SmallRing(NamedTuple):
+    """What is known of a small ring once it was read: west, south, east, north in degrees x 1e7, and its measures."""
+
+    bounds_e7: tuple[int, int, int, int]
+    area_m2: float
+    perimeter_m: float
+
+
+@compiled
+def read_small_ring(
+    position: NDArray[np.float64], lon_e7: NDArray[np.int32], lat_e7: NDArray[np.int32]
+) -> tuple[bool, tuple[int, int, int, int], float, float]:
+    """Round a ring to E7 and tell whether it is small and plainly valid; if so, also its bounds, area and perimeter.
+
+    position        (2n+2,)  f8  degrees, longitude and latitude in turns; the first vertex repeated at the end
+    lon_e7, lat_e7  (n,)     i4  degrees x 1e7, as `close_rings` rounds them; written
+
+    Edges:  what is false may be a fence all the same, or have something wrong with it that others tell.
+    Cost:   O(n^2), for the comparison of all edges; 1 us for ten vertices.
+    """
+    nothing = (False, (0, 0, 0, 0), 0.0, 0.0)
+    count = lon_e7.size
+    if (count < 3) | (position[0] != position[2 * count]) | (position[1] != position[2 * count + 1]):
+        return nothing
+    for row in range(count):
+        lon, lat = position[2 * row], position[2 * row + 1]
+        if not ((np.abs(lon) <= 180.0) & (np.abs(lat) <= 90.0)):  # NaN is not either
+            return nothing
+        lon_e7[row], lat_e7[row] = np.int32(np.rint(lon * 1e7)), np.int32(np.rint(lat * 1e7))
+    west, south, east, north = bounds_of(lon_e7, lat_e7)
+    if (max(east - west, north - south) > SMALL_E7) | (max(-south, north) > SMALL_LAT_E7):
+        return nothing
+    if not is_simple_ring(lon_e7, lat_e7):
+        return nothing
+    area_m2, perimeter_m = measure_small_ring(lon_e7, lat_e7)
+    return True, (west, south, east, north), area_m2, perimeter_m
