@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import Self
+from itertools import pairwise
 
 _START = (0, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
 
@@ -16,13 +16,15 @@ class Band:
     at_least: int
     at_most: int | None
 
-    @classmethod
-    def of(cls, count: int) -> Self:
+    @staticmethod
+    def of(count: int) -> Band:
         """Return the band in which a count lies; one below zero, which noise can make, counts as none."""
-        number = max(bisect_right(_START, count) - 1, 0)
-        return cls(_START[number], _START[number + 1] - 1 if number + 1 < len(_START) else None)
+        return _BANDS[max(bisect_right(_START, count) - 1, 0)]
 
     def __str__(self) -> str:
         if self.at_most is None:
             return f"{self.at_least} or more"
         return f"under {self.at_most + 1}" if self.at_least == 0 else f"{self.at_least}-{self.at_most}"
+
+
+_BANDS = (*(Band(start, stop - 1) for start, stop in pairwise(_START)), Band(_START[-1], None))

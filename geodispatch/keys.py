@@ -24,18 +24,21 @@ class Keys:
         self._database = database
         self._clock = clock
         self._callers: Lookup[bytes, Caller] = Lookup(self._find_callers)
-        self._recent_callers: Recent[bytes, Caller] = Recent(self._callers, lag_s)
+        # By the key itself: a hash each time costs more than all else about a key that is known.
+        self._recent_callers: Recent[str, Caller] = Recent(self._find_now, lag_s)
 
     async def find(self, key: str, *, may_lag: bool = False) -> Caller:
         """Return whose a key is; with `may_lag`, as it was a moment ago.
 
         Errors: UnknownKey, Unavailable.
         """
-        key_sha256 = hash_key(key)
-        caller = await (self._recent_callers if may_lag else self._callers)(key_sha256)
+        caller = await (self._recent_callers if may_lag else self._find_now)(key)
         if caller is None:
             raise UnknownKey
         return caller
+
+    async def _find_now(self, key: str) -> Caller | None:
+        return await self._callers(hash_key(key))
 
     async def _find_callers(self, key_sha256: Collection[bytes]) -> dict[bytes, Caller]:
         holders = await find_key_holders(self._database, self._clock, key_sha256)

@@ -69,7 +69,8 @@ def read_fence(fence: Mapping[str, Any]) -> tuple[Geofence | None, tuple[Breach,
 
 def check_fence(fence: DrawnFence, limits: Limits) -> tuple[Breach, ...]:
     """Return every rule that a fence breaks by its form and size."""
-    geofence, breaches = fence.geofence, []
+    geofence, area_m2, compactness = fence.geofence, fence.area_m2, fence.compactness
+    breaches: list[Breach] = []
     if geofence.vertex_count > limits.vertices_max:
         breaches.append(_too_many_vertices(geofence.vertex_count, limits.vertices_max))
     if geofence.ring_count > 1:
@@ -84,8 +85,8 @@ def check_fence(fence: DrawnFence, limits: Limits) -> tuple[Breach, ...]:
                 remedy="draw its outer border only, on one side of the antimeridian",
             )
         )
-    if fence.area_m2 > limits.area_max_m2:
-        seen, limit = _areas(fence.area_m2, limits.area_max_m2)
+    if area_m2 > limits.area_max_m2:
+        seen, limit = _areas(area_m2, limits.area_max_m2)
         breaches.append(
             Breach(
                 _POINTER,
@@ -93,11 +94,11 @@ def check_fence(fence: DrawnFence, limits: Limits) -> tuple[Breach, ...]:
                 rule=Rule.AREA_TOO_LARGE,
                 seen=seen,
                 limit=limit,
-                remedy=f"draw the fence smaller, by {square_miles(fence.area_m2 - limits.area_max_m2, 0)} or more",
+                remedy=f"draw the fence smaller, by {square_miles(area_m2 - limits.area_max_m2, 0)} or more",
             )
         )
-    if fence.area_m2 < limits.area_min_m2:
-        seen, limit = _areas(fence.area_m2, limits.area_min_m2)
+    if area_m2 < limits.area_min_m2:
+        seen, limit = _areas(area_m2, limits.area_min_m2)
         breaches.append(
             Breach(
                 _POINTER,
@@ -105,12 +106,12 @@ def check_fence(fence: DrawnFence, limits: Limits) -> tuple[Breach, ...]:
                 rule=Rule.AREA_TOO_SMALL,
                 seen=seen,
                 limit=limit,
-                remedy=f"draw the fence larger, by {square_miles(limits.area_min_m2 - fence.area_m2, 0)} or more",
+                remedy=f"draw the fence larger, by {square_miles(limits.area_min_m2 - area_m2, 0)} or more",
             )
         )
-    if fence.compactness < limits.compactness_min:
-        seen = ratio(fence.compactness, limits.compactness_min)
-        limit = ratio(limits.compactness_min, fence.compactness)
+    if compactness < limits.compactness_min:
+        seen = ratio(compactness, limits.compactness_min)
+        limit = ratio(limits.compactness_min, compactness)
         breaches.append(
             Breach(
                 _POINTER,

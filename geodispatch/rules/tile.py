@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum, auto
+from functools import lru_cache
+from itertools import product
 from typing import Any, Generic, TypeVar
 
 import shapely
@@ -42,16 +44,10 @@ class Tiles(Generic[Known]):
         Edges:  a border between two tiles is a part of both, and a tile knows of its own border too.
         Cost:   1 us where the tiles are known, 20 us for each other.
         """
-        west, south, east, north = fence.bounds_e7
-        west, south, east, north = west // _SIZE_E7, south // _SIZE_E7, east // _SIZE_E7, north // _SIZE_E7
-        if (east - west + 1) * (north - south + 1) > _TILES_A_FENCE_MAX:
-            return set()
         known: set[Known] = set()
-        for column in range(west, east + 1):
-            for row in range(south, north + 1):
-                tile = (column, row)
-                at = self._known.get(tile)
-                known.add(self._find(tile) if at is None else at)
+        for tile in _tiles_under(fence.bounds_e7):
+            at = self._known.get(tile)
+            known.add(self._find(tile) if at is None else at)
         return known
 
     def _find(self, tile: tuple[int, int]) -> Known:
@@ -62,6 +58,14 @@ class Tiles(Generic[Known]):
             self._known.clear()
         self._known[tile] = known
         return known
+
+
+@lru_cache(maxsize=256)  # a fence is asked about several times in a row
+def _tiles_under(bounds_e7: tuple[int, int, int, int]) -> tuple[tuple[int, int], ...]:
+    west, south, east, north = (bound // _SIZE_E7 for bound in bounds_e7)
+    if (east - west + 1) * (north - south + 1) > _TILES_A_FENCE_MAX:
+        return ()
+    return tuple(product(range(west, east + 1), range(south, north + 1)))
 
 
 def lies_to(area: Any) -> Tiles[Lie]:
