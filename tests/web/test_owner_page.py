@@ -52,7 +52,7 @@ async def test_a_prompt_leads_to_the_proof_that_everybody_can_read_it(pushing_to
         assert (await town.submit(window=recent_window())).status == 201
         page, faults = await owner_page(town, browser)
         await page.get_by_role("link", name="and cannot be changed").click()
-        await expect(page.get_by_role("heading", name="Leaf 2 of 3")).to_be_visible()
+        await expect(page.get_by_role("heading", name="Leaf 4 of 5")).to_be_visible()
         await expect(page.locator("#leaf")).to_contain_text("A hand cart was taken from the yard")
         await expect(page.locator("#status")).to_have_text(
             "The leaf is in the tree that the checkpoint below is about."
