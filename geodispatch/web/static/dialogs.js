@@ -5,8 +5,14 @@ for (const button of document.querySelectorAll("dialog button")) {
 /** Ask once more, in a dialog whose way on has a value; true when the person goes ahead. */
 export function agrees(dialog) {
   dialog.returnValue = "";
+  dialog.dispatchEvent(new Event("close")); // a dialog tells late that it was closed: who asked before heard a no
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue !== ""), { once: true });
+    const end = () => {
+      if (dialog.open) return; // so this is the end of what was asked before
+      dialog.removeEventListener("close", end);
+      resolve(dialog.returnValue !== "");
+    };
+    dialog.addEventListener("close", end);
   });
 }
