@@ -28,6 +28,7 @@ NOT_HERE = "no estimate here yet: the area is newer than the histogram"
 
 
 _STEP_E7 = 50_000
+"""Fences whose middles lie in one square of this side, and that reach equally many such steps, share a disk."""
 
 
 class PreviewContact(BaseModel, extra="forbid"):

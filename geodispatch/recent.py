@@ -22,19 +22,15 @@ class Recent(Generic[Key, Found]):
         self._keep_s = keep_s
         self._kept: dict[Key, tuple[float, Found]] = {}  # in the order in which they were asked for, nearly
 
-    def known(self, key: Key) -> Found | None:
-        """Return what was found for a key less than so long ago; None if nothing was, or nobody asked."""
-        kept = self._kept.get(key)
-        return kept[1] if kept is not None and monotonic() - kept[0] < self._keep_s else None
-
     async def __call__(self, key: Key) -> Found | None:
         """Return what there is for a key.
 
         Errors: those of the function.
         """
-        if (known := self.known(key)) is not None:
-            return known
         now = monotonic()
+        kept = self._kept.get(key)
+        if kept is not None and now - kept[0] < self._keep_s:
+            return kept[1]
         self._drop_old(now)
         found = await self._ask(key)
         if found is not None and self._keep_s > 0:

@@ -12,9 +12,7 @@ _GROWTH = 64  # a cut by one line makes a ring longer by half at most, and a cel
 
 
 @inlined
-def _cut(
-    vertex: NDArray[np.float64], source: int, size: int, ax: float, ay: float, bx: float, by: float
-) -> int:  # fmt: skip
+def _cut(vertex: NDArray[np.float64], source: int, size: int, ax: float, ay: float, bx: float, by: float) -> int:
     """Keep of a ring what lies left of the line from a to b; return how many vertices that has.
 
     vertex  (2, n, 2)  f8  two rings; that in `source` is read, the other written
