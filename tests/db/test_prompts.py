@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from random import Random
@@ -19,6 +20,7 @@ from geodispatch.zone import QuietHours
 from geodispatch_db import prompts
 from geodispatch_db.copy import in_turn, microseconds
 from geodispatch_db.pool import open_connection
+from geodispatch_db.queries import load
 
 NOW = datetime(2026, 7, 1, 15, tzinfo=UTC)
 LEASE = timedelta(minutes=2)
@@ -253,3 +255,52 @@ async def test_a_closed_request_stays_closed(connection: asyncpg.Connection) -> 
     await connection.execute("update request set state = 'closed', closed_at = $1, close_reason = 'resolved'", NOW)
     with pytest.raises(asyncpg.RestrictViolationError, match="closed"):
         await connection.execute("update request set state = 'open', closed_at = null, close_reason = null")
+
+
+async def test_pruning_finds_by_whole_keys_what_statistics_have_not_heard_of(database: str) -> None:
+    """By the request alone, PostgreSQL takes what hangs on it for one row, and goes through all for each prompt."""
+    connection = await open_connection(database)
+    try:
+        await connection.execute(
+            "alter table lost_attempt set (autovacuum_enabled = false);"
+            "alter table dead_letter set (autovacuum_enabled = false);"
+            "alter table answer set (autovacuum_enabled = false);"
+            "alter table prompt set (autovacuum_enabled = false)"
+        )
+        await fill(connection, request_count=2, owner_count=1000)
+        await _hang(connection, request_id=1)
+        await connection.execute("create temp table late as select * from prompt where request_id = 2")
+        await connection.execute("delete from prompt where request_id = 2")
+        await connection.execute("analyze")
+        await connection.execute("insert into prompt select * from late")
+        await _hang(connection, request_id=2)
+        query = f"explain (analyze, format json) {load('prompts')['prune_next_prompts']}"
+        (plan,) = await connection.fetchval(query, 2, 0, 1000, ["queued"])
+        nodes = list(_nodes(plan["Plan"]))
+        assert (
+            sum(node["Actual Rows"] * node["Actual Loops"] for node in nodes if node.get("Relation Name") == "answer")
+            >= 1000
+        )
+        assert [node for node in nodes if node.get("Rows Removed by Join Filter", 0)] == []
+        tables = "select count(*) from lost_attempt union all select count(*) from dead_letter union all "
+        assert {row[0] for row in await connection.fetch(f"{tables} select count(*) from answer")} == {1000}
+    finally:
+        await connection.close()
+
+
+async def _hang(connection: asyncpg.Connection, *, request_id: int) -> None:
+    """Give each prompt of a request a lost try, a dead letter and an answer."""
+    for row in (
+        "lost_attempt (request_id, owner_id, number, channel, duration_s, failure, settled_at)"
+        " select request_id, owner_id, 1, 'inbox', 0, 'busy', $2",
+        "dead_letter (request_id, owner_id, channel, endpoint, failure, died_at)"
+        " select request_id, owner_id, 'inbox', 'here', 'busy', $2",
+        "answer (request_id, owner_id, choice, answered_at) select request_id, owner_id, 'decline', $2",
+    ):
+        await connection.execute(f"insert into {row} from prompt where request_id = $1", request_id, NOW)
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for below in node.get("Plans", ()):
+        yield from _nodes(below)

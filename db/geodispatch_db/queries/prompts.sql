@@ -196,7 +196,7 @@ select count(*) as prompt_count, coalesce(max(owner_id), $2) as last_owner_id fr
 
 -- name: prune_next_prompts
 -- Forget the next so many prompts of a closed request that stand in some states, with their tries and answers: how many, and
--- the last owner. Found by their whole keys, as above.
+-- the last owner. All are found by whole keys, as above, for what hangs on a request may be new to statistics, too.
 -- $1 request id, $2 after this owner, $3 how many, $4 the states
 with next as materialized (
     select request_id, owner_id from prompt
@@ -204,13 +204,13 @@ with next as materialized (
     order by owner_id limit $3
 ), pruned as (
     delete from prompt p using next where p.request_id = next.request_id and p.owner_id = next.owner_id
-    returning p.owner_id
+    returning p.request_id, p.owner_id
 ), tries as (
-    delete from lost_attempt t using pruned where t.request_id = $1 and t.owner_id > $2 and t.owner_id = pruned.owner_id
+    delete from lost_attempt t using pruned where t.request_id = pruned.request_id and t.owner_id = pruned.owner_id
 ), letters as (
-    delete from dead_letter d using pruned where d.request_id = $1 and d.owner_id > $2 and d.owner_id = pruned.owner_id
+    delete from dead_letter d using pruned where d.request_id = pruned.request_id and d.owner_id = pruned.owner_id
 ), answers as (
-    delete from answer a using pruned where a.request_id = $1 and a.owner_id > $2 and a.owner_id = pruned.owner_id
+    delete from answer a using pruned where a.request_id = pruned.request_id and a.owner_id = pruned.owner_id
 )
 select count(*) as prompt_count, coalesce(max(owner_id), $2) as last_owner_id from pruned;
 
