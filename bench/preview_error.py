@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from bench.cameras import METRES_PER_DEGREE, Cities, read_cities, scatter
 from geodispatch import CameraIndex
 from geodispatch.band import Band
+from geodispatch.coverage import covered_shares, disk_around
 from geodispatch.geofence import Geofence
 from geodispatch.histogram import DRAWING_COUNT, KEPT_NOISE, count_owners, draw_histogram, draw_noise
-from geodispatch.preview import covered_shares, disk_around
 from geodispatch.settings import Settings
 
 SEED = 2026

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,15 +53,13 @@ class Geofence:
                 CoordinateOutOfRange, InvalidTopology; each says where.
         Cost:   O(v log v).
         """
-        # The kernels take a second to import, so nothing that only names a Geofence pays for them.
-        from geodispatch.fence_reader import is_plainly_valid, read_fence, read_small
-
-        if (found := read_small(value, vertex_limit=max_vertices)) is not None:
+        reader = _reader()
+        if (found := reader.read_small(value, vertex_limit=max_vertices)) is not None:
             return cls(*found)
         if isinstance(value, Geofence):
             value = value.geometry
-        rings = read_fence(value, vertex_limit=max_vertices)
-        return cls(rings if is_plainly_valid(rings) else _validated(rings, repair=repair))
+        rings = reader.read_fence(value, vertex_limit=max_vertices)
+        return cls(rings if reader.is_plainly_valid(rings) else _validated(rings, repair=repair))
 
     @cached_property
     def geometry(self) -> Any:
@@ -162,6 +161,14 @@ class Geofence:
         inside = np.empty(len(lon), np.bool_)
         points_in_rings(lon_e7, lat_e7, self.rings, inside)
         return inside
+
+
+@cache
+def _reader() -> ModuleType:
+    """Import the reader; its kernels take a second, so nothing that only names a Geofence pays for them."""
+    from geodispatch import fence_reader
+
+    return fence_reader
 
 
 def geodesic_area_m2(geometry: Any) -> float:

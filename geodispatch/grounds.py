@@ -73,7 +73,7 @@ class Grounds:
         self._database = database
         self._clock = clock
         self._marks = Lookup(self._read_marks)
-        self._recent = Recent(self._find, lag_s)
+        self._recent: Recent[tuple[int, str | None], tuple[Ground, Mark]] = Recent(lag_s)
         self._kept: OrderedDict[int, _Kept] = OrderedDict()
         self._rules: _RulesInForce | None = None
         self._law: _Law | None = None
@@ -91,9 +91,8 @@ class Grounds:
 
         Errors: Unavailable.
         """
-        found = await self._recent((agency_id, case_number))
-        assert found is not None, "an agency always has a ground"
-        return found
+        draft = (agency_id, case_number)
+        return await self._recent(draft, lambda: self._find(draft))
 
     async def _find(self, draft: tuple[int, str | None]) -> tuple[Ground, Mark]:
         mark = await self._marks(draft)

@@ -1,6 +1,6 @@
 """Keys: whose each is.
 
-All that are looked up at the same time share a query. What changes nothing may go by what a key opened a moment ago.
+All that are looked up at the same time share a query.
 """
 
 from __future__ import annotations
@@ -13,32 +13,26 @@ from geodispatch.database import Database
 from geodispatch.dormancy import find_key_holders
 from geodispatch.errors import UnknownKey
 from geodispatch.lookup import Lookup
-from geodispatch.recent import Recent
 from geodispatch_db.accounts import KeyHolder
 
 
 class Keys:
     """All keys, over one database."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime], lag_s: float) -> None:
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
         self._callers: Lookup[bytes, Caller] = Lookup(self._find_callers)
-        # By the key itself: a hash each time costs more than all else about a key that is known.
-        self._recent_callers: Recent[str, Caller] = Recent(self._find_now, lag_s)
 
-    async def find(self, key: str, *, may_lag: bool = False) -> Caller:
-        """Return whose a key is; with `may_lag`, as it was a moment ago.
+    async def find(self, key: str) -> Caller:
+        """Return whose a key is.
 
         Errors: UnknownKey, Unavailable.
         """
-        caller = await (self._recent_callers if may_lag else self._find_now)(key)
+        caller = await self._callers(hash_key(key))
         if caller is None:
             raise UnknownKey
         return caller
-
-    async def _find_now(self, key: str) -> Caller | None:
-        return await self._callers(hash_key(key))
 
     async def _find_callers(self, key_sha256: Collection[bytes]) -> dict[bytes, Caller]:
         holders = await find_key_holders(self._database, self._clock, key_sha256)

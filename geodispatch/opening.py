@@ -6,7 +6,7 @@ requests are made one after the other: each holds the agency until its transacti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import perf_counter
@@ -14,6 +14,8 @@ from time import perf_counter
 import asyncpg
 
 from geodispatch import record
+from geodispatch.accounts import AgencyCaller
+from geodispatch.authority import Action, allows
 from geodispatch.camera_feed import CameraFeed
 from geodispatch.errors import NotInReview, RequestsEnded, RulesBroken
 from geodispatch.fan_out import FanOut
@@ -23,7 +25,7 @@ from geodispatch.preview import NearItem, PreviewInput
 from geodispatch.request import JUSTIFY_WITHIN, Offence, Request, Submission, request_of_row
 from geodispatch.rules.draft import Draft, check_draft
 from geodispatch.rules.fence import DrawnFence, read_fence
-from geodispatch.rules.ordinance import Ordinance, stops_at, touching
+from geodispatch.rules.ordinance import Ordinance, needs_approval, stops_at, touching
 from geodispatch.rules.sensitive import NearPlace, reviewers_needed
 from geodispatch_db import accounts, requests, reviews
 
@@ -137,6 +139,12 @@ class Opening:
         return Opened(request.model_copy(update={"leaf_index": leaf_index}), queued_count)
 
 
+def is_left_to_supervisor(caller: AgencyCaller, binding: Collection[Ordinance], now: datetime) -> bool:
+    """Tell whether another member must approve what this one submits."""
+    # A program's key approves nothing, whoever answers for it: the second rank is a person.
+    return needs_approval(binding, now) and not allows(caller, Action.APPROVE_REQUEST, caller.agency_id)
+
+
 def near_items(near: Iterable[NearPlace]) -> list[NearItem]:
     """Tell of sensitive places near a fence."""
     return [NearItem(**vars(each.place), distance_m=round(each.distance_m, 1)) for each in near]
@@ -149,12 +157,12 @@ def draft_of(given: Submission | PreviewInput) -> Draft:
     """
     geofence, unreadable = (None, ()) if given.fence is None else read_fence(given.fence)
     return Draft(
-        fence=None if geofence is None else DrawnFence(geofence),
-        unreadable=unreadable,
-        window=given.window,
-        offence=given.offence,
-        case_number=given.case_number,
-        contact_name=None if given.contact is None else given.contact.name,
-        text=given.text,
-        exigent_reason=given.exigent_reason,
+        None if geofence is None else DrawnFence.of(geofence),
+        unreadable,
+        given.window,
+        given.offence,
+        given.case_number,
+        None if given.contact is None else given.contact.name,
+        given.text,
+        given.exigent_reason,
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -65,19 +65,19 @@ from geodispatch.keys import Keys
 from geodispatch.members import Members
 from geodispatch.metrics import PROMPTS_QUEUED
 from geodispatch.oidc import Provider
-from geodispatch.opening import Opening, draft_of, near_items
+from geodispatch.opening import Opening, draft_of, is_left_to_supervisor
 from geodispatch.ordinances import Ordinances
 from geodispatch.owner import Owners, answer_of_row
 from geodispatch.pace import Pace
 from geodispatch.password import Passwords
 from geodispatch.posts import Posts
-from geodispatch.preview import Preview, PreviewInput, Violation
+from geodispatch.preview import Preview, PreviewInput
+from geodispatch.previews import Previews
 from geodispatch.profiles import Profiles
 from geodispatch.programme import Programme
 from geodispatch.prompt import TRANSITIONS, Answer, Choice, Prompt, PromptState
 from geodispatch.queue_level import measure_queue
 from geodispatch.reach import Reach
-from geodispatch.recent import Recent
 from geodispatch.record import Record
 from geodispatch.registry import Registry
 from geodispatch.request import (
@@ -95,8 +95,6 @@ from geodispatch.retention import Retention, keepings_of
 from geodispatch.reviews import Reviews
 from geodispatch.rule_versions import RuleVersions
 from geodispatch.rules.draft import check_draft
-from geodispatch.rules.ordinance import Ordinance, needs_approval, touching
-from geodispatch.rules.sensitive import reviewers_needed
 from geodispatch.rules.text import check_text
 from geodispatch.seal import read_seal, seal_secrets
 from geodispatch.sensitive_places import PlaceBook
@@ -141,9 +139,8 @@ class Service:
     opening: Opening
     closings: Closings
     keys: Keys
-    recent_sessions: Recent[tuple[str, audit.Origin], Session]
     grounds: Grounds
-    estimates: Estimates
+    previews: Previews
     sign_in: SignIn
     members: Members
     staff: Staff
@@ -166,24 +163,20 @@ class Service:
 
     # ---- who calls
 
-    async def authenticate(self, key: str | None, *, may_lag: bool = False) -> Caller:
-        """Return whose key this is; with `may_lag`, whose it was `preview_lag_s` ago or later.
+    async def authenticate(self, key: str | None) -> Caller:
+        """Return whose key this is.
 
         Errors: UnknownKey.
         """
         if key is None:
             raise UnknownKey
-        return await self.keys.find(key, may_lag=may_lag)
+        return await self.keys.find(key)
 
-    async def find_session(self, token: str, origin: audit.Origin, *, may_lag: bool = False) -> Session:
-        """Return the session of a token, which counts as its use; with `may_lag`, as it was lately.
+    async def find_session(self, token: str, origin: audit.Origin) -> Session:
+        """Return the session of a token, which counts as its use.
 
         Errors: SessionOver.
         """
-        if may_lag:
-            session = await self.recent_sessions((token, origin))
-            if session is not None and self.clock() < session.ends_at:
-                return session
         return await self.sign_in.find(token, origin)
 
     # ---- requests
@@ -197,31 +190,7 @@ class Service:
         Errors: NotAllowed, RequestsEnded; InvalidInput with where in the fence.
         """
         require(caller, Action.PREVIEW, caller.agency_id)
-        draft = draft_of(given)
-        ground, mark = await self.grounds.lately(caller.agency_id, given.case_number)
-        if mark.are_requests_ended:
-            raise RequestsEnded
-        now = self.clock()
-        breaches = check_draft(draft, ground, mark.case_request_count, now)
-        band, note, fence = None, None, draft.fence
-        binding = [] if fence is None else touching(fence.geofence, ground.ordinances)
-        near = [] if fence is None else ground.sensitive.near(fence.geofence, self.settings.sensitive_distance_m)
-        if fence is not None and not any(breach.pointer.startswith("/fence") for breach in breaches):
-            band, note = await self.estimates.band(fence.geofence, mark.epoch)
-        return Preview(
-            area_m2=None if fence is None else fence.area_m2,
-            vertex_count=None if fence is None else fence.geofence.vertex_count,
-            band=band,
-            band_note=note,
-            allowed=not breaches,
-            violations=[Violation.of(breach) for breach in breaches],
-            rule_version=ground.version,
-            needs_approval=_is_left_to_supervisor(caller, binding, now),
-            reviewers_needed=reviewers_needed(
-                near, is_exigent=given.exigent_reason is not None, are_all_reviewed=mark.are_all_reviewed
-            ),
-            sensitive_places=near_items(near),
-        )
+        return await self.previews.preview(caller, given)
 
     async def submit(
         self,
@@ -282,7 +251,7 @@ class Service:
                 ),
             )
             await self._note(connection, audit.Event.REQUEST_SUBMITTED, caller, origin, request_id)
-            if _is_left_to_supervisor(caller, judged.binding, judged.now):
+            if is_left_to_supervisor(caller, judged.binding, judged.now):
                 return request_of_row(await requests.find(connection, request_id))
             opened = await self.opening.proceed(connection, request_id, judged)
         PROMPTS_QUEUED.inc(opened.queued_count)
@@ -502,11 +471,6 @@ def _is_anothers(caller: AgencyCaller, row: asyncpg.Record) -> bool:
     return bool(row["member_id"] != caller.member_id)
 
 
-def _is_left_to_supervisor(caller: AgencyCaller, binding: Collection[Ordinance], now: datetime) -> bool:
-    # A program's key approves nothing, whoever answers for it: the second rank is a person.
-    return needs_approval(binding, now) and not allows(caller, Action.APPROVE_REQUEST, caller.agency_id)
-
-
 @asynccontextmanager
 async def open_service(
     settings: Settings | None = None, *, clock: Callable[[], datetime] = utc_now
@@ -569,10 +533,9 @@ async def open_service(
             clock,
             opening,
             closings,
-            Keys(databases.accounts, clock, settings.preview_lag_s),
-            Recent(lambda asked: sign_in.find(*asked), settings.preview_lag_s),
+            Keys(databases.accounts, clock),
             grounds,
-            Estimates(databases.web),
+            Previews(grounds, Estimates(databases.web), clock, settings.sensitive_distance_m),
             sign_in,
             Members(databases, clock),
             Staff(databases.accounts, clock),

@@ -8,9 +8,9 @@ from functools import cache
 import numpy as np
 import shapely
 
+from geodispatch.coverage import covered_shares, disk_around
 from geodispatch.geofence import Geofence
 from geodispatch.index import CameraIndex
-from geodispatch.preview import covered_shares, disk_around
 from geodispatch_kernels.cells import fill_cells
 
 

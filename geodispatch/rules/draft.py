@@ -87,9 +87,11 @@ def check_draft(draft: Draft, ground: Ground, case_request_count: int, now: date
 
 def limits_for(draft: Draft, ground: Ground, binding: Iterable[Ordinance], now: datetime) -> Limits:
     """Return what binds the draft now; `binding` are the ordinances whose areas its fence touches."""
-    fence = draft.fence
-    touched = () if fence is None else (area.slug for area in ground.named if area.touches(fence.geofence))
-    limits = ground.document.limits_for(Scope(ground.agency, draft.offence, frozenset(touched)), now)
+    fence, document = draft.fence, ground.document
+    limits = document.limits
+    if document.tightenings:
+        touched = () if fence is None else (area.slug for area in ground.named if area.touches(fence.geofence))
+        limits = document.limits_for(Scope(ground.agency, draft.offence, frozenset(touched)), now)
     for ordinance in binding:
         if ordinance.limits is not None and ordinance.holds_at(now):
             limits = limits.tightened(ordinance.limits)

@@ -16,25 +16,27 @@ from geodispatch.rules.rule import Rule
 WORTH_MEASURING_VERTICES = 500
 """A fence of more vertices is refused before anything about it is computed."""
 
+_FULL_TURNS = 4 * math.pi
 _POINTER = "/fence"
 _MEMBERS = frozenset({"type", "coordinates", "bbox"})
 
 
 class DrawnFence(NamedTuple):
-    """A fence with what the rules ask of it."""
+    """A fence with what the rules ask of it.
+
+    area_m2      geodesic
+    compactness  how near it comes to a circle, which has 1. Source: Polsby and Popper 1991.
+    """
 
     geofence: Geofence
+    area_m2: float
+    compactness: float
 
-    @property
-    def area_m2(self) -> float:
-        """The geodesic area."""
-        return self.geofence.measures[0]
-
-    @property
-    def compactness(self) -> float:
-        """How near it comes to a circle, which has 1. Source: Polsby and Popper 1991."""
-        area_m2, perimeter_m = self.geofence.measures
-        return 4 * math.pi * area_m2 / perimeter_m**2
+    @classmethod
+    def of(cls, geofence: Geofence) -> DrawnFence:
+        """Measure a fence."""
+        area_m2, perimeter_m = geofence.measures
+        return cls(geofence, area_m2, _FULL_TURNS * area_m2 / perimeter_m**2)
 
 
 def read_fence(fence: Mapping[str, Any]) -> tuple[Geofence | None, tuple[Breach, ...]]:
@@ -46,7 +48,8 @@ def read_fence(fence: Mapping[str, Any]) -> tuple[Geofence | None, tuple[Breach,
     """
     if fence.get("type") != "Polygon":
         raise InvalidInput.at("/fence/type", f"a request's fence is a Polygon, not {json.dumps(fence.get('type'))}")
-    if unknown := sorted(fence.keys() - _MEMBERS):
+    if not _MEMBERS.issuperset(fence):
+        unknown = sorted(fence.keys() - _MEMBERS)
         raise InvalidInput(tuple(Fault(f"/fence/{name}", "Extra inputs are not permitted") for name in unknown))
     try:
         return Geofence.parse(fence, max_vertices=WORTH_MEASURING_VERTICES), ()
@@ -69,10 +72,11 @@ def read_fence(fence: Mapping[str, Any]) -> tuple[Geofence | None, tuple[Breach,
 
 def check_fence(fence: DrawnFence, limits: Limits) -> tuple[Breach, ...]:
     """Return every rule that a fence breaks by its form and size."""
-    geofence, area_m2, compactness = fence.geofence, fence.area_m2, fence.compactness
+    geofence, area_m2, compactness = fence
     breaches: list[Breach] = []
-    if geofence.vertex_count > limits.vertices_max:
-        breaches.append(_too_many_vertices(geofence.vertex_count, limits.vertices_max))
+    vertex_count = geofence.vertex_count
+    if vertex_count > limits.vertices_max:
+        breaches.append(_too_many_vertices(vertex_count, limits.vertices_max))
     if geofence.ring_count > 1:
         what = "holes" if geofence.hole_count else "several parts"
         breaches.append(

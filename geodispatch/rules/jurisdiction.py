@@ -18,6 +18,7 @@ from geodispatch.rules.tile import Lie, Tiles, lies_to
 from geodispatch.zone import zone_at, zone_named
 
 _POINTER = "/fence"
+_INSIDE, _OUTSIDE = frozenset({Lie.INSIDE}), frozenset({Lie.OUTSIDE})
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +38,8 @@ class Jurisdiction:
     def touches(self, fence: Geofence) -> bool:
         """True if the fence and the area have a point in common."""
         lies = self._tiles.under(fence)
-        if lies == {Lie.OUTSIDE} or lies == {Lie.INSIDE}:
-            return Lie.INSIDE in lies
+        if lies in (_INSIDE, _OUTSIDE):
+            return lies == _INSIDE
         return bool(shapely.intersects(self.boundary, fence.geometry))
 
     @cached_property
@@ -73,7 +74,7 @@ class Territory:
 
     def covers(self, fence: Geofence) -> bool:
         """True if no point of the fence is outside."""
-        return self._tiles.under(fence) == {Lie.INSIDE} or bool(shapely.covers(self.area, fence.geometry))
+        return self._tiles.under(fence) == _INSIDE or bool(shapely.covers(self.area, fence.geometry))
 
     @cached_property
     def _tiles(self) -> Tiles[Lie]:

@@ -50,7 +50,7 @@ class Ordinance:
 
 def touching(fence: Geofence, ordinances: Sequence[Ordinance]) -> list[Ordinance]:
     """Return the ordinances that bind a fence."""
-    return [ordinance for ordinance in ordinances if ordinance.area.touches(fence)]
+    return [ordinance for ordinance in ordinances if ordinance.area.touches(fence)] if ordinances else []
 
 
 def check_ordinances(binding: Sequence[Ordinance], now: datetime) -> tuple[Breach, ...]:
@@ -59,6 +59,8 @@ def check_ordinances(binding: Sequence[Ordinance], now: datetime) -> tuple[Breac
     Edges:  at the very instant at which one comes into force it holds, at that of its end no longer. Of several
             authorisations of one area, one that holds is enough.
     """
+    if not binding:
+        return ()
     banned = (_banned(ban) for ban in binding if ban.rule is OrdinanceRule.BANNED and ban.holds_at(now))
     not_authorised = (
         _not_authorised(authorisations, now)

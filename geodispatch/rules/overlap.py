@@ -29,6 +29,7 @@ from geodispatch.rules.rule import Rule
 from geodispatch.rules.tile import Tiles
 
 _EMPTY = "F"
+_NONE_NEAR = frozenset({False})
 
 _NOISE_M2 = 1e-4
 """What an overlay of several fences may leave by rounding is far less, and a cell of the E7 grid measures 1 cm2."""
@@ -53,7 +54,7 @@ class EarlierFences:
 
     def may_meet(self, fence: Geofence) -> bool:
         """Tell whether any can have a point in common with a fence."""
-        return self._tiles.under(fence) != {False}
+        return self._tiles.under(fence) != _NONE_NEAR
 
     def meeting(self, geometry: Any, since: datetime) -> list[EarlierFence]:
         """Return those that have a point in common with a geometry and were opened later than `since`."""

@@ -40,7 +40,8 @@ def check_text(text: str, pointer: str = "/text") -> tuple[Breach, ...]:
 
     Cost: half a millisecond for 2,000 characters; nothing for the same text again, as while somebody draws.
     """
-    return tuple(_breach(pointer, text, finding) for finding in find(text))
+    findings = find(text)
+    return tuple(_breach(pointer, text, finding) for finding in findings) if findings else ()
 
 
 def check_post_text(text: str, pointer: str) -> tuple[Breach, ...]:

@@ -7,8 +7,7 @@ on which side of a border it lies and that no earlier fence is near; only what a
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum, auto
-from functools import lru_cache
+from enum import IntEnum, auto
 from itertools import product
 from typing import Any, Generic, TypeVar
 
@@ -23,8 +22,8 @@ _KEPT_COUNT = 10_000
 Known = TypeVar("Known")
 
 
-class Lie(Enum):
-    """How a tile lies to an area."""
+class Lie(IntEnum):
+    """How a tile lies to an area. Numbers, of which sets are faster than of other members."""
 
     INSIDE = auto()
     OUTSIDE = auto()
@@ -37,20 +36,31 @@ class Tiles(Generic[Known]):
     def __init__(self, look: Callable[[Any], Known]) -> None:
         self._look = look
         self._known: dict[tuple[int, int], Known] = {}
+        self._known_under: dict[tuple[int, int, int, int], frozenset[Known]] = {}
 
-    def under(self, fence: Geofence) -> set[Known]:
+    def under(self, fence: Geofence) -> frozenset[Known]:
         """Return what is known of the tiles that together hold a fence; nothing for a fence across many.
 
         Edges:  a border between two tiles is a part of both, and a tile knows of its own border too.
-        Cost:   1 us where the tiles are known, 20 us for each other.
+        Cost:   half a microsecond where others lay on the same tiles, 20 us for each that is new.
         """
-        known: set[Known] = set()
-        for tile in _tiles_under(fence.bounds_e7):
-            at = self._known.get(tile)
-            known.add(self._find(tile) if at is None else at)
+        west, south, east, north = fence.bounds_e7
+        span = west // _SIZE_E7, south // _SIZE_E7, east // _SIZE_E7, north // _SIZE_E7
+        known = self._known_under.get(span)
+        return self._find_under(*span) if known is None else known
+
+    def _find_under(self, west: int, south: int, east: int, north: int) -> frozenset[Known]:
+        if (east - west + 1) * (north - south + 1) > _TILES_A_FENCE_MAX:
+            return frozenset()
+        known = frozenset(map(self._find, product(range(west, east + 1), range(south, north + 1))))
+        if len(self._known_under) >= _KEPT_COUNT:
+            self._known_under.clear()
+        self._known_under[west, south, east, north] = known
         return known
 
     def _find(self, tile: tuple[int, int]) -> Known:
+        if tile in self._known:
+            return self._known[tile]
         column, row = tile
         corners = (column, row, column + 1, row + 1)
         known = self._look(shapely.box(*(corner * _SIZE_E7 / 1e7 for corner in corners)))
@@ -58,14 +68,6 @@ class Tiles(Generic[Known]):
             self._known.clear()
         self._known[tile] = known
         return known
-
-
-@lru_cache(maxsize=256)  # a fence is asked about several times in a row
-def _tiles_under(bounds_e7: tuple[int, int, int, int]) -> tuple[tuple[int, int], ...]:
-    west, south, east, north = (bound // _SIZE_E7 for bound in bounds_e7)
-    if (east - west + 1) * (north - south + 1) > _TILES_A_FENCE_MAX:
-        return ()
-    return tuple(product(range(west, east + 1), range(south, north + 1)))
 
 
 def lies_to(area: Any) -> Tiles[Lie]:

@@ -11,7 +11,7 @@ from geodispatch.rules.limits import Limits
 from geodispatch.rules.measure import duration, moment
 from geodispatch.rules.rule import Rule
 
-_CLOCK_CHANGE_MAX = timedelta(days=2)
+_CLOCK_CHANGE_MAX_DAYS = 2
 """More than clocks anywhere were ever put forward or back: where a date was left out, a day."""
 
 
@@ -50,7 +50,7 @@ def check_window(window: Window, now: datetime, zone_there: Callable[[], tzinfo]
                 remedy=f"end it {duration(length_s - limits.window_max_s)} earlier, or start it later",
             )
         )
-    if end <= now and start >= now - timedelta(days=limits.window_age_max_days) + _CLOCK_CHANGE_MAX:
+    if end <= now and (now - start).days < limits.window_age_max_days - _CLOCK_CHANGE_MAX_DAYS:
         return tuple(breaches)  # by any clock
     zone = zone_there()
     local_now = now.astimezone(zone)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import lru_cache
 from time import perf_counter
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST, Histogram, generate_latest
 
 from geodispatch.authority import Action
@@ -21,34 +22,35 @@ from geodispatch.web import openapi
 from geodispatch.web.api import ROUTES
 from geodispatch.web.call import PREFIX, SERVICE
 from geodispatch.web.errors import KINDS, http_problem, problem_response, unexpected_problem
-from geodispatch.web.pages import add_pages
-from geodispatch.web.provider import add_provider
-from geodispatch.web.public_pages import add_public_pages
-from geodispatch.web.tiles import add_tiles
-from geodispatch.web.unsubscribe import add_unsubscribe
-from geodispatch.web.visitor import admit
+from geodispatch.web.pages import pages
+from geodispatch.web.provider import provider_routes
+from geodispatch.web.public_pages import public_pages
+from geodispatch.web.tiles import tiles
+from geodispatch.web.unsubscribe import unsubscribe_routes
+from geodispatch.web.visitor import VISITORS, Visitors
 
 log = structlog.get_logger()
 
 
 def create_app(service: Service) -> web.Application:
     """Make the application over an open service; who runs it also closes the service."""
-    app = web.Application(middlewares=[_answer])
-    app[SERVICE] = service
+    app = web.Application()
+    app[SERVICE], app[VISITORS] = service, (visitors := Visitors(service))
     app.on_shutdown.append(_end_streams)
-    for route in ROUTES:
-        app.router.add_route(route.method, f"{PREFIX}/{route.path}", route.respond)
-    app.router.add_get("/openapi.json", _openapi)
-    app.router.add_get("/problems/{slug:[a-z-]+(?:/[a-z-]+)?}", _problem)
-    app.router.add_get("/healthz", _healthz)
-    app.router.add_get("/readyz", _readyz)
-    app.router.add_get("/metrics", _metrics)
-    add_unsubscribe(app)
-    add_provider(app)
-    add_tiles(app)
-    add_pages(app)
-    add_public_pages(app)
+    api = (web.RouteDef(each.method, f"{PREFIX}/{each.path}", each.bind(service, visitors), {}) for each in ROUTES)
+    _mount(app, (*api, *_BESIDE, *unsubscribe_routes(), *provider_routes(), *tiles(), *pages(), *public_pages()))
+    app.router.add_route("*", "/{path:.*}", _answered(_nowhere, "none"))
     return app
+
+
+def _mount(app: web.Application, routes: Iterable[web.RouteDef]) -> None:
+    """Add routes, each with what happens to all answers."""
+    for route in routes:
+        resource = app.router.add_resource(route.path)
+        handler = _answered(route.handler, resource.canonical)
+        resource.add_route(route.method, handler)
+        if route.kwargs.get("allow_head", False):
+            resource.add_route(hdrs.METH_HEAD, handler)
 
 
 async def serve(service: Service, host: str, port: int, started: Callable[[str], None]) -> None:
@@ -75,28 +77,29 @@ async def serve(service: Service, host: str, port: int, started: Callable[[str],
         await runner.cleanup()
 
 
-Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
+def _answered(handler: Handler, route: str) -> Handler:
+    """Answer whatever goes wrong in one form, and time each answer.
 
+    No middleware does so, for aiohttp wraps each request's handler anew in these, which takes as long as all rules.
+    """
 
-@web.middleware
-async def _answer(request: web.Request, handler: Handle) -> web.StreamResponse:
-    """Answer whatever went wrong in one form, and time each answer."""
-    started = perf_counter()
-    try:
-        response = await handler(request)
-    except GeodispatchError as error:
-        response = problem_response(error)
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        response = http_problem(error)
-    except Exception:
-        log.exception("unexpected error", method=request.method, path=request.path)
-        response = unexpected_problem()
-    resource = request.match_info.route.resource
-    route = resource.canonical if resource is not None else "none"
-    _stopwatch(request.method, route, response.status).observe(perf_counter() - started)
-    return response
+    async def answer(request: web.Request) -> web.StreamResponse:
+        started = perf_counter()
+        try:
+            response = await handler(request)
+        except GeodispatchError as error:
+            response = problem_response(error)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            response = http_problem(error)
+        except Exception:
+            log.exception("unexpected error", method=request.method, path=request.path)
+            response = unexpected_problem()
+        _stopwatch(request.method, route, response.status).observe(perf_counter() - started)
+        return response
+
+    return answer
 
 
 @lru_cache(maxsize=4096)
@@ -124,7 +127,7 @@ async def _readyz(request: web.Request) -> web.Response:
 async def _metrics(request: web.Request) -> web.Response:
     # Not for everybody: a counter read before and after a request would tell how many owners it reached.
     service = request.app[SERVICE]
-    await admit(service, request, Action.READ_COUNTERS)
+    await request.app[VISITORS].admit(request, Action.READ_COUNTERS)
     with suppress(Unavailable):  # what this process counted is told all the same
         await service.measure_queue()
         await service.registry.measure_channels()
@@ -136,3 +139,23 @@ async def _problem(request: web.Request) -> web.Response:
     if kind is None:
         raise NotFound("problem", request.match_info["slug"])
     return web.Response(text=f"{kind.title} (HTTP {kind.status})\n\n{kind.explanation}\n")
+
+
+async def _nowhere(request: web.Request) -> web.Response:
+    """Say that nothing is there, or nothing that takes the method."""
+    here, allowed = request.match_info.route.resource, set[str]()
+    for resource in request.app.router.resources():
+        if resource is not here:
+            allowed |= (await resource.resolve(request))[1]
+    if allowed:
+        raise web.HTTPMethodNotAllowed(request.method, allowed)
+    raise web.HTTPNotFound
+
+
+_BESIDE = (
+    web.get("/openapi.json", _openapi),
+    web.get("/problems/{slug:[a-z-]+(?:/[a-z-]+)?}", _problem),
+    web.get("/healthz", _healthz),
+    web.get("/readyz", _readyz),
+    web.get("/metrics", _metrics),
+)

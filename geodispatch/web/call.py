@@ -7,21 +7,25 @@ body; then parameters, path and headers; then the body, up to its limit.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from aiohttp import ETag, hdrs, web
-from pydantic import BaseModel, ValidationError
+from aiohttp.typedefs import Handler as HttpHandler
+from multidict import CIMultiDict
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from geodispatch.audit import Origin
 from geodispatch.authority import Action
 from geodispatch.errors import BodyTooLarge, GeodispatchError, InvalidInput, NotFound, UnsupportedMediaType
 from geodispatch.service import Service
+from geodispatch.settings import Settings
 from geodispatch.web.cookies import Cookie, set_cookie
 from geodispatch.web.errors import invalid_input
-from geodispatch.web.visitor import admit
+from geodispatch.web.visitor import Visitors
 
 SERVICE = web.AppKey("service", Service)
 
@@ -30,7 +34,9 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 FOR_EVER = "public, max-age=31536000, immutable"
 """The Cache-Control of what never changes."""
+_NOT_AT_ALL = "no-store"
 _JSON_TEXT = f"{JSON}; charset=utf-8"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 BODY_ERRORS = (InvalidInput, UnsupportedMediaType, BodyTooLarge)
 """What any route with a body can answer."""
@@ -49,8 +55,8 @@ class Call(NamedTuple):
     origin: Origin
     request: web.Request
     query: Any
-    path: dict[str, str]
-    headers: dict[str, str]
+    path: Mapping[str, str]
+    headers: Mapping[str, str]
     body: Any
 
     def number(self, kind: str, name: str = "id") -> int:
@@ -64,7 +70,8 @@ class Call(NamedTuple):
 class Reply(NamedTuple):
     """What a handler answers with."""
 
-    body: BaseModel | None
+    body: Any
+    """Of the route's `reply`."""
     location: str | None = None
     text: str | None = None
     """The body, of the route's `text_type`."""
@@ -92,7 +99,8 @@ class Route:
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     ndjson: type[BaseModel] | None = None
-    reply: type[BaseModel] | None = None
+    reply: type[Any] | None = None
+    """A model, or a dataclass where replies must be fast: a model checks again what it is made of."""
     stream_type: str | None = None
     """The media type of a reply that is a stream."""
     text_type: str | None = None
@@ -104,68 +112,82 @@ class Route:
     id_schema: Mapping[str, str] = field(default_factory=lambda: {"type": "string"})
     errors: tuple[type[GeodispatchError], ...] = ()
 
-    async def respond(self, request: web.Request) -> web.StreamResponse:
-        """Answer an HTTP request.
+    def bind(self, service: Service, visitors: Visitors) -> HttpHandler:
+        """Return what answers HTTP requests to a service by this route; it raises leaves of GeodispatchError.
 
-        Errors: leaves of GeodispatchError.
+        Whatever depends on the route alone is settled here, before there are any.
         """
-        service = request.app[SERVICE]
-        visitor = await admit(service, request, self.action)
-        call = Call(
-            service=service,
-            caller=visitor.caller,
-            session=visitor.session,
-            origin=visitor.origin,
-            request=request,
-            query=self.query and read_query(request, self.query),
-            path={name: _read_name(value) for name, value in request.match_info.items()},
-            headers={name: _read_header(request, name) for name in self.header_names},
-            body=await self._read_body(service, request),
-        )
-        reply = await self.handler(call)
-        if reply.stream is not None:
-            return await reply.stream(request)
-        if self.max_age_s is not None:
-            assert reply.body is not None
-            return _kept(request, reply.body, self.max_age_s)
-        headers = {"Cache-Control": FOR_EVER if reply.is_final else "no-store"}
-        if reply.location is not None:
-            headers["Location"] = reply.location
-        if reply.text is not None:
-            response = web.Response(
-                status=self.status, text=reply.text, content_type=self.text_type, charset="utf-8", headers=headers
-            )
-        elif reply.body is None:
-            response = web.Response(status=self.status, headers=headers)
-        else:
-            # As bytes, which aiohttp passes on as they are.
-            headers["Content-Type"] = _JSON_TEXT
-            response = web.Response(status=self.status, body=reply.body.model_dump_json().encode(), headers=headers)
-        for cookie, value in reply.cookies.items():
-            set_cookie(request, service.settings, response, cookie, value)
-        return response
+        action, query, header_names, has_path = self.action, self.query, self.header_names, "{" in self.path
+        handler, read_body, answer = self.handler, self._body_reader(service.settings), self._answerer(service.settings)
 
-    async def _read_body(self, service: Service, request: web.Request) -> Any:
-        if self.body is not None:
-            content = await read_body(request, JSON, service.settings.body_limit_bytes)
+        async def respond(request: web.Request) -> web.StreamResponse:
+            visitor = await visitors.admit(request, action)
+            call = Call(
+                service,
+                visitor.caller,
+                visitor.session,
+                visitor.origin,
+                request,
+                query and read_query(request, query),
+                _read_path(request) if has_path else _NOTHING,
+                _read_headers(request, header_names) if header_names else _NOTHING,
+                read_body and await read_body(request),
+            )
+            reply = await handler(call)
+            return answer(request, reply) if reply.stream is None else await reply.stream(request)
+
+        return respond
+
+    def _body_reader(self, settings: Settings) -> Callable[[web.Request], Awaitable[Any]] | None:
+        if self.ndjson is not None:
+            return partial(read_body, media_type=NDJSON, limit_bytes=settings.cameras_body_limit_bytes)
+        if self.body is None:
+            return None
+        parse, limit_bytes = TypeAdapter(self.body).validator.validate_json, settings.body_limit_bytes
+
+        async def read(request: web.Request) -> Any:
+            content = await read_body(request, JSON, limit_bytes)
             try:
-                return self.body.model_validate_json(content)
+                return parse(content)
             except ValidationError as error:
                 raise invalid_input(error) from error
-        if self.ndjson is not None:
-            return await read_body(request, NDJSON, service.settings.cameras_body_limit_bytes)
-        return None
+
+        return read
+
+    def _answerer(self, settings: Settings) -> Callable[[web.Request, Reply], web.Response]:
+        to_json = TypeAdapter[Any](self.reply if self.reply is not None else type(None)).serializer.to_json
+        status, max_age_s, text_type = self.status, self.max_age_s, f"{self.text_type}; charset=utf-8"
+        # As headers that are only copied, and bytes that aiohttp passes on as they are.
+        plain = CIMultiDict({hdrs.CACHE_CONTROL: _NOT_AT_ALL, hdrs.CONTENT_TYPE: _JSON_TEXT})
+
+        def answer(request: web.Request, reply: Reply) -> web.Response:
+            if max_age_s is not None:
+                return _kept(request, to_json(reply.body), max_age_s)
+            if reply.text is not None:
+                headers = {hdrs.CONTENT_TYPE: text_type}
+                response = web.Response(status=status, body=reply.text.encode(), headers=headers)
+            elif reply.body is not None:
+                response = web.Response(status=status, body=to_json(reply.body), headers=plain)
+            else:
+                response = web.Response(status=status)
+            response.headers[hdrs.CACHE_CONTROL] = FOR_EVER if reply.is_final else _NOT_AT_ALL
+            if reply.location is not None:
+                response.headers[hdrs.LOCATION] = reply.location
+            for cookie, value in reply.cookies.items():
+                set_cookie(request, settings, response, cookie, value)
+            return response
+
+        return answer
 
 
-def _kept(request: web.Request, body: BaseModel, max_age_s: int) -> web.Response:
+def _kept(request: web.Request, body: bytes, max_age_s: int) -> web.Response:
     """Answer with what may be kept, or that what is kept is still so."""
-    text = body.model_dump_json()
-    tag = ETag(hashlib.sha256(text.encode()).hexdigest()[:32], is_weak=True)  # it is the same compressed, too
+    tag = ETag(hashlib.sha256(body).hexdigest()[:32], is_weak=True)  # it is the same compressed, too
     headers = {"Cache-Control": f"public, max-age={max_age_s}", "Vary": "Accept-Encoding"}
     if any(asked.value in (tag.value, "*") for asked in request.if_none_match or ()):
         response = web.Response(status=304, headers=headers)
     else:
-        response = web.Response(text=text, content_type=JSON, headers=headers)
+        response = web.Response(body=body, headers=headers | {hdrs.CONTENT_TYPE: _JSON_TEXT})
         response.enable_compression()
     response.etag = tag
     return response
@@ -188,7 +210,8 @@ async def read_body(request: web.Request, media_type: str, limit_bytes: int) -> 
         raise BodyTooLarge(limit_bytes)
     content, stream = b"", request.content
     try:
-        while chunk := await stream.readany():
+        while not stream.at_eof():
+            chunk = await stream.readany()
             content = content + chunk if content else chunk  # most come in one
             if len(content) > limit_bytes:
                 raise BodyTooLarge(limit_bytes)
@@ -197,10 +220,12 @@ async def read_body(request: web.Request, media_type: str, limit_bytes: int) -> 
     return content
 
 
-def _read_name(value: str) -> str:
-    if not value.isprintable():
-        raise NotFound("resource", value)  # PostgreSQL's text cannot hold a NUL, so nothing has such a name
-    return value
+def _read_path(request: web.Request) -> Mapping[str, str]:
+    names = request.match_info
+    for value in names.values():
+        if not value.isprintable():
+            raise NotFound("resource", value)  # PostgreSQL's text cannot hold a NUL, so nothing has such a name
+    return names
 
 
 def read_id(name: str, kind: str) -> int:
@@ -224,8 +249,9 @@ def read_query(request: web.Request, model: type[Query]) -> Query:
         raise invalid_input(error, "?") from error
 
 
-def _read_header(request: web.Request, name: str) -> str:
-    value = request.headers.get(name, "")
-    if not (0 < len(value) <= 255 and value.isprintable()):
-        raise InvalidInput.at(name, f"the header {name} is needed: up to 255 printable characters")
-    return value
+def _read_headers(request: web.Request, names: Iterable[str]) -> Mapping[str, str]:
+    values = {name: request.headers.get(name, "") for name in names}
+    for name, value in values.items():
+        if not (0 < len(value) <= 255 and value.isprintable()):
+            raise InvalidInput.at(name, f"the header {name} is needed: up to 255 printable characters")
+    return values

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -68,15 +69,15 @@ UNCOMPRESSED: Final = (
 IMPORT_MAP: Final = re.compile(r'<script type="importmap">(.*?)</script>', re.DOTALL)
 
 
-def add_pages(app: web.Application) -> None:
-    """Add a route for each page and for each file under /static/."""
+def pages() -> Iterator[web.RouteDef]:
+    """Yield a route for each page and for each file under /static/."""
     templates = read_templates()
     for path, name in PAGE_PATHS.items():
-        app.router.add_get(path, _show(templates.get_template(name).render(here=path)))
+        yield web.get(path, _show(templates.get_template(name).render(here=path)))
     for file in sorted(STATIC.rglob("*")):
         if file.suffix in CONTENT_TYPES:
             path = f"/static/{file.relative_to(STATIC).as_posix()}"
-            app.router.add_get(path, _serve(file))
+            yield web.get(path, _serve(file))
 
 
 def content_security_policy(import_map: str | None = None) -> str:

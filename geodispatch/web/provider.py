@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from aiohttp import web
 
 from geodispatch.accounts import new_token
@@ -10,20 +12,20 @@ from geodispatch.errors import NotFound, ProviderRefused
 from geodispatch.oidc import Provider
 from geodispatch.web.call import SERVICE
 from geodispatch.web.cookies import Cookie, read_cookie, set_cookie
-from geodispatch.web.visitor import admit
+from geodispatch.web.visitor import VISITORS
 
 _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
 
-def add_provider(app: web.Application) -> None:
-    """Add the way there and back."""
-    app.router.add_get("/sign-in/provider", _leave)
-    app.router.add_get("/sign-in/provider/back", _return)
+def provider_routes() -> Iterator[web.RouteDef]:
+    """Yield the way there and back."""
+    yield web.get("/sign-in/provider", _leave)
+    yield web.get("/sign-in/provider/back", _return)
 
 
 async def _leave(request: web.Request) -> web.Response:
     service = request.app[SERVICE]
-    await admit(service, request, Action.SIGN_IN)
+    await request.app[VISITORS].admit(request, Action.SIGN_IN)
     token = new_token()
     response = _redirect(await _provider(request).authorization_url(token))
     set_cookie(request, service.settings, response, Cookie.PROVIDER, token)
@@ -32,7 +34,7 @@ async def _leave(request: web.Request) -> web.Response:
 
 async def _return(request: web.Request) -> web.Response:
     service = request.app[SERVICE]
-    origin = (await admit(service, request, Action.SIGN_IN)).origin
+    origin = (await request.app[VISITORS].admit(request, Action.SIGN_IN)).origin
     provider, token = _provider(request), read_cookie(request, service.settings, Cookie.PROVIDER)
     try:
         if "code" not in request.query:

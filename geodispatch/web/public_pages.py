@@ -5,12 +5,13 @@ They show what the API's public operations return, and do what those do: a form 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 from pydantic import BaseModel, Field, ValidationError
 
 from geodispatch.audit import Origin
@@ -27,7 +28,7 @@ from geodispatch.web.layout import read_templates
 from geodispatch.web.pages import STATIC
 from geodispatch.web.plain_page import PLAIN_HEADERS
 from geodispatch.web.sketch import sketch
-from geodispatch.web.visitor import admit
+from geodispatch.web.visitor import VISITORS
 from geodispatch.web.wording import say_area, say_code, say_date, say_moment
 
 _HEADERS: Final = {hdrs.CACHE_CONTROL: "no-cache", hdrs.VARY: hdrs.ACCEPT_ENCODING, **PLAIN_HEADERS}
@@ -35,8 +36,6 @@ _FORM = "application/x-www-form-urlencoded"
 _ITEMS_A_PAGE = 20
 _RADIUS_KM = 5.0
 _FIELDS_MAX = 10
-
-Show = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class FeedPageQuery(BaseModel, extra="forbid"):
@@ -71,11 +70,11 @@ class PublicPages:
         text = self._render(name, here=here, **content)
         return web.Response(text=text, content_type="text/html", status=status, headers=_HEADERS)
 
-    def guarded(self, show: Show, action: Action = Action.READ_PUBLIC) -> Show:
+    def guarded(self, show: Handler, action: Action = Action.READ_PUBLIC) -> Handler:
         """Ask the table of rights, and answer what is refused with a page instead of a problem document."""
 
         async def respond(request: web.Request) -> web.StreamResponse:
-            await admit(request.app[SERVICE], request, action)
+            await request.app[VISITORS].admit(request, action)
             try:
                 response = await show(request)
             except GeodispatchError as error:
@@ -164,7 +163,7 @@ class PublicPages:
         show: Callable[[web.Request, Mapping[str, str], tuple[Fault, ...]], Awaitable[web.Response]],
     ) -> web.StreamResponse:
         service = request.app[SERVICE]
-        origin = (await admit(service, request, Action.FLAG)).origin
+        origin = (await request.app[VISITORS].admit(request, Action.FLAG)).origin
         body = await read_body(request, _FORM, service.settings.body_limit_bytes)
         try:
             pairs = parse_qsl(body.decode(errors="replace"), max_num_fields=_FIELDS_MAX)
@@ -213,8 +212,8 @@ class PublicPages:
         return self.write("document.html", here="/agencies", document=found)
 
 
-def add_public_pages(app: web.Application) -> None:
-    """Add the pages."""
+def public_pages() -> Iterator[web.RouteDef]:
+    """Yield the pages' routes."""
     pages = PublicPages()
     for path, show in (
         ("/feed", pages.feed),
@@ -226,9 +225,9 @@ def add_public_pages(app: web.Application) -> None:
         ("/documents/{id}", pages.document),
         ("/retention", pages.retention),
     ):
-        app.router.add_get(path, pages.guarded(show))
-    app.router.add_post("/requests/{id}/flags", pages.guarded(pages.flag_request, Action.FLAG))
-    app.router.add_post("/posts/{id}/flags", pages.guarded(pages.flag_post, Action.FLAG))
+        yield web.get(path, pages.guarded(show))
+    yield web.post("/requests/{id}/flags", pages.guarded(pages.flag_request, Action.FLAG))
+    yield web.post("/posts/{id}/flags", pages.guarded(pages.flag_post, Action.FLAG))
 
 
 def _form(given: Mapping[str, str], faults: tuple[Fault, ...]) -> dict[str, Any]:

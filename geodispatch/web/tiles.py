@@ -7,6 +7,7 @@ its first 5 hashes are `0/x001/x234/067.p/5`. All are final, so that any cache m
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from aiohttp import hdrs, web
@@ -29,9 +30,9 @@ class TilePath(NamedTuple):
     width: int
 
 
-def add_tiles(app: web.Application) -> None:
-    """Add the route."""
-    app.router.add_get(f"{PREFIX}/record/tile/{{path:.+}}", _tile)
+def tiles() -> Iterator[web.RouteDef]:
+    """Yield the route."""
+    yield web.get(f"{PREFIX}/record/tile/{{path:.+}}", _tile)
 
 
 def parse_tile_path(path: str) -> TilePath:

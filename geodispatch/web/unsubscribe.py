@@ -6,6 +6,7 @@ token in the path is all the authority there is, and needs neither cookie nor lo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 from aiohttp import web
@@ -18,11 +19,11 @@ from geodispatch.web.plain_page import PLAIN_HEADERS
 _HEADERS = dict(PLAIN_HEADERS) | {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
 
 
-def add_unsubscribe(app: web.Application) -> None:
-    """Add the page and its POST."""
+def unsubscribe_routes() -> Iterator[web.RouteDef]:
+    """Yield the page and its POST."""
     page = read_templates().get_template("unsubscribe.html")
-    app.router.add_get("/unsubscribe/{token}", partial(_ask, page))
-    app.router.add_post("/unsubscribe/{token}", partial(_unsubscribe, page))
+    yield web.get("/unsubscribe/{token}", partial(_ask, page))
+    yield web.post("/unsubscribe/{token}", partial(_unsubscribe, page))
 
 
 async def _ask(page: Template, request: web.Request) -> web.Response:

@@ -17,9 +17,9 @@ import shapely
 
 from geodispatch.accounts import AgencyKind, Role
 from geodispatch.cameras import CameraInput, Place
+from geodispatch.coverage import covered_shares, disk_around
 from geodispatch.geofence import Geofence
 from geodispatch.histogram import can_draw
-from geodispatch.preview import covered_shares, disk_around
 from tests.attacker.trials import BAND_STARTS, SEED
 from tests.services import SOUTH, WEST, Clock, Town, running_town, submission
 

@@ -34,7 +34,7 @@ def geojson(fence: Geofence) -> dict[str, Any]:
 
 def drawn(fence: Geofence) -> DrawnFence:
     """Return a fence as the rules take it."""
-    return DrawnFence(fence)
+    return DrawnFence.of(fence)
 
 
 def earlier(number: int, fence: Geofence, opened_at: datetime = NOW) -> EarlierFence:

@@ -23,6 +23,7 @@ BESIDE = {
     "/unsubscribe/{token}",
     "/sign-in/provider",
     "/sign-in/provider/back",
+    "/{path}",  # what says that nothing is there
     # Pages of what is public, and a form that flags it.
     "/feed",
     "/agencies",

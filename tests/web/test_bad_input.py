@@ -323,9 +323,18 @@ async def test_bad_cameras_are_named_and_the_good_ones_taken(town: Town) -> None
 
 
 async def test_unknown_paths_and_methods(town: Town) -> None:
-    for method, path, status in (("GET", "nothing", 404), ("PATCH", "requests", 405), ("DELETE", "requests/1", 405)):
-        reply = await town.call(method, path)
-        assert (reply.status, reply.headers["Content-Type"].split(";")[0]) == (status, "application/problem+json")
+    for method, path, status, allowed in (
+        ("GET", "/nothing", 404, None),
+        ("GET", "/api/v1/nothing/here", 404, None),
+        ("PATCH", "/api/v1/requests", 405, "GET,POST"),
+        ("DELETE", "/api/v1/requests/1", 405, "GET"),
+        ("PUT", "/feed", 405, "GET,HEAD"),
+        ("DELETE", "/requests/1/flags", 405, "POST"),
+    ):
+        async with town.http.request(method, f"{town.url}{path}") as reply:
+            assert (reply.status, reply.content_type) == (status, "application/problem+json"), path
+            assert reply.headers.get("Allow") == allowed
+            assert (await reply.json())["status"] == status
 
 
 json_values = st.recursive(

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from geodispatch.web.pages import PAGE_PATHS, STATIC, VENDOR, add_pages
+from geodispatch.web.pages import PAGE_PATHS, STATIC, VENDOR, pages
 
 Client = TestClient[web.Request, web.Application]
 
@@ -61,7 +61,7 @@ class Markup(HTMLParser):
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
     app = web.Application()
-    add_pages(app)
+    app.add_routes(pages())
     async with TestClient(TestServer(app)) as client:
         yield client
 

@@ -9,14 +9,15 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geodispatch import preview
+from geodispatch import coverage
+from geodispatch.estimate import band_of
 from geodispatch.geofence import Geofence
 
 
 def test_shares_sum_to_the_fence() -> None:
     fence = Geofence.parse(shapely.box(-89.66, 39.79, -89.63, 39.82))
-    disk = preview.disk_around(fence, 8)
-    shares = preview.covered_shares(fence, disk)
+    disk = coverage.disk_around(fence, 8)
+    shares = coverage.covered_shares(fence, disk)
     assert shares.min() >= 0
     assert shares.max() <= 1 + 1e-9
     area_m2 = sum(share * h3.cell_area(cell, unit="m^2") for cell, share in zip(disk.cells, shares, strict=True))
@@ -24,11 +25,11 @@ def test_shares_sum_to_the_fence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("estimate", "band"),
+    ("owner_count", "band"),
     [(0, "under 10"), (9, "under 10"), (10, "10-24"), (99, "50-99"), (100, "100-249"), (10_000, "10000 or more")],
 )
-def test_bands(estimate: int, band: str) -> None:
-    assert preview.band_of(estimate) == band
+def test_bands(owner_count: int, band: str) -> None:
+    assert band_of(owner_count) == band
 
 
 @settings(deadline=None)
@@ -44,8 +45,8 @@ def test_shares_are_those_of_the_h3_and_shapely_libraries(
     lon: float, lat: float, radius_m: float, stretch: float, teeth: int, resolution: int
 ) -> None:
     fence = star(lon, lat, radius_m, stretch, teeth)
-    disk = preview.disk_around(fence, resolution)
-    shares = dict(zip(disk.cells, preview.covered_shares(fence, disk), strict=True))
+    disk = coverage.disk_around(fence, resolution)
+    shares = dict(zip(disk.cells, coverage.covered_shares(fence, disk), strict=True))
     shape = h3.geo_to_h3shape(fence.geometry)
     touched = h3.h3shape_to_cells_experimental(shape, resolution, contain="overlap")
     assert set(touched) <= set(shares)
