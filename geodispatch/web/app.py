@@ -34,8 +34,8 @@ log = structlog.get_logger()
 
 def create_app(service: Service) -> web.Application:
     """Make the application over an open service; who runs it also closes the service."""
-    app = web.Application()
-    app[SERVICE], app[VISITORS] = service, (visitors := Visitors(service))
+    app, visitors = web.Application(), Visitors(service)
+    app[SERVICE], app[VISITORS] = service, visitors
     app.on_shutdown.append(_end_streams)
     api = (web.RouteDef(each.method, f"{PREFIX}/{each.path}", each.bind(service, visitors), {}) for each in ROUTES)
     _mount(app, (*api, *_BESIDE, *unsubscribe_routes(), *provider_routes(), *tiles(), *pages(), *public_pages()))

@@ -70,8 +70,7 @@ class Call(NamedTuple):
 class Reply(NamedTuple):
     """What a handler answers with."""
 
-    body: Any
-    """Of the route's `reply`."""
+    body: BaseModel | None
     location: str | None = None
     text: str | None = None
     """The body, of the route's `text_type`."""
@@ -99,8 +98,7 @@ class Route:
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     ndjson: type[BaseModel] | None = None
-    reply: type[Any] | None = None
-    """A model, or a dataclass where replies must be fast: a model checks again what it is made of."""
+    reply: type[BaseModel] | None = None
     stream_type: str | None = None
     """The media type of a reply that is a stream."""
     text_type: str | None = None
@@ -115,7 +113,7 @@ class Route:
     def bind(self, service: Service, visitors: Visitors) -> HttpHandler:
         """Return what answers HTTP requests to a service by this route; it raises leaves of GeodispatchError.
 
-        Whatever depends on the route alone is settled here, before there are any.
+        Whatever depends on the route alone is settled here, before there is one.
         """
         action, query, header_names, has_path = self.action, self.query, self.header_names, "{" in self.path
         handler, read_body, answer = self.handler, self._body_reader(service.settings), self._answerer(service.settings)
