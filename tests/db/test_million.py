@@ -22,7 +22,7 @@ SQL = load("prompts")
 
 
 async def fill_million(connection: asyncpg.Connection) -> None:
-    """Queue a prompt for each of a million owners, nine of ten not due yet."""
+    """Queue a prompt for each of a million owners, nine of ten not due yet; every tenth has what can hang on one."""
     await fill(connection, request_count=1, owner_count=0)
     await connection.execute(
         "insert into owner (id, external_id) overriding system value select n, 'o' || n from generate_series(1, $1) n",
@@ -38,7 +38,15 @@ async def fill_million(connection: asyncpg.Connection) -> None:
     due_at = microseconds(NOW) + np.where(owner_id % 10 == 0, -hour_us, hour_us) + owner_id
     new = prompts.NewPrompts("inbox", owner_id, owner_id, draw_keys(COUNT), due_at)
     await prompts.queue(connection, 1, in_turn([new]))
-    for table in ("prompt", "owner", "camera"):
+    for row in (
+        "lost_attempt (request_id, owner_id, number, channel, duration_s, failure, settled_at)"
+        " select request_id, owner_id, 1, 'inbox', 0, 'busy', $1",
+        "dead_letter (request_id, owner_id, channel, endpoint, failure, died_at)"
+        " select request_id, owner_id, 'inbox', 'here', 'busy', $1",
+        "answer (request_id, owner_id, choice, answered_at) select request_id, owner_id, 'decline', $1",
+    ):
+        await connection.execute(f"insert into {row} from prompt where owner_id % 10 = 0", NOW)
+    for table in ("prompt", "owner", "camera", "lost_attempt", "dead_letter", "answer"):
         await connection.execute(f"analyze {table}")
 
 
@@ -86,7 +94,9 @@ async def check_plans(connection: asyncpg.Connection) -> None:
     for name, (way, arguments) in plans.items():
         plan = await explain(connection, name, *arguments)
         assert way in plan, f"{name}\n{plan}"
-        assert not re.search(r"Seq Scan on (prompt|owner|camera|lost_attempt)\b", plan), f"{name}\n{plan}"
+        assert not re.search(r"Seq Scan on (prompt|owner|camera|lost_attempt|dead_letter|answer)\b", plan), (
+            f"{name}\n{plan}"
+        )
     # What is not due yet lies behind what is, and costs the claim nothing: the first 1,000 are read, and no more.
     plan = "\n".join(
         row[0]
