@@ -1,8 +1,8 @@
 """Turn: what is asked in one turn of the event loop is worked off together.
 
-Work of some microseconds takes two to three times as long where other code ran in between, whose instructions and data
-are in the processor's caches then. So a call waits until whatever else has arrived is there, too. Under load, when time
-is short, many share a turn; alone, a call waits for nobody, and the loop goes round once more.
+Work of some microseconds takes longer where other code ran in between, whose instructions and data are in the
+processor's caches then (bench/preview.md). So a call waits until whatever else has arrived is there, too. Under load,
+when time is short, many share a turn; alone, a call waits for nobody, and the loop goes round once more.
 """
 
 from __future__ import annotations
