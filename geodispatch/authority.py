@@ -165,9 +165,9 @@ _NAMES: Final[Mapping[Part, str]] = {
 
 def part_of(caller: Caller | None) -> Part:
     """Return whom a caller acts as; nobody known is everybody."""
-    if isinstance(caller, AgencyCaller):
-        return _PARTS[caller.role]
     match caller:
+        case AgencyCaller():
+            return _PARTS[caller.role]
         case OwnerCaller():
             return Part.OWNER
         case OperatorCaller():

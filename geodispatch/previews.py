@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from itertools import repeat
 from typing import NamedTuple
 
 from geodispatch.accounts import AgencyCaller
@@ -70,13 +71,11 @@ class Previews:
             check_draft(draft, asked.ground, asked.mark.case_request_count, now)
             for asked, draft in zip(together, drafts, strict=True)
         ]
-        looked = zip(together, drafts, breaches, strict=True)
-        told = [self._tell(asked, draft, broken) for asked, draft, broken in looked]
-        looked_at = zip(together, drafts, breaches, told, strict=True)
-        return [self._sum_up(asked, draft, broken, band, now) for asked, draft, broken, band in looked_at]
+        told = list(map(self._tell, together, drafts, breaches))
+        return list(map(self._sum_up, together, drafts, breaches, told, repeat(now)))
 
     def _tell(self, asked: _Asked, draft: Draft, breaches: tuple[Breach, ...]) -> Told | None:
-        if draft.fence is None or (breaches and any(breach.pointer.startswith("/fence") for breach in breaches)):
+        if draft.fence is None or any(breach.pointer.startswith("/fence") for breach in breaches):
             return None, None
         return self._estimates.known_band(draft.fence.geofence, asked.mark.epoch)
 

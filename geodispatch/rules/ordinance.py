@@ -50,7 +50,7 @@ class Ordinance:
 
 def touching(fence: Geofence, ordinances: Sequence[Ordinance]) -> list[Ordinance]:
     """Return the ordinances that bind a fence."""
-    return [ordinance for ordinance in ordinances if ordinance.area.touches(fence)] if ordinances else []
+    return [ordinance for ordinance in ordinances if ordinance.area.touches(fence)]
 
 
 def check_ordinances(binding: Sequence[Ordinance], now: datetime) -> tuple[Breach, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum, auto
-from itertools import product
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import shapely
@@ -35,8 +35,8 @@ class Tiles(Generic[Known]):
 
     def __init__(self, look: Callable[[Any], Known]) -> None:
         self._look = look
-        self._known: dict[tuple[int, int], Known] = {}
-        self._known_under: dict[tuple[int, int, int, int], frozenset[Known]] = {}
+        self._find = lru_cache(maxsize=_KEPT_COUNT)(self._look_at)
+        self._find_under = lru_cache(maxsize=_KEPT_COUNT)(self._look_under)
 
     def under(self, fence: Geofence) -> frozenset[Known]:
         """Return what is known of the tiles that together hold a fence; nothing for a fence across many.
@@ -45,29 +45,16 @@ class Tiles(Generic[Known]):
         Cost:   half a microsecond where others lay on the same tiles, 20 us for each that is new.
         """
         west, south, east, north = fence.bounds_e7
-        span = west // _SIZE_E7, south // _SIZE_E7, east // _SIZE_E7, north // _SIZE_E7
-        known = self._known_under.get(span)
-        return self._find_under(*span) if known is None else known
+        return self._find_under(west // _SIZE_E7, south // _SIZE_E7, east // _SIZE_E7, north // _SIZE_E7)
 
-    def _find_under(self, west: int, south: int, east: int, north: int) -> frozenset[Known]:
+    def _look_under(self, west: int, south: int, east: int, north: int) -> frozenset[Known]:
         if (east - west + 1) * (north - south + 1) > _TILES_A_FENCE_MAX:
             return frozenset()
-        known = frozenset(map(self._find, product(range(west, east + 1), range(south, north + 1))))
-        if len(self._known_under) >= _KEPT_COUNT:
-            self._known_under.clear()
-        self._known_under[west, south, east, north] = known
-        return known
+        return frozenset(self._find(column, row) for column in range(west, east + 1) for row in range(south, north + 1))
 
-    def _find(self, tile: tuple[int, int]) -> Known:
-        if tile in self._known:
-            return self._known[tile]
-        column, row = tile
+    def _look_at(self, column: int, row: int) -> Known:
         corners = (column, row, column + 1, row + 1)
-        known = self._look(shapely.box(*(corner * _SIZE_E7 / 1e7 for corner in corners)))
-        if len(self._known) >= _KEPT_COUNT:
-            self._known.clear()
-        self._known[tile] = known
-        return known
+        return self._look(shapely.box(*(corner * _SIZE_E7 / 1e7 for corner in corners)))
 
 
 def lies_to(area: Any) -> Tiles[Lie]:

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from aiohttp import ETag, hdrs, web
 from aiohttp.typedefs import Handler as HttpHandler
-from multidict import CIMultiDict
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from geodispatch.audit import Origin
@@ -155,8 +154,6 @@ class Route:
     def _answerer(self, settings: Settings) -> Callable[[web.Request, Reply], web.Response]:
         to_json = TypeAdapter[Any](self.reply if self.reply is not None else type(None)).serializer.to_json
         status, max_age_s, text_type = self.status, self.max_age_s, f"{self.text_type}; charset=utf-8"
-        # As headers that are only copied, and bytes that aiohttp passes on as they are.
-        plain = CIMultiDict({hdrs.CACHE_CONTROL: _NOT_AT_ALL, hdrs.CONTENT_TYPE: _JSON_TEXT})
 
         def answer(request: web.Request, reply: Reply) -> web.Response:
             if max_age_s is not None:
@@ -165,7 +162,10 @@ class Route:
                 headers = {hdrs.CONTENT_TYPE: text_type}
                 response = web.Response(status=status, body=reply.text.encode(), headers=headers)
             elif reply.body is not None:
-                response = web.Response(status=status, body=to_json(reply.body), headers=plain)
+                # As bytes, which aiohttp passes on as they are.
+                response = web.Response(
+                    status=status, body=to_json(reply.body), headers={hdrs.CONTENT_TYPE: _JSON_TEXT}
+                )
             else:
                 response = web.Response(status=status)
             response.headers[hdrs.CACHE_CONTROL] = FOR_EVER if reply.is_final else _NOT_AT_ALL

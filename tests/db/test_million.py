@@ -15,7 +15,7 @@ from geodispatch_db.arrays import text_of
 from geodispatch_db.copy import in_turn, microseconds
 from geodispatch_db.pool import open_connection
 from geodispatch_db.queries import load
-from tests.db.test_prompts import LEASE, NOW, PACE, claim, fill
+from tests.db.test_prompts import LEASE, NOW, PACE, claim, fill, hang
 
 COUNT = 1_000_000
 SQL = load("prompts")
@@ -38,14 +38,7 @@ async def fill_million(connection: asyncpg.Connection) -> None:
     due_at = microseconds(NOW) + np.where(owner_id % 10 == 0, -hour_us, hour_us) + owner_id
     new = prompts.NewPrompts("inbox", owner_id, owner_id, draw_keys(COUNT), due_at)
     await prompts.queue(connection, 1, in_turn([new]))
-    for row in (
-        "lost_attempt (request_id, owner_id, number, channel, duration_s, failure, settled_at)"
-        " select request_id, owner_id, 1, 'inbox', 0, 'busy', $1",
-        "dead_letter (request_id, owner_id, channel, endpoint, failure, died_at)"
-        " select request_id, owner_id, 'inbox', 'here', 'busy', $1",
-        "answer (request_id, owner_id, choice, answered_at) select request_id, owner_id, 'decline', $1",
-    ):
-        await connection.execute(f"insert into {row} from prompt where owner_id % 10 = 0", NOW)
+    await hang(connection, 1, on_each=10)
     for table in ("prompt", "owner", "camera", "lost_attempt", "dead_letter", "answer"):
         await connection.execute(f"analyze {table}")
 

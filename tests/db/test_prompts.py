@@ -57,6 +57,20 @@ async def fill(connection: asyncpg.Connection, *, request_count: int, owner_coun
     await connection.execute("update prompt set camera_id = null")  # owners without cameras, as before there were any
 
 
+async def hang(connection: asyncpg.Connection, request_id: int, *, on_each: int = 1) -> None:
+    """Give each prompt of a request, or each so-manieth owner's, a lost try, a dead letter and an answer."""
+    for row in (
+        "lost_attempt (request_id, owner_id, number, channel, duration_s, failure, settled_at)"
+        " select request_id, owner_id, 1, 'inbox', 0, 'busy', $3",
+        "dead_letter (request_id, owner_id, channel, endpoint, failure, died_at)"
+        " select request_id, owner_id, 'inbox', 'here', 'busy', $3",
+        "answer (request_id, owner_id, choice, answered_at) select request_id, owner_id, 'decline', $3",
+    ):
+        await connection.execute(
+            f"insert into {row} from prompt where request_id = $1 and owner_id % $2 = 0", request_id, on_each, NOW
+        )
+
+
 async def plan_over(
     connection: asyncpg.Connection, locked: prompts.LockedPrompts | None, now: datetime, request_ids: Any = None
 ) -> pace.Plan:
@@ -268,12 +282,12 @@ async def test_pruning_finds_by_whole_keys_what_statistics_have_not_heard_of(dat
             "alter table prompt set (autovacuum_enabled = false)"
         )
         await fill(connection, request_count=2, owner_count=1000)
-        await _hang(connection, request_id=1)
+        await hang(connection, 1)
         await connection.execute("create temp table late as select * from prompt where request_id = 2")
         await connection.execute("delete from prompt where request_id = 2")
         await connection.execute("analyze")
         await connection.execute("insert into prompt select * from late")
-        await _hang(connection, request_id=2)
+        await hang(connection, 2)
         query = f"explain (analyze, format json) {load('prompts')['prune_next_prompts']}"
         (plan,) = await connection.fetchval(query, 2, 0, 1000, ["queued"])
         nodes = list(_nodes(plan["Plan"]))
@@ -286,18 +300,6 @@ async def test_pruning_finds_by_whole_keys_what_statistics_have_not_heard_of(dat
         assert {row[0] for row in await connection.fetch(f"{tables} select count(*) from answer")} == {1000}
     finally:
         await connection.close()
-
-
-async def _hang(connection: asyncpg.Connection, *, request_id: int) -> None:
-    """Give each prompt of a request a lost try, a dead letter and an answer."""
-    for row in (
-        "lost_attempt (request_id, owner_id, number, channel, duration_s, failure, settled_at)"
-        " select request_id, owner_id, 1, 'inbox', 0, 'busy', $2",
-        "dead_letter (request_id, owner_id, channel, endpoint, failure, died_at)"
-        " select request_id, owner_id, 'inbox', 'here', 'busy', $2",
-        "answer (request_id, owner_id, choice, answered_at) select request_id, owner_id, 'decline', $2",
-    ):
-        await connection.execute(f"insert into {row} from prompt where request_id = $1", request_id, NOW)
 
 
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
