@@ -34,7 +34,7 @@ def sum_up(claim: Claim, **counts: int) -> Batch:
     """Count what became of a claim, for the caller and for the metrics."""
     plan = claim.plan
     batch = Batch(
-        claimed_count=len(plan.send),
+        claimed_count=plan.send.row_count,
         suppressed_count=len(plan.suppress),
         delayed_count=len(plan.delay),
         diverted_count=claim.diverted_count,

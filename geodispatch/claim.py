@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 
@@ -21,7 +21,7 @@ from geodispatch.metrics import PROMPTS_DELAYED, PROMPTS_SUPPRESSED
 from geodispatch.pace import Pace, Plan, Quota
 from geodispatch_db import dead_letters, prompts
 from geodispatch_db import pace as shared
-from geodispatch_db.prompts import DuePrompt, LockedPrompts
+from geodispatch_db.prompts import NO_PROMPTS, DuePrompts, LockedPrompts
 
 
 @dataclass(frozen=True)
@@ -122,18 +122,21 @@ class Claims:
                 locked = await prompts.lock_due(connection, channel, now, limit)
                 if locked is not None:
                     plan = await self.decide(connection, locked, now)
-                    if courier is not None and plan.send:
+                    if courier is not None and plan.send.row_count:
                         admission = await courier.admit(connection, plan.send, channel, now)
-                        plan.send[:] = admission.send
-                        plan.delay.update(admission.held)
-                        plan.delay_reasons.update(admission.held_for)
+                        plan = replace(
+                            plan,
+                            send=admission.send,
+                            delay=plan.delay | admission.held,
+                            delay_reasons=plan.delay_reasons + admission.held_for,
+                        )
                         if admission.diverted:
                             await prompts.divert(connection, locked, admission.diverted)
                         if admission.dead:
                             await dead_letters.add(connection, admission.dead, now)
                     await self._mark(connection, locked, plan, now)
                     await self._count(connection, plan.send, now)
-                if rate is not None and (left_count := limit - len(plan.send)):
+                if rate is not None and (left_count := limit - plan.send.row_count):
                     await shared.give_back_tokens(connection, channel, left_count)
         except BaseException:
             if courier is not None:
@@ -155,7 +158,7 @@ class Claims:
 
     def _plan(
         self,
-        due: list[DuePrompt],
+        due: DuePrompts,
         now: datetime,
         open_ids: Collection[int],
         quotas: dict[int, Quota],
@@ -172,7 +175,7 @@ class Claims:
             asked_before=asked_before,
         )
 
-    async def preview(self, channel: str, limit: int, asked_before: Collection[int]) -> tuple[list[DuePrompt], Plan]:
+    async def preview(self, channel: str, limit: int, asked_before: Collection[int]) -> tuple[DuePrompts, Plan]:
         """Say what `claim` would do with the first `limit` due prompts, and change nothing.
 
         `asked_before` are owners whom another channel would ask before. Buckets are not looked into: they delay only.
@@ -186,7 +189,7 @@ class Claims:
         ):
             seen = await prompts.peek_due(connection, channel, now, limit)
             if seen is None:
-                return [], Plan()
+                return NO_PROMPTS, Plan()
             open_ids = await prompts.find_open_requests(connection, seen.request_ids, now)
             due = await prompts.read_due(connection, seen)
             limits = _limits(due)
@@ -194,7 +197,7 @@ class Claims:
             return due, self._plan(due, now, open_ids, _quotas(limits, asked, now), asked_before)
 
     async def _mark(self, connection: asyncpg.Connection, locked: LockedPrompts, plan: Plan, now: datetime) -> None:
-        if plan.send:
+        if plan.send.row_count:
             await prompts.mark_sending(
                 connection, locked, plan.send, now, now + self.lease, keep_count=self.pace.keep_count
             )
@@ -203,7 +206,7 @@ class Claims:
         if plan.delay:
             await prompts.delay(connection, locked, plan.delay)
 
-    async def _count(self, connection: asyncpg.Connection, sent: list[DuePrompt], now: datetime) -> None:
+    async def _count(self, connection: asyncpg.Connection, sent: DuePrompts, now: datetime) -> None:
         """Count who is asked for the first time for an agency that has a quota.
 
         An agency's count is held from here until the transaction ends, so that no two claims use up the same rest. Held
@@ -211,18 +214,21 @@ class Claims:
 
         Errors: _QuotaPassed.
         """
-        first = [prompt for prompt in sent if prompt.attempt_count == 0 and prompt.agency_day_quota is not None]
-        if not first:
+        limits = _limits(sent)
+        first = zip(sent.agency_id, sent.attempt_count, strict=True)
+        asking = Counter(agency_id for agency_id, attempt_count in first if not attempt_count and agency_id in limits)
+        if not asking:
             return
-        limits, asking = _limits(first), Counter(prompt.agency_id for prompt in first)
+        limits = {agency_id: limits[agency_id] for agency_id in asking}
         asked = await shared.hold_counts(connection, limits, now - paces.QUOTA_WINDOW)
         if any(asking[id_] > quota.left_count for id_, quota in _quotas(limits, asked, now).items()):
             raise _QuotaPassed
         await shared.count_asked(connection, asking, paces.hour_of(now))
 
 
-def _limits(due: list[DuePrompt]) -> dict[int, int]:
-    return {prompt.agency_id: prompt.agency_day_quota for prompt in due if prompt.agency_day_quota is not None}
+def _limits(due: DuePrompts) -> dict[int, int]:
+    quotas = set(zip(due.agency_id, due.agency_day_quota, strict=True))
+    return {agency_id: day_quota for agency_id, day_quota in quotas if day_quota is not None}
 
 
 def _quotas(limits: dict[int, int], asked: Mapping[int, list[tuple[datetime, int]]], now: datetime) -> dict[int, Quota]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic
@@ -29,7 +29,7 @@ from geodispatch_db import addresses, breakers, requests
 from geodispatch_db.addresses import Address
 from geodispatch_db.breakers import Breaker, Endpoint
 from geodispatch_db.dead_letters import DeadLetter
-from geodispatch_db.prompts import DuePrompt, PromptId
+from geodispatch_db.prompts import NO_PROMPTS, DuePrompts, PromptId
 
 log = structlog.get_logger()
 
@@ -41,28 +41,30 @@ _REQUESTS_KEPT_COUNT = 1000
 
 
 class Parcel(NamedTuple):
-    """A claimed prompt's message and the endpoint that it goes to; `number` is its try's, `queue` where it waited."""
+    """Messages of claimed prompts that go to one endpoint together: no more than it takes at a time."""
 
-    id: PromptId
-    number: int
-    queue: str
     endpoint: Endpoint
-    message: Message
+    messages: Sequence[Message]
 
 
-class Result(NamedTuple):
-    """A parcel after its try."""
+class Try(NamedTuple):
+    """A parcel that was taken to its endpoint, and how that ended for each message."""
 
     parcel: Parcel
-    delivery: Delivery
+    deliveries: Sequence[Delivery]
     began_at: datetime
+
+    @property
+    def ended(self) -> Iterator[tuple[Message, Delivery]]:
+        """Each message with how it ended."""
+        return zip(self.parcel.messages, self.deliveries, strict=True)
 
 
 @dataclass
 class Admission:
-    """What of a batch goes out, what waits for its endpoint, and what goes another way; the last two by position."""
+    """What of a batch goes out; by position, what waits for its endpoint and what goes another way."""
 
-    send: list[DuePrompt] = field(default_factory=list)
+    send: DuePrompts = NO_PROMPTS
     parcels: list[Parcel] = field(default_factory=list)
     held: dict[int, datetime] = field(default_factory=dict)
     held_for: Counter[Delay] = field(default_factory=Counter)
@@ -71,8 +73,8 @@ class Admission:
 
 
 _Alike = tuple[int | None, str | None, int | None]  # an app, a language, and an owner who has more than the app
-Settle = Callable[[Sequence[Result]], Awaitable[None]]
-StillWanted = Callable[[Sequence[Parcel]], Awaitable[Collection[PromptId]]]
+Settle = Callable[[Sequence[Try]], Awaitable[None]]
+StillWanted = Callable[[Sequence[Message]], Awaitable[Collection[PromptId]]]
 
 
 class Courier:
@@ -102,13 +104,7 @@ class Courier:
     # ---- in the claim's transaction
 
     async def admit(
-        self,
-        connection: asyncpg.Connection,
-        due: Sequence[DuePrompt],
-        queue: str,
-        now: datetime,
-        *,
-        is_replay: bool = False,
+        self, connection: asyncpg.Connection, due: DuePrompts, queue: str, now: datetime, *, is_replay: bool = False
     ) -> Admission:
         """Choose the way of each prompt that waited in a queue, and say which have to wait longer.
 
@@ -119,50 +115,56 @@ class Courier:
         Cost:  two queries; another where an endpoint failed lately, and one or two for a request that is new here.
                One owner is looked up of all who have nothing but the same app.
         """
-        alike = [(p.webhook_id, p.language, p.owner_id if p.has_own_address else None) for p in due]
-        example_of = dict(zip(alike, (prompt.owner_id for prompt in due), strict=True))
-        address_of = await addresses.read(connection, list(example_of.values()))
-        unreached = Address()
-        chosen: dict[tuple[_Alike, bool], tuple[Address, Endpoint]] = {}
-        ways: list[tuple[Address, Endpoint]] = []
-        for prompt, who in zip(due, alike, strict=True):
-            case = who, not is_replay and prompt.attempt_count >= self._try_count
-            way = chosen.get(case)
-            if way is None:
-                address = address_of.get(example_of[who], unreached)
-                way = chosen[case] = address, choose(address, queue, self.channels, is_given_up=case[1])
-            ways.append(way)
-        endpoints = {endpoint for _, endpoint in chosen.values()}
-        known = await breakers.read(connection, endpoints - {INBOX})
+        alike, address_of = await self._read_addresses(connection, due)
+        cases: dict[tuple[_Alike, bool], list[int]] = {}
+        for row, (who, attempt_count) in enumerate(zip(alike, due.attempt_count, strict=True)):
+            cases.setdefault((who, not is_replay and attempt_count >= self._try_count), []).append(row)
+        by_endpoint: dict[Endpoint, list[int]] = {}
+        for (who, is_given_up), rows in cases.items():
+            endpoint = choose(address_of[who], queue, self.channels, is_given_up=is_given_up)
+            by_endpoint.setdefault(endpoint, []).extend(rows)
+        known = await breakers.read(connection, by_endpoint.keys() - {INBOX})
         probes = await self._take_probes(connection, known, now)
-        telling = {endpoint for endpoint in endpoints if self.channels[endpoint[0]].tells_request}
-        told = {prompt.request_id for prompt, (_, endpoint) in zip(due, ways, strict=True) if endpoint in telling}
+        telling = [endpoint for endpoint in by_endpoint if self.channels[endpoint[0]].tells_request]
+        told = {due.request_id[row] for endpoint in telling for row in by_endpoint[endpoint]}
         asked = await self._read_requests(connection, told)
-        leaf_index_of = await self._read_leaf_indexes(connection, {prompt.request_id for prompt in due})
+        leaf_index_of = await self._read_leaf_indexes(connection, set(due.request_id))
         # From here on nothing fails: a place that was taken is never lost.
         self._failing |= known.keys()
         admission = Admission()
-        for prompt, (address, endpoint) in zip(due, ways, strict=True):
-            state = known.get(endpoint)
-            may_probe = state is not None and probes.get(endpoint, 0) > 0
-            if state is not None and is_down_for_good(state, now) and not may_probe and not is_replay:
-                admission.dead.append(DeadLetter(prompt.id, *endpoint, state.last_failure))
-                admission.diverted[prompt.position] = ChannelName.INBOX
-            elif endpoint[0] not in (queue, ChannelName.CALLBACK):
-                admission.diverted[prompt.position] = endpoint[0]
-            elif state is not None and (until := hold_until(state, is_probe=may_probe, now=now)) is not None:
-                admission.held[prompt.position] = until
-                admission.held_for[Delay.ENDPOINT_DOWN] += 1
-            elif (until := self._lanes.enter(endpoint, now)) is not None:
-                admission.held[prompt.position] = until
-                admission.held_for[Delay.ENDPOINT_BUSY] += 1
-            else:
-                if may_probe:
-                    probes[endpoint] -= 1
-                admission.send.append(prompt)
-                message = _message(prompt, address, asked.get(prompt.request_id), leaf_index_of[prompt.request_id])
-                admission.parcels.append(Parcel(prompt.id, prompt.attempt_count + 1, queue, endpoint, message))
+        send: list[int] = []
+        for endpoint, rows in by_endpoint.items():
+            if endpoint[0] not in (queue, ChannelName.CALLBACK):
+                admission.diverted |= {due.position[row]: endpoint[0] for row in rows}
+                continue
+            rows = sorted(rows)  # as they stand in line
+            if endpoint in known:
+                rows = _pass(admission, known[endpoint], due, rows, probes.get(endpoint, 0), now, is_replay=is_replay)
+            turns = self._lanes.enter(endpoint, len(rows), now)
+            fitting, rest = rows[: len(rows) - len(turns)], rows[len(rows) - len(turns) :]
+            admission.held |= {due.position[row]: until for row, until in zip(rest, turns, strict=True)}
+            admission.held_for[Delay.ENDPOINT_BUSY] += len(rest)
+            send += fitting
+            going = due.take(fitting)
+            where = [address_of[alike[row]] for row in fitting]
+            admission.parcels += self._pack(endpoint, _messages(going, where, asked, leaf_index_of))
+        admission.send = due.take(send)
         return admission
+
+    def _pack(self, endpoint: Endpoint, messages: Sequence[Message]) -> list[Parcel]:
+        most = self.channels[endpoint[0]].batch_count
+        return [Parcel(endpoint, messages[start : start + most]) for start in range(0, len(messages), most)]
+
+    async def _read_addresses(
+        self, connection: asyncpg.Connection, due: DuePrompts
+    ) -> tuple[list[_Alike], dict[_Alike, Address]]:
+        """Return which prompts' owners are reached alike, and where; of those who are, one is looked up."""
+        owners = zip(due.webhook_id, due.language, due.owner_id, due.has_own_address, strict=True)
+        alike = [(webhook_id, language, id_ if is_own else None) for webhook_id, language, id_, is_own in owners]
+        example_of = dict(zip(alike, due.owner_id, strict=True))
+        found = await addresses.read(connection, list(example_of.values()))
+        unreached = Address()
+        return alike, {who: found.get(owner_id, unreached) for who, owner_id in example_of.items()}
 
     async def _take_probes(
         self, connection: asyncpg.Connection, known: Mapping[Endpoint, Breaker], now: datetime
@@ -198,7 +200,8 @@ class Courier:
 
     def drop(self, parcels: Iterable[Parcel]) -> None:
         """Give up places: what was admitted is not delivered, or has been."""
-        self._lanes.leave(parcel.endpoint for parcel in parcels)
+        for parcel in parcels:
+            self._lanes.leave(parcel.endpoint, len(parcel.messages))
 
     # ---- between the transactions
 
@@ -212,38 +215,38 @@ class Courier:
                while the database is away is settled when it is back, or given up with the lease.
         Errors: those of `settle` and `still_wanted`, the first of them, after the others have been settled.
         """
-        done: asyncio.Queue[list[Result]] = asyncio.Queue()
+        done: asyncio.Queue[Try | None] = asyncio.Queue()
         errors: list[Exception] = []
         claimed_at_s = monotonic()
         lease_ends_s = claimed_at_s + (lease_until - self._clock()).total_seconds()
 
-        async def work_off(batch: Sequence[Parcel]) -> None:
-            results: list[Result] = []
+        async def work_off(parcel: Parcel) -> None:
+            tried: Try | None = None
             try:
-                async with self._lanes.place(batch[0].endpoint):
+                async with self._lanes.place(parcel.endpoint):
                     if monotonic() - claimed_at_s > _CHECK_AFTER_S:
-                        wanted = await still_wanted(batch)
-                        batch = [parcel for parcel in batch if parcel.id in wanted]
-                    results = await self._try(batch, lease_until)
+                        wanted = await still_wanted(parcel.messages)
+                        messages = [message for message in parcel.messages if message.prompt_id in wanted]
+                        parcel = parcel._replace(messages=messages)
+                    tried = await self._try(parcel, lease_until)
             except Exception as error:
                 errors.append(error)
             finally:
-                done.put_nowait(results)
+                done.put_nowait(tried)
 
         try:
             async with asyncio.TaskGroup() as group:
-                batches = self._batches(parcels)
-                for batch in batches:
-                    group.create_task(work_off(batch))
-                waiting_count = len(batches)
+                for parcel in parcels:
+                    group.create_task(work_off(parcel))
+                waiting_count = len(parcels)
                 while waiting_count:
                     parts = [await done.get()]
                     while not done.empty():
                         parts.append(done.get_nowait())
                     waiting_count -= len(parts)
-                    if results := [result for part in parts for result in part]:
+                    if tries := [tried for tried in parts if tried is not None]:
                         try:
-                            await _settle_in_time(settle, results, lease_ends_s)
+                            await _settle_in_time(settle, tries, lease_ends_s)
                         except Exception as error:
                             errors.append(error)
         finally:
@@ -251,51 +254,37 @@ class Courier:
         if errors:
             raise errors[0]
 
-    def _batches(self, parcels: Sequence[Parcel]) -> list[Sequence[Parcel]]:
-        by_endpoint: dict[Endpoint, list[Parcel]] = {}
-        for parcel in parcels:
-            by_endpoint.setdefault(parcel.endpoint, []).append(parcel)
-        return [
-            all_of[start : start + self.channels[channel].batch_count]
-            for (channel, _), all_of in by_endpoint.items()
-            for start in range(0, len(all_of), self.channels[channel].batch_count)
-        ]
-
-    async def _try(self, batch: Sequence[Parcel], lease_until: datetime) -> list[Result]:
-        if not batch:
-            return []
-        endpoint = batch[0].endpoint
-        channel = self.channels[endpoint[0]]
-        if self._clock() + timedelta(seconds=channel.batch_timeout_s + _SETTLING_S) > lease_until:
-            return []
+    async def _try(self, parcel: Parcel, lease_until: datetime) -> Try | None:
+        channel = self.channels[parcel.endpoint[0]]
+        lasts_until = self._clock() + timedelta(seconds=channel.batch_timeout_s + _SETTLING_S)
+        if not parcel.messages or lasts_until > lease_until:
+            return None
         began_at, started = self._clock(), monotonic()
-        deliveries = await _deliver(channel, [parcel.message for parcel in batch])
+        deliveries = await _deliver(channel, parcel.messages)
         if any(delivery.failure is None for delivery in deliveries):  # how long a failure took tells no speed
-            self._lanes.note_speed(endpoint, (monotonic() - started) / len(batch))
+            self._lanes.note_speed(parcel.endpoint, (monotonic() - started) / len(parcel.messages))
         _count(channel, deliveries)
-        return [Result(parcel, delivery, began_at) for parcel, delivery in zip(batch, deliveries, strict=True)]
+        return Try(parcel, deliveries, began_at)
 
     # ---- in the settling's transaction
 
-    async def note(self, connection: asyncpg.Connection, results: Sequence[Result], now: datetime) -> None:
+    async def note(self, connection: asyncpg.Connection, tries: Sequence[Try], now: datetime) -> None:
         """Write down what the tries said about endpoints and addresses.
 
         Cost: nothing where all arrived and nothing had failed before.
         """
         by_endpoint: dict[Endpoint, list[Delivery]] = {}
-        for result in results:
-            by_endpoint.setdefault(result.parcel.endpoint, []).append(result.delivery)
-        verdicts = {e: breaking.judge(tries, self.channels[e[0]].batch_count) for e, tries in by_endpoint.items()}
+        began_at: dict[Endpoint, datetime] = {}
+        for tried in tries:
+            endpoint = tried.parcel.endpoint
+            by_endpoint.setdefault(endpoint, []).extend(tried.deliveries)
+            began_at[endpoint] = max(tried.began_at, began_at.get(endpoint, tried.began_at))
+        verdicts = {e: breaking.judge(ended, self.channels[e[0]].batch_count) for e, ended in by_endpoint.items()}
         told = {
             e: v for e, v in verdicts.items() if e in self._failing or not v.is_alive or v.retry_after_s is not None
         }
         if told:
             before = await breakers.lock(connection, told)
-            began_at: dict[Endpoint, datetime] = {}
-            for result in results:
-                began_at[result.parcel.endpoint] = max(
-                    result.began_at, began_at.get(result.parcel.endpoint, result.began_at)
-                )
             after = {
                 e: breaking.after(before.get(e), e, verdict, now, began_at=began_at[e]) for e, verdict in told.items()
             }
@@ -307,44 +296,85 @@ class Courier:
                     self._failing.discard(endpoint)
                 elif b.open_until is not None and not was_open:
                     log.warning("an endpoint is left alone", endpoint=endpoint, until=b.open_until, why=b.last_failure)
-        await self._forget_gone(connection, results, now)
+        await self._forget_gone(connection, tries, now)
 
-    async def _forget_gone(self, connection: asyncpg.Connection, results: Sequence[Result], now: datetime) -> None:
-        gone = [result for result in results if result.delivery.is_gone]
-        webhooks = {int(r.parcel.endpoint[1]): r for r in gone if r.parcel.endpoint[0] == ChannelName.WEBHOOK}
-        for webhook_id, result in webhooks.items():
-            reason = result.delivery.failure or ""
+    async def _forget_gone(self, connection: asyncpg.Connection, tries: Sequence[Try], now: datetime) -> None:
+        gone = [
+            (tried.parcel.endpoint, message, delivery.failure or "")
+            for tried in tries
+            for message, delivery in tried.ended
+            if delivery.is_gone
+        ]
+        webhooks = {int(name): reason for (channel, name), _, reason in gone if channel == ChannelName.WEBHOOK}
+        for webhook_id, reason in webhooks.items():
             if await addresses.disable_webhooks(connection, [webhook_id], reason, now):
                 log.warning("a webhook is used no more", webhook_id=webhook_id, why=reason)
         refused = {
-            (r.parcel.id[1], r.parcel.message.address.mail_address or ""): r.delivery.failure or ""
-            for r in gone
-            if r.parcel.endpoint[0] == ChannelName.MAIL
+            (message.owner_id, message.address.mail_address or ""): reason
+            for (channel, _), message, reason in gone
+            if channel == ChannelName.MAIL
         }
         if refused:
             await addresses.refuse_mail_addresses(connection, refused, now)
-        subscriptions = [id_ for result in results for id_ in result.delivery.gone_subscription_ids]
+        deliveries = (delivery for tried in tries for delivery in tried.deliveries)
+        subscriptions = [id_ for delivery in deliveries for id_ in delivery.gone_subscription_ids]
         if subscriptions:
             await addresses.remove_gone_subscriptions(connection, subscriptions)
 
 
-def _message(prompt: DuePrompt, address: Address, request: Request | None, leaf_index: int | None) -> Message:
-    return Message(
-        prompt.request_id,
-        prompt.owner_id,
-        prompt.key,
-        prompt.owner_external_id,
-        address,
-        address.language,
-        request,
-        leaf_index,
-    )
+def _pass(
+    admission: Admission,
+    breaker: Breaker,
+    due: DuePrompts,
+    rows: Sequence[int],
+    probe_count: int,
+    now: datetime,
+    *,
+    is_replay: bool,
+) -> list[int]:
+    """Return which rows an endpoint that failed lately takes: as many as may probe it, or all if it works again."""
+    passed: list[int] = []
+    for row in rows:
+        may_probe = len(passed) < probe_count
+        if is_down_for_good(breaker, now) and not may_probe and not is_replay:
+            id_ = due.request_id[row], due.owner_id[row]
+            admission.dead.append(DeadLetter(id_, *breaker.id, breaker.last_failure))
+            admission.diverted[due.position[row]] = ChannelName.INBOX
+        elif (until := hold_until(breaker, is_probe=may_probe, now=now)) is not None:
+            admission.held[due.position[row]] = until
+            admission.held_for[Delay.ENDPOINT_DOWN] += 1
+        else:
+            passed.append(row)
+    return passed
 
 
-async def _settle_in_time(settle: Settle, results: Sequence[Result], lease_ends_s: float) -> None:
+def _messages(
+    due: DuePrompts,
+    address: Iterable[Address],
+    asked: Mapping[int, Request],
+    leaf_index_of: Mapping[int, int | None],
+) -> list[Message]:
+    columns = due.request_id, due.owner_id, due.key, due.owner_external_id, due.attempt_count, address
+    return [
+        Message(
+            request_id,
+            owner_id,
+            key,
+            owner,
+            where,
+            where.language,
+            asked.get(request_id),
+            leaf_index_of[request_id],
+            attempt_count + 1,
+        )
+        for request_id, owner_id, key, owner, attempt_count, where in zip(*columns, strict=True)
+    ]
+
+
+async def _settle_in_time(settle: Settle, tries: Sequence[Try], lease_ends_s: float) -> None:
     while True:
         try:
-            await settle(results)
+            await settle(tries)
             return
         except Unavailable:
             if monotonic() + _SETTLE_AGAIN_S > lease_ends_s:

@@ -29,18 +29,18 @@ async def foresee(database: Database, settings: Settings, clock: Callable[[], da
     asked: set[int] = set()
     for channel in ChannelName:
         due, plan = await claims.preview(channel, limit, asked)
-        asked.update(prompt.owner_id for prompt in plan.send)
+        asked.update(plan.send.owner_id)
         async with database.connection() as connection:
             level = await prompts.measure_queue(connection, channel, clock())
-        lines.append(f"{channel}: {len(plan.send):,} would be sent")
+        lines.append(f"{channel}: {plan.send.row_count:,} would be sent")
         lines += [f"  {n:,} delayed: {reason}" for reason, n in sorted(plan.delay_reasons.items())]
         lines += [f"  {n:,} suppressed: {reason}" for reason, n in sorted(Counter(plan.suppress.values()).items())]
-        if later_count := len(due) - len(plan.send) - len(plan.delay) - len(plan.suppress):
+        if later_count := due.row_count - plan.send.row_count - len(plan.delay) - len(plan.suppress):
             lines.append(f"  {later_count:,} after another prompt of their owner")
         if level.waiting_count:
             lines.append(f"  {level.waiting_count:,} not due yet")
         if level.sending_count:
             lines.append(f"  {level.sending_count:,} being sent")
-        if (unseen_count := level.due_count - len(due)) > 0:
+        if (unseen_count := level.due_count - due.row_count) > 0:
             lines.append(f"  {unseen_count:,} more due, not looked at")
     return lines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from geodispatch.channels import Channel
@@ -36,11 +36,14 @@ class Lanes:
         """How many messages of one endpoint may be under way: what fits into a lease, however slow it is."""
         return self._capacity[channel]
 
-    def enter(self, endpoint: Endpoint, now: datetime) -> datetime | None:
-        """Take a place and return None, or return when to come again."""
-        if self._under_way[endpoint] < self._capacity[endpoint[0]]:
-            self._under_way[endpoint] += 1
-            return None
+    def enter(self, endpoint: Endpoint, count: int, now: datetime) -> list[datetime]:
+        """Take up to `count` places; return when to come again for each that was not to be had."""
+        free = max(0, self._capacity[endpoint[0]] - self._under_way[endpoint])
+        taken = min(count, free)
+        self._under_way[endpoint] += taken
+        return [self._next_turn(endpoint, now) for _ in range(count - taken)]
+
+    def _next_turn(self, endpoint: Endpoint, now: datetime) -> datetime:
         each = timedelta(
             seconds=self._message_s.get(endpoint, _FIRST_GUESS_S) / self._channels[endpoint[0]].concurrency
         )
@@ -48,10 +51,10 @@ class Lanes:
         self._tail[endpoint] = tail
         return tail
 
-    def leave(self, endpoints: Iterable[Endpoint]) -> None:
+    def leave(self, endpoint: Endpoint, count: int) -> None:
         """Give places back."""
-        self._under_way.subtract(endpoints)
-        for endpoint in [endpoint for endpoint, count in self._under_way.items() if count <= 0]:
+        self._under_way[endpoint] -= count
+        if self._under_way[endpoint] <= 0:
             del self._under_way[endpoint]
             self._places.pop(endpoint, None)
             self._tail.pop(endpoint, None)

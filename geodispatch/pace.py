@@ -5,8 +5,9 @@ Pure decisions over what a claim has read, for a whole batch at once; the clock 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Self
@@ -18,7 +19,7 @@ from geodispatch.prompt import Delay, Suppression
 from geodispatch.settings import Settings
 from geodispatch.zone import QuietHours, zone_named
 from geodispatch_db.copy import microseconds
-from geodispatch_db.prompts import DuePrompt
+from geodispatch_db.prompts import NO_PROMPTS, DuePrompts
 
 DAY, WEEK, QUARTER = timedelta(days=1), timedelta(days=7), timedelta(days=90)
 
@@ -70,20 +71,20 @@ class Pace:
 
 @dataclass(frozen=True)
 class Plan:
-    """What becomes of a batch of due prompts; suppressed and delayed ones by their position.
+    """What becomes of a batch of due prompts: those that are sent; by position, what is suppressed or delayed.
 
     A prompt that stands in none of the three stays where it is: another one of its owner goes first.
     """
 
-    send: list[DuePrompt] = field(default_factory=list)
+    send: DuePrompts = NO_PROMPTS
     suppress: dict[int, Suppression] = field(default_factory=dict)
     delay: dict[int, datetime] = field(default_factory=dict)
-    delay_reasons: dict[Delay, int] = field(default_factory=dict)
+    delay_reasons: Counter[Delay] = field(default_factory=Counter)
 
     @property
     def is_empty(self) -> bool:
         """True if nothing happens."""
-        return not (self.send or self.suppress or self.delay)
+        return not (self.send.row_count or self.suppress or self.delay)
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def hour_of(moment: datetime) -> datetime:
 
 
 def plan(
-    due: Sequence[DuePrompt],
+    due: DuePrompts,
     now: datetime,
     *,
     pace: Pace,
@@ -126,54 +127,66 @@ def plan(
            else waits for the next batch. A prompt that was claimed before does not count against itself, but yields to
            another request that the owner was asked about meanwhile. Quiet hours begin a lease earlier, since a claim
            may use all of it; a prompt that waits for their end is judged by the caps then, not now.
-    Cost:  O(n log n).
+    Cost:  O(n log n); what applies to few is looked for in whole columns, so that the others cost next to nothing.
     """
-    result = Plan()
-    left_count = {agency_id: quota.left_count for agency_id, quota in (quotas or {}).items()}
-    quiet_until = _quiet_memo(now, pace, lease)
+    quotas = quotas or {}
+    left_count = {agency_id: quota.left_count for agency_id, quota in quotas.items()}
+    refused, quiet, capped = _refusals(due, open_ids), _quiet(due, now, pace, lease), _broken_caps(due, now, pace)
+    send: list[int] = []
+    plan = Plan()
     asked_now = set(asked_before)
-    for prompt in sorted(due, key=lambda p: (p.attempt_count == 0, p.offence not in pace.urgent_offences, p.due_at)):
-        reason = _refusal(prompt, open_ids)
-        if reason is not None:
-            result.suppress[prompt.position] = reason
-            continue
-        later = quiet_until(prompt.zone, prompt.quiet_start, prompt.quiet_end)
-        if later is not None:
-            _delay(result, prompt, later + _spread(prompt, pace, random), Delay.QUIET_HOURS)
-            continue
-        if prompt.owner_id in asked_now:
+    for row in _in_turn(due, pace):
+        owner_id = due.owner_id[row]
+        if row in refused:
+            plan.suppress[due.position[row]] = refused[row]
+        elif row in quiet:
+            plan.delay[due.position[row]] = quiet[row] + _spread(due.offence[row], pace, random)
+            plan.delay_reasons[Delay.QUIET_HOURS] += 1
+        elif owner_id in asked_now:
             if pace.day_cap <= 1:
-                result.suppress[prompt.position] = Suppression.DAILY_CAP
-            continue
-        if (prompt.asked_at or prompt.week_max is not None) and (cap := _broken_cap(prompt, now, pace)) is not None:
-            result.suppress[prompt.position] = cap
-            continue
-        if prompt.attempt_count == 0 and prompt.agency_id in left_count:
-            if left_count[prompt.agency_id] <= 0:
-                quota = (quotas or {})[prompt.agency_id]
-                _delay(result, prompt, quota.next_at + _spread(prompt, pace, random), Delay.AGENCY_QUOTA)
-                continue
-            left_count[prompt.agency_id] -= 1
-        asked_now.add(prompt.owner_id)
-        result.send.append(prompt)
-    return result
+                plan.suppress[due.position[row]] = Suppression.DAILY_CAP
+        elif row in capped:
+            plan.suppress[due.position[row]] = capped[row]
+        elif left_count and not _take(due, row, left_count):
+            next_at = quotas[due.agency_id[row]].next_at
+            plan.delay[due.position[row]] = next_at + _spread(due.offence[row], pace, random)
+            plan.delay_reasons[Delay.AGENCY_QUOTA] += 1
+        else:
+            asked_now.add(owner_id)
+            send.append(row)
+    return replace(plan, send=due.take(send))
 
 
-def _refusal(prompt: DuePrompt, open_ids: Collection[int]) -> Suppression | None:
-    if prompt.request_id not in open_ids:
-        return Suppression.REQUEST_CLOSED
-    if prompt.is_opted_out:
-        return Suppression.OPTED_OUT
-    if prompt.is_muted:
-        return Suppression.MUTED
-    return None if prompt.has_camera else Suppression.NO_CAMERA
+def _in_turn(due: DuePrompts, pace: Pace) -> list[int]:
+    is_late = {offence: offence not in pace.urgent_offences for offence in set(due.offence)}
+    turn = [
+        2 * (not attempt_count) + is_late[offence]
+        for attempt_count, offence in zip(due.attempt_count, due.offence, strict=True)
+    ]
+    in_line = sorted(range(due.row_count), key=due.position.__getitem__)
+    return sorted(in_line, key=turn.__getitem__)
 
 
-def _broken_cap(prompt: DuePrompt, now: datetime, pace: Pace) -> Suppression | None:
-    others = [now - at for at, request in zip(prompt.asked_at, prompt.asked_for, strict=True)
-              if request != prompt.request_id]  # fmt: skip
-    week_count = sum(age < WEEK for age in others)
-    if prompt.week_max is not None and week_count >= prompt.week_max:
+def _refusals(due: DuePrompts, open_ids: Collection[int]) -> dict[int, Suppression]:
+    """Return which rows are never sent, each for the first reason that there is."""
+    refused = {row: Suppression.NO_CAMERA for row, has_camera in enumerate(due.has_camera) if not has_camera}
+    refused |= {row: Suppression.MUTED for row, is_muted in enumerate(due.is_muted) if is_muted}
+    refused |= {row: Suppression.OPTED_OUT for row, is_out in enumerate(due.is_opted_out) if is_out}
+    return refused | {row: Suppression.REQUEST_CLOSED for row, id_ in enumerate(due.request_id) if id_ not in open_ids}
+
+
+def _broken_caps(due: DuePrompts, now: datetime, pace: Pace) -> dict[int, Suppression]:
+    """Return which rows' owners were asked often enough, and by which cap."""
+    asked = zip(due.asked_at, due.week_max, strict=True)
+    limited = [row for row, (asked_at, week_max) in enumerate(asked) if asked_at or week_max == 0]
+    return {row: cap for row in limited if (cap := _broken_cap(due, row, now, pace)) is not None}
+
+
+def _broken_cap(due: DuePrompts, row: int, now: datetime, pace: Pace) -> Suppression | None:
+    others = [now - at for at, request_id in zip(due.asked_at[row] or (), due.asked_for[row] or (), strict=True)
+              if request_id != due.request_id[row]]  # fmt: skip
+    week_count, week_max = sum(age < WEEK for age in others), due.week_max[row]
+    if week_max is not None and week_count >= week_max:
         return Suppression.OWNER_MAX
     if sum(age < DAY for age in others) >= pace.day_cap:
         return Suppression.DAILY_CAP
@@ -184,31 +197,35 @@ def _broken_cap(prompt: DuePrompt, now: datetime, pace: Pace) -> Suppression | N
     return None
 
 
-def _quiet_memo(
-    now: datetime, pace: Pace, lease: timedelta
-) -> Callable[[str | None, int | None, int | None], datetime | None]:
-    """Return a function that computes each (zone, quiet hours) once a batch: there are few."""
-    known: dict[tuple[str | None, int | None, int | None], datetime | None] = {}
-
-    def until(zone: str | None, start: int | None, end: int | None) -> datetime | None:
-        key = (zone, start, end)
-        if key not in known:
-            quiet = pace.quiet if start is None or end is None else QuietHours(start, end)
-            place = zone_named(zone, pace.default_zone)
-            known[key] = quiet.until(now, place) or quiet.until(now + lease, place)
-        return known[key]
-
-    return until
+def _quiet(due: DuePrompts, now: datetime, pace: Pace, lease: timedelta) -> dict[int, datetime]:
+    """Return which rows have to wait, and until when. Hours and zones are looked at once: there are few."""
+    nights = list(zip(due.zone, due.quiet_start, due.quiet_end, strict=True))
+    until = {night: _quiet_until(*night, now, pace, lease) for night in set(nights)}
+    if not any(until.values()):
+        return {}
+    return {row: at for row, night in enumerate(nights) if (at := until[night]) is not None}
 
 
-def _spread(prompt: DuePrompt, pace: Pace, random: Random) -> timedelta:
+def _quiet_until(
+    zone: str | None, start: int | None, end: int | None, now: datetime, pace: Pace, lease: timedelta
+) -> datetime | None:
+    hours = pace.quiet if start is None or end is None else QuietHours(start, end)
+    place = zone_named(zone, pace.default_zone)
+    return hours.until(now, place) or hours.until(now + lease, place)
+
+
+def _take(due: DuePrompts, row: int, left_count: dict[int, int]) -> bool:
+    """Count a first ask against its agency's quota; False if nothing is left of that."""
+    agency_id = due.agency_id[row]
+    if due.attempt_count[row] or agency_id not in left_count:
+        return True
+    left_count[agency_id] -= 1
+    return left_count[agency_id] >= 0
+
+
+def _spread(offence: str, pace: Pace, random: Random) -> timedelta:
     """Draw how long after the same moment each waits, so that not all go at once; urgent ones do not wait."""
-    return timedelta() if prompt.offence in pace.urgent_offences else pace.random_delay * random.random()
-
-
-def _delay(result: Plan, prompt: DuePrompt, until: datetime, reason: Delay) -> None:
-    result.delay[prompt.position] = until
-    result.delay_reasons[reason] = result.delay_reasons.get(reason, 0) + 1
+    return timedelta() if offence in pace.urgent_offences else pace.random_delay * random.random()
 
 
 def first_due(

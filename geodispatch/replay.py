@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from geodispatch.channels import Message
 from geodispatch.claim import Claims
-from geodispatch.courier import Admission, Courier, Parcel, Result
+from geodispatch.courier import Admission, Courier, Parcel, Try
 from geodispatch.database import Database
 from geodispatch.errors import Unavailable
 from geodispatch.pace import Plan
@@ -68,11 +69,11 @@ class Replayer:
         """
         round_ = await self._claim(self._clock())
 
-        async def settle(results: Sequence[Result]) -> None:
-            await self._settle(results, round_.letter_of)
+        async def settle(tries: Sequence[Try]) -> None:
+            await self._settle(tries, round_.letter_of)
 
-        async def still_wanted(batch: Sequence[Parcel]) -> set[PromptId]:
-            letters = [round_.letter_of[parcel.id] for parcel in batch]
+        async def still_wanted(messages: Sequence[Message]) -> set[PromptId]:
+            letters = [round_.letter_of[message.prompt_id] for message in messages]
             async with self._database.connection() as connection:
                 counts = {letter.id: letter.replay_count + 1 for letter in letters}
                 return await dead_letters.still_claimed(connection, counts, self._clock())
@@ -85,10 +86,10 @@ class Replayer:
         admissions: dict[str, Admission] = {}
         try:
             async with self._database.transaction() as connection:
-                due = await dead_letters.lock_due(connection, now, _BATCH_COUNT)
+                replays = await dead_letters.lock_due(connection, now, _BATCH_COUNT)
                 # One letter of a prompt at a time: if it arrives, the others need not be tried.
                 first: dict[PromptId, Replay] = {}
-                for replay in due:
+                for replay in replays:
                     first.setdefault((replay.request_id, replay.owner_id), replay)
                 waiting = [replay for replay in first.values() if replay.is_waiting]
                 failed = {replay.id: _ANSWERED for replay in first.values() if not replay.is_waiting}
@@ -96,40 +97,44 @@ class Replayer:
                 letter_at = dict(enumerate(waiting, start=1))
                 failed |= {letter_at[at].id: f"not sent: {reason}" for at, reason in plan.suppress.items()}
                 # Whatever nothing is said of waits for the next round.
-                held = {replay.id: now + timedelta(seconds=_POLL_S) for replay in due}
+                held = {replay.id: now + timedelta(seconds=_POLL_S) for replay in replays}
                 held |= {letter_at[at].id: until for at, until in plan.delay.items()}
-                for channel in {letter_at[prompt.position].channel for prompt in plan.send}:
-                    of_channel = [prompt for prompt in plan.send if letter_at[prompt.position].channel == channel]
-                    admission = await self._courier.admit(connection, of_channel, channel, now, is_replay=True)
+                by_channel: dict[str, list[int]] = {}
+                for row, at in enumerate(plan.send.position):
+                    by_channel.setdefault(letter_at[at].channel, []).append(row)
+                for channel, rows in by_channel.items():
+                    due = plan.send.take(rows)
+                    admission = await self._courier.admit(connection, due, channel, now, is_replay=True)
                     admissions[channel] = admission
                     held |= {letter_at[at].id: until for at, until in admission.held.items()}
                     failed |= {letter_at[at].id: _NO_WAY for at in admission.diverted}
-                going = [prompt for admission in admissions.values() for prompt in admission.send]
-                going_ids = [letter_at[prompt.position].id for prompt in going]
+                going = [letter_at[at] for admission in admissions.values() for at in admission.send.position]
+                going_ids = [replay.id for replay in going]
                 for id_ in (*failed, *going_ids):
                     held.pop(id_, None)
-                counts = {replay.id: replay.replay_count for replay in due}
+                counts = {replay.id: replay.replay_count for replay in replays}
                 await dead_letters.settle(connection, {id_: (counts[id_], why) for id_, why in failed.items()}, now)
                 await dead_letters.hold(connection, held)
                 await dead_letters.mark_replaying(connection, going_ids, lease_until)
-                asked = [prompt.id for prompt in going]
+                asked = [(replay.request_id, replay.owner_id) for replay in going]
                 await dead_letters.note_asked(connection, asked, now, keep_count=self._claims.pace.keep_count)
         except BaseException:
             for admission in admissions.values():
                 self._courier.drop(admission.parcels)
             raise
         parcels = [parcel for admission in admissions.values() for parcel in admission.parcels]
-        return ReplayRound(lease_until, len(due), parcels, first)
+        return ReplayRound(lease_until, len(replays), parcels, first)
 
-    async def _settle(self, results: Sequence[Result], letter_of: dict[PromptId, Replay]) -> None:
+    async def _settle(self, tries: Sequence[Try], letter_of: dict[PromptId, Replay]) -> None:
         now = self._clock()
         failures: dict[LetterId, tuple[int, str | None]] = {}
-        for result in results:
-            letter = letter_of[result.parcel.id]
-            failures[letter.id] = (letter.replay_count + 1, result.delivery.failure)
+        for tried in tries:
+            for message, delivery in tried.ended:
+                letter = letter_of[message.prompt_id]
+                failures[letter.id] = (letter.replay_count + 1, delivery.failure)
         async with self._database.transaction() as connection:
             await dead_letters.settle(connection, failures, now)
-            await self._courier.note(connection, results, now)
+            await self._courier.note(connection, tries, now)
 
 
 def _locked(replays: Sequence[Replay]) -> LockedPrompts:

@@ -17,9 +17,10 @@ from datetime import datetime
 import structlog
 
 from geodispatch.batch import Batch, sum_up
+from geodispatch.channels import Message
 from geodispatch.claim import Claim, Claims
 from geodispatch.closing import Closings
-from geodispatch.courier import Courier, Parcel, Result
+from geodispatch.courier import Courier, Try
 from geodispatch.database import Database
 from geodispatch.errors import Unavailable
 from geodispatch.fan_out import FanOut
@@ -27,7 +28,7 @@ from geodispatch.prompt import ChannelName
 from geodispatch.settling import Settling
 from geodispatch_db import inboxes, prompts
 from geodispatch_db.notice import Notice
-from geodispatch_db.prompts import Attempt, PromptId
+from geodispatch_db.prompts import Attempts, PromptId
 
 log = structlog.get_logger()
 
@@ -186,9 +187,11 @@ class Sender:
         Errors: Unavailable; what was claimed is claimed again once its lease has lapsed.
         """
         plan = await self._claims.claim(ChannelName.INBOX, self._batch_count)
-        attempts = [Attempt(prompt.id, prompt.attempt_count + 1, 0.0, None) for prompt in plan.send]
-        await self._settle(attempts)
-        return sum_up(Claim(plan), delivered_count=len(attempts))
+        sent = plan.send
+        numbers = [attempt_count + 1 for attempt_count in sent.attempt_count]
+        await self._settling.put_in_inboxes(Attempts(sent.request_id, sent.owner_id, numbers, [0.0] * sent.row_count))
+        self._news.set()
+        return sum_up(Claim(plan), delivered_count=sent.row_count)
 
     async def send_once(self, queue: str, claimed: Callable[[], None] = lambda: None) -> Batch:
         """Claim one batch of a channel's queue, deliver it and settle it; `claimed` is called in between.
@@ -201,21 +204,13 @@ class Sender:
             claimed()
         delivered_count = failed_count = 0
 
-        async def settle(results: Sequence[Result]) -> None:
+        async def settle(tries: Sequence[Try]) -> None:
             nonlocal delivered_count, failed_count
-            attempts = [
-                Attempt(
-                    result.parcel.id,
-                    result.parcel.number,
-                    result.delivery.duration_s,
-                    result.delivery.failure,
-                )
-                for result in results
-            ]
-            await self._settle(attempts, results)
-            failed = sum(attempt.failure is not None for attempt in attempts)
+            await self._settling.settle(tries, queue)
+            self._news.set()
+            failed = sum(delivery.failure is not None for tried in tries for delivery in tried.deliveries)
             failed_count += failed
-            delivered_count += len(attempts) - failed
+            delivered_count += sum(len(tried.deliveries) for tried in tries) - failed
 
         await self._courier.deliver(claim.parcels, lease_until, settle=settle, still_wanted=self._still_wanted)
         return sum_up(claim, delivered_count=delivered_count, failed_count=failed_count)
@@ -224,13 +219,11 @@ class Sender:
         """How much is claimed at once: no more than one endpoint of the channel takes."""
         return min(self._batch_count, self._courier.capacity(queue))
 
-    async def _still_wanted(self, batch: Sequence[Parcel]) -> Collection[PromptId]:
-        claims = [(parcel.id, parcel.number) for parcel in batch]
+    async def _still_wanted(self, messages: Sequence[Message]) -> Collection[PromptId]:
+        claims = [(message.prompt_id, message.number) for message in messages]
         async with self._database.transaction() as connection:
-            open_ids = await prompts.hold_open_requests(connection, {p.id[0] for p in batch}, self._clock())
+            open_ids = await prompts.hold_open_requests(
+                connection, {message.request_id for message in messages}, self._clock()
+            )
             claimed = await prompts.still_claimed(connection, claims)
         return {id_ for id_ in claimed if id_[0] in open_ids}
-
-    async def _settle(self, attempts: Sequence[Attempt], results: Sequence[Result] = ()) -> None:
-        await self._settling.settle(attempts, results)
-        self._news.set()

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from geodispatch import pace
-from geodispatch.courier import Courier, Result
+from geodispatch.channels import Delivery, Message
+from geodispatch.courier import Courier, Try
 from geodispatch.database import Database
 from geodispatch.prompt import ChannelName
 from geodispatch_db import dead_letters, prompts
+from geodispatch_db.breakers import Endpoint
 from geodispatch_db.dead_letters import DeadLetter
-from geodispatch_db.prompts import Attempt
+from geodispatch_db.prompts import Attempts
+
+
+class _Failed(NamedTuple):
+    """A message that did not arrive at its endpoint."""
+
+    endpoint: Endpoint
+    message: Message
+    delivery: Delivery
 
 
 class Settling:
@@ -25,55 +36,73 @@ class Settling:
         self._clock = clock
         self._backoff = backoff
 
-    async def settle(self, attempts: Sequence[Attempt], results: Sequence[Result] = ()) -> None:
-        """Settle tries of one queue; `results` are those of them that were carried, all by one channel."""
-        if not attempts:
-            return
+    async def put_in_inboxes(self, attempts: Attempts) -> None:
+        """Settle claims of what only lies in the inbox: that is what puts it there."""
+        if attempts.row_count:
+            await self._settle(attempts, [], [], ChannelName.INBOX)
+
+    async def settle(self, tries: Sequence[Try], queue: str) -> None:
+        """Settle tries of what waited in a queue, all by one channel."""
+        ended = [each for tried in tries for each in tried.ended]
+        delivered = _attempts([each for each in ended if each[1].failure is None])
+        failed = [
+            _Failed(tried.parcel.endpoint, *each)
+            for tried in tries
+            for each in tried.ended
+            if each[1].failure is not None
+        ]
+        await self._settle(delivered, failed, tries, queue)
+
+    async def _settle(self, delivered: Attempts, failed: Sequence[_Failed], tries: Sequence[Try], queue: str) -> None:
         now = self._clock()
-        delivered = [attempt for attempt in attempts if attempt.failure is None]
-        failed = [attempt for attempt in attempts if attempt.failure is not None]
-        failures = [result for result in results if result.delivery.failure is not None]
-        again = [_next_try(failure, now, self._backoff) for failure in failures]
+        again = [self._next_try(message, delivery, now) for _, message, delivery in failed]
         dead = [
-            DeadLetter(failure.parcel.id, *failure.parcel.endpoint, failure.delivery.failure or "")
-            for at, failure in zip(again, failures, strict=True)
+            DeadLetter(message.prompt_id, *endpoint, delivery.failure or "")
+            for at, (endpoint, message, delivery) in zip(again, failed, strict=True)
             if at is None
         ]
-        request_ids = {attempt.id[0] for attempt in attempts}
+        lost = _attempts([(message, delivery) for _, message, delivery in failed])
+        request_ids = {*delivered.request_id, *lost.request_id}
         async with self._database.transaction() as connection:
             # A request that closed while its prompts were under way: they are settled as if it had closed after.
             open_ids = await prompts.hold_open_requests(connection, request_ids, now)
-            if delivered:
-                queue = results[0].parcel.queue if results else ChannelName.INBOX
+            if delivered.row_count:
                 await prompts.mark_delivered(connection, delivered, queue, now)
-            if failed:
+            if lost.row_count:
                 await prompts.requeue(
                     connection,
-                    failed,
-                    failures[0].parcel.endpoint[0],
+                    lost,
+                    [each.delivery.failure or "" for each in failed],
+                    failed[0].endpoint[0],
                     now,
                     due_at=[at or now for at in again],
-                    next_channel=[_next_queue(failure, self._backoff) for failure in failures],
+                    next_channel=[
+                        ChannelName.INBOX if each.message.number > len(self._backoff) else queue for each in failed
+                    ],
                 )
-            if closed := [attempt.id for attempt in attempts if attempt.id[0] not in open_ids]:
-                await prompts.close_these(connection, closed)
+            if not request_ids <= open_ids:
+                ids = [*delivered.ids, *lost.ids]
+                await prompts.close_these(connection, [id_ for id_ in ids if id_[0] not in open_ids])
             if dead:
                 await dead_letters.add(connection, dead, now)
-            if results:
-                await self._courier.note(connection, results, now)
+            if tries:
+                await self._courier.note(connection, tries, now)
+
+    def _next_try(self, message: Message, delivery: Delivery, now: datetime) -> datetime | None:
+        """Return when a failed prompt is tried again by the same channel; None: it gives it up.
+
+        Edges: an address that is gone leaves the prompt where it is, and its next claim finds another way.
+        """
+        if delivery.is_gone:
+            return None
+        due_at = pace.next_try(message.number, now, self._backoff)
+        return due_at and max(due_at, now + timedelta(seconds=delivery.retry_after_s or 0.0))
 
 
-def _next_try(failure: Result, now: datetime, backoff: Sequence[timedelta]) -> datetime | None:
-    """Return when a failed prompt is tried again by the same channel; None: it gives it up."""
-    if failure.delivery.is_gone:
-        return None
-    due_at = pace.next_try(failure.parcel.number, now, backoff)
-    return due_at and max(due_at, now + timedelta(seconds=failure.delivery.retry_after_s or 0.0))
-
-
-def _next_queue(failure: Result, backoff: Sequence[timedelta]) -> str:
-    """Return what a failed prompt waits for: the inbox, once its tries are used up.
-
-    Edges: an address that is gone leaves the prompt where it is, and its next claim finds another way.
-    """
-    return ChannelName.INBOX if failure.parcel.number > len(backoff) else failure.parcel.queue
+def _attempts(ended: Sequence[tuple[Message, Delivery]]) -> Attempts:
+    return Attempts(
+        [message.request_id for message, _ in ended],
+        [message.owner_id for message, _ in ended],
+        [message.number for message, _ in ended],
+        [delivery.duration_s for _, delivery in ended],
+    )

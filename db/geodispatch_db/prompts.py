@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 import asyncpg
@@ -41,51 +41,96 @@ class LockedPrompts:
     owner_places: str
     request_ids: list[int]
 
+    def places_at(self, positions: Iterable[int]) -> str:
+        """Return where the prompts at some positions lie, in their order."""
+        return _some_of(self.places, positions)
 
-class DuePrompt(NamedTuple):
-    """A locked prompt and what decides over it. A tuple, because a thousand are made for each claim."""
+    def owner_places_at(self, positions: Iterable[int]) -> str:
+        """Return where the owners of the prompts at some positions lie, in their order."""
+        return _some_of(self.owner_places, positions)
 
-    position: int
-    """Which of the locked ones it is, from 1."""
-    request_id: int
-    owner_id: int
-    key: UUID
-    attempt_count: int
-    due_at: datetime
-    owner_external_id: str
-    agency_id: int
-    agency_day_quota: int | None
-    offence: str
-    is_opted_out: bool
-    is_muted: bool
-    has_camera: bool
-    zone: str | None
-    quiet_start: int | None
+
+def _some_of(places: str, positions: Iterable[int]) -> str:
+    each = places[2:-2].split('","')  # {"(0,1)","(0,2)"}
+    some = '","'.join([each[position - 1] for position in positions])
+    return f'{{"{some}"}}' if some else "{}"
+
+
+class DuePrompts(NamedTuple):
+    """Locked prompts and what decides over them: a column for each thing, and in each a row for each prompt.
+
+    Columns, because thousands are claimed at once: an object for each prompt would cost more than the rules do.
+    """
+
+    position: Sequence[int]
+    """Which of the locked ones it is, from 1, as they stand in line."""
+    request_id: Sequence[int]
+    owner_id: Sequence[int]
+    key: Sequence[UUID]
+    attempt_count: Sequence[int]
+    owner_external_id: Sequence[str]
+    agency_id: Sequence[int]
+    agency_day_quota: Sequence[int | None]
+    offence: Sequence[str]
+    is_opted_out: Sequence[bool]
+    is_muted: Sequence[bool]
+    has_camera: Sequence[bool]
+    zone: Sequence[str | None]
+    quiet_start: Sequence[int | None]
     """Minutes after midnight, local; None for the operator's default."""
-    quiet_end: int | None
-    week_max: int | None
-    asked_at: list[datetime]
-    """When the owner was asked lately, over all agencies; `asked_for` says for which request."""
-    asked_for: list[int]
-    webhook_id: int | None
+    quiet_end: Sequence[int | None]
+    week_max: Sequence[int | None]
+    asked_at: Sequence[Sequence[datetime] | None]
+    """When the owner was asked lately, over all agencies, None for never; `asked_for` says for which request."""
+    asked_for: Sequence[Sequence[int] | None]
+    webhook_id: Sequence[int | None]
     """The app that takes the owner's prompts."""
-    language: str | None
-    has_own_address: bool
+    language: Sequence[str | None]
+    has_own_address: Sequence[bool]
     """There is a browser or a mail address; else the owner is reached as all who have the same app and language."""
 
+    @classmethod
+    def of(cls, columns: Iterable[Sequence[Any]]) -> Self:
+        """Take columns, in the order of their names; none at all for no rows."""
+        return cls._make(tuple(columns) or [()] * len(cls._fields))
+
     @property
-    def id(self) -> PromptId:
-        """The primary key."""
-        return self.request_id, self.owner_id
+    def row_count(self) -> int:
+        """How many prompts there are."""
+        return len(self.position)
+
+    @property
+    def ids(self) -> list[PromptId]:
+        """The primary keys."""
+        return list(zip(self.request_id, self.owner_id, strict=True))
+
+    def take(self, rows: Sequence[int]) -> DuePrompts:
+        """Return some rows, in their order."""
+        if rows == list(range(self.row_count)):
+            return self
+        return DuePrompts.of([column[row] for row in rows] for column in self)
 
 
-class Attempt(NamedTuple):
-    """One settled delivery try; `number` is the claim it belongs to."""
+NO_PROMPTS = DuePrompts.of([])
 
-    id: PromptId
-    number: int
-    duration_s: float
-    failure: str | None
+
+class Attempts(NamedTuple):
+    """Delivery tries, a column for each thing; `number` is the claim that each belongs to."""
+
+    request_id: Sequence[int]
+    owner_id: Sequence[int]
+    number: Sequence[int]
+    duration_s: Sequence[float]
+
+    @property
+    def row_count(self) -> int:
+        """How many tries there are."""
+        return len(self.number)
+
+    @property
+    def ids(self) -> list[PromptId]:
+        """The primary keys of the prompts."""
+        return list(zip(self.request_id, self.owner_id, strict=True))
 
 
 @dataclass(frozen=True)
@@ -150,16 +195,16 @@ async def peek_due(connection: asyncpg.Connection, channel: str, now: datetime, 
     return LockedPrompts(*found) if found["prompt_count"] else None
 
 
-async def read_due(connection: asyncpg.Connection, locked: LockedPrompts) -> list[DuePrompt]:
+async def read_due(connection: asyncpg.Connection, locked: LockedPrompts) -> DuePrompts:
     """Read what decides over locked prompts, in no promised order."""
     rows = await connection.fetch(_SQL["due_prompts"], locked.places, locked.owner_places)
-    return list(map(DuePrompt._make, rows))
+    return DuePrompts.of(zip(*rows, strict=True))
 
 
 async def mark_sending(
     connection: asyncpg.Connection,
     locked: LockedPrompts,
-    due: Sequence[DuePrompt],
+    due: DuePrompts,
     now: datetime,
     lease_until: datetime,
     *,
@@ -171,11 +216,14 @@ async def mark_sending(
 
     Wants: no owner twice.
     """
-    left_out = sorted(set(range(1, locked.count + 1)).difference(prompt.position for prompt in due))
-    await connection.execute(
-        _SQL["mark_sending"], locked.places, locked.owner_places, left_out, now, lease_until, keep_count
-    )
-    if again := [prompt.id for prompt in due if prompt.asked_for and prompt.request_id in prompt.asked_for]:
+    await connection.execute(_SQL["mark_sending"], locked.places_at(due.position), now, lease_until)
+    by_request: dict[int, list[int]] = {}
+    for request_id, position in zip(due.request_id, due.position, strict=True):
+        by_request.setdefault(request_id, []).append(position)
+    asks = [(locked.owner_places_at(some), id_, now, keep_count) for id_, some in by_request.items()]
+    await connection.executemany(_SQL["mark_asked"], asks)
+    asked_before = zip(due.ids, due.asked_for, strict=True)
+    if again := [id_ for id_, requests in asked_before if requests and id_[0] in requests]:
         request_ids, owner_ids = _columns(again)
         await connection.execute(_SQL["mark_asked_again"], owner_ids, request_ids, now)
 
@@ -185,7 +233,7 @@ async def suppress(
 ) -> None:
     """Give up locked prompts, each for its reason."""
     reasons = list(reason_by_position.values())
-    await connection.execute(_SQL["suppress"], locked.places, list(reason_by_position), reasons)
+    await connection.execute(_SQL["suppress"], locked.places_at(reason_by_position), reasons)
 
 
 async def delay(
@@ -193,13 +241,13 @@ async def delay(
 ) -> None:
     """Put locked prompts back in line, each at its time."""
     times = list(due_at_by_position.values())
-    await connection.execute(_SQL["delay"], locked.places, list(due_at_by_position), times)
+    await connection.execute(_SQL["delay"], locked.places_at(due_at_by_position), times)
 
 
 async def divert(connection: asyncpg.Connection, locked: LockedPrompts, channel_by_position: Mapping[int, str]) -> None:
     """Let locked prompts wait for another channel, at the same place in line."""
     channels = list(channel_by_position.values())
-    await connection.execute(_SQL["divert"], locked.places, list(channel_by_position), channels)
+    await connection.execute(_SQL["divert"], locked.places_at(channel_by_position), channels)
 
 
 async def hold_open_requests(connection: asyncpg.Connection, request_ids: Iterable[int], now: datetime) -> set[int]:
@@ -222,22 +270,19 @@ async def still_claimed(connection: asyncpg.Connection, claims: Sequence[tuple[P
     return {(row["request_id"], row["owner_id"]) for row in rows}
 
 
-async def mark_delivered(
-    connection: asyncpg.Connection, attempts: Sequence[Attempt], channel: str, now: datetime
-) -> None:
+async def mark_delivered(connection: asyncpg.Connection, attempts: Attempts, channel: str, now: datetime) -> None:
     """Settle claims that reached their owners, each once, and write down the tries.
 
     A claim that has lapsed and was taken over is left alone; the try counts all the same.
     """
-    tries = _tries(attempts)
-    columns = [text_of(column) for column in tries]
-    if await connection.execute(_SQL["mark_delivered"], *columns, now) != f"UPDATE {len(attempts)}":
-        await connection.execute(_SQL["insert_lost_attempts"], *tries, channel, now)
+    if await connection.execute(_SQL["mark_delivered"], *map(text_of, attempts), now) != f"UPDATE {attempts.row_count}":
+        await connection.execute(_SQL["insert_lost_attempts"], *attempts, channel, now)
 
 
 async def requeue(
     connection: asyncpg.Connection,
-    attempts: Sequence[Attempt],
+    attempts: Attempts,
+    failures: Sequence[str],
     channel: str,
     now: datetime,
     *,
@@ -248,13 +293,7 @@ async def requeue(
 
     A claim that was taken over is left alone; the try counts all the same.
     """
-    failures = [attempt.failure for attempt in attempts]
-    await connection.execute(_SQL["requeue"], *_tries(attempts), failures, due_at, next_channel, channel, now)
-
-
-def _tries(attempts: Sequence[Attempt]) -> tuple[list[int], list[int], list[int], list[float]]:
-    ids = _columns(attempt.id for attempt in attempts)
-    return *ids, [attempt.number for attempt in attempts], [attempt.duration_s for attempt in attempts]
+    await connection.execute(_SQL["requeue"], *attempts, failures, due_at, next_channel, channel, now)
 
 
 async def close_these(connection: asyncpg.Connection, ids: Sequence[PromptId]) -> None:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from geodispatch.request import Request
 from geodispatch_db.addresses import Address
+from geodispatch_db.prompts import PromptId
 
 
 class Message(NamedTuple):
@@ -29,6 +30,13 @@ class Message(NamedTuple):
     """What is asked; given to channels that say it."""
     leaf_index: int | None = None
     """Of the request's publication in the public record: whoever is asked can check that everybody can read it."""
+    number: int = 1
+    """Which claim of the prompt this is, from 1."""
+
+    @property
+    def prompt_id(self) -> PromptId:
+        """The prompt."""
+        return self.request_id, self.owner_id
 
 
 class Delivery(NamedTuple):

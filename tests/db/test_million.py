@@ -63,16 +63,17 @@ async def check_plans(connection: asyncpg.Connection) -> None:
     assert held is not None
     assert held.count == 1000
     due = await prompts.read_due(connection, held)
-    ids = [prompt.request_id for prompt in due], [prompt.owner_id for prompt in due]
+    ids = due.request_id, due.owner_id
     numbers, seconds = [1] * 1000, [0.1] * 1000
     places = held.places, held.owner_places
     plans = {
         "lock_due_prompts": ("prompt_queue", ("inbox", NOW, 1000)),
         "peek_due_prompts": ("prompt_queue", ("inbox", NOW, 1000)),
         "due_prompts": ("Tid Scan on prompt", places),
-        "mark_sending": ("Tid Scan on prompt", (*places, [], NOW, NOW + LEASE, PACE.keep_count)),
-        "suppress": ("Tid Scan on prompt", (held.places, [1, 2], ["muted", "muted"])),
-        "delay": ("Tid Scan on prompt", (held.places, [1, 2], [NOW, NOW])),
+        "mark_sending": ("Tid Scan on prompt", (held.places, NOW, NOW + LEASE)),
+        "mark_asked": ("Tid Scan on owner", (held.owner_places, 1, NOW, PACE.keep_count)),
+        "suppress": ("Tid Scan on prompt", (held.places_at([1, 2]), ["muted", "muted"])),
+        "delay": ("Tid Scan on prompt", (held.places_at([1, 2]), [NOW, NOW])),
         "claimed_prompts": ("prompt_pkey", (*ids, numbers)),
         "mark_delivered": ("prompt_pkey", (*map(text_of, (*ids, numbers, seconds)), NOW)),
         "insert_lost_attempts": ("prompt_pkey", (*ids, numbers, seconds, "inbox", NOW)),
@@ -81,7 +82,7 @@ async def check_plans(connection: asyncpg.Connection) -> None:
         "prune_next_prompts": ("prompt_pkey", (1, 500_000, 1000, ["expired", "suppressed"])),
         "prompts_of_owner": ("prompt_of_owner", (7, 100)),
         "history_of_owner": ("prompt_of_owner", (7, None, 100)),
-        "request_of_prompt": ("prompt_of_owner", (7, due[0].key)),
+        "request_of_prompt": ("prompt_of_owner", (7, due.key[0])),
         "take_back": ("prompt_pkey", (7,)),
     }
     for name, (way, arguments) in plans.items():
@@ -119,7 +120,7 @@ async def test_a_claim_leaves_the_indexes_alone(database: str, table: str) -> No
             return row["n_tup_upd"], row["n_tup_hot_upd"]
 
         before = await counts()
-        assert len((await claim(connection, 2_000)).send) == 2_000
+        assert (await claim(connection, 2_000)).send.row_count == 2_000
         after = await counts()
         assert after[0] - before[0] == 2_000
         assert after[1] - before[1] >= 1_400  # not all: a page may be more than half full

@@ -79,7 +79,7 @@ async def plan_over(
         return pace.Plan()
     open_ids = await prompts.hold_open_requests(connection, locked.request_ids, now)
     due = await prompts.read_due(connection, locked)
-    due = [prompt for prompt in due if request_ids is None or prompt.request_id in request_ids]
+    due = due.take([row for row, id_ in enumerate(due.request_id) if request_ids is None or id_ in request_ids])
     return pace.plan(due, now, pace=PACE, open_ids=open_ids, lease=LEASE, random=Random(1))
 
 
@@ -102,7 +102,7 @@ async def test_senders_at_once_claim_each_prompt_once_and_no_owner_twice(databas
         async def drain(connection: asyncpg.Connection) -> list[prompts.PromptId]:
             claimed: list[prompts.PromptId] = []
             while await connection.fetchval("select exists (select from prompt where state = 'queued')"):
-                claimed += [prompt.id for prompt in (await claim(connection, 17)).send]
+                claimed += (await claim(connection, 17)).send.ids
             return claimed
 
         claimed = [prompt_id for part in await asyncio.gather(*map(drain, senders)) for prompt_id in part]
@@ -121,12 +121,12 @@ async def test_the_cap_holds_only_because_the_decision_is_read_after_the_lock(da
         stale = second.transaction(isolation="repeatable_read")
         await stale.start()
         seen = await prompts.peek_due(second, "inbox", NOW, 10)  # the snapshot is taken here
-        assert [prompt.id for prompt in (await claim(first, 1)).send] == [(1, 1)]
+        assert (await claim(first, 1)).send.ids == [(1, 1)]
         unguarded = await plan_over(second, seen, NOW, request_ids=[2])
-        assert [prompt.id for prompt in unguarded.send] == [(2, 1)]  # the owner would be asked a second time
+        assert unguarded.send.ids == [(2, 1)]  # the owner would be asked a second time
         await stale.rollback()
         guarded = await claim(second, 10)
-        assert (guarded.send, list(guarded.suppress.values())) == ([], ["daily_cap"])
+        assert (guarded.send.ids, list(guarded.suppress.values())) == ([], ["daily_cap"])
     finally:
         await first.close()
         await second.close()
@@ -150,15 +150,15 @@ async def test_an_owner_locked_by_one_sender_is_skipped_by_another(database: str
 async def test_a_lapsed_lease_is_taken_over_and_the_late_sender_changes_nothing(connection: asyncpg.Connection) -> None:
     await fill(connection, request_count=1, owner_count=1)
     await claim(connection, 10)
-    assert not (await claim(connection, 10, NOW + LEASE - timedelta(seconds=1))).send
-    (taken_over,) = (await claim(connection, 10, NOW + LEASE)).send
-    assert taken_over.attempt_count == 1
-    late, current = (prompts.Attempt(taken_over.id, number, 0.1, None) for number in (1, 2))
-    await prompts.mark_delivered(connection, [late], "webhook", NOW)
+    assert (await claim(connection, 10, NOW + LEASE - timedelta(seconds=1))).send.ids == []
+    taken_over = (await claim(connection, 10, NOW + LEASE)).send
+    assert (taken_over.ids, list(taken_over.attempt_count)) == ([(1, 1)], [1])
+    late, current = (prompts.Attempts([1], [1], [number], [0.1]) for number in (1, 2))
+    await prompts.mark_delivered(connection, late, "webhook", NOW)
     assert await prompts.count_by_state(connection, 1) == {"sending": 1}
-    await prompts.requeue(connection, [late], "webhook", NOW, due_at=[NOW], next_channel=["inbox"])
+    await prompts.requeue(connection, late, ["busy"], "webhook", NOW, due_at=[NOW], next_channel=["inbox"])
     assert await prompts.count_by_state(connection, 1) == {"sending": 1}
-    await prompts.mark_delivered(connection, [current], "webhook", NOW)
+    await prompts.mark_delivered(connection, current, "webhook", NOW)
     assert await prompts.count_by_state(connection, 1) == {"delivered": 1}
 
 
@@ -196,7 +196,7 @@ async def test_no_operation_leaves_a_state_but_as_the_table_says(
     await fill(connection, request_count=1, owner_count=1)
     await connection.execute("update owner set asked_at = array[now()], asked_for = array[1], opted_out_at = now()")
     prompt_id = (1, 1)
-    attempt = prompts.Attempt(prompt_id, COLUMNS[state].get("attempt_count", 0), 0.0, None)
+    attempt = prompts.Attempts([1], [1], [COLUMNS[state].get("attempt_count", 0)], [0.0])
 
     async def locked() -> prompts.LockedPrompts:
         row = await connection.fetchrow(
@@ -219,8 +219,10 @@ async def test_no_operation_leaves_a_state_but_as_the_table_says(
         "mark_sending": mark_sending,
         "suppress": suppress,
         "delay": delay,
-        "mark_delivered": lambda: prompts.mark_delivered(connection, [attempt], "inbox", NOW),
-        "requeue": lambda: prompts.requeue(connection, [attempt], "inbox", NOW, due_at=[NOW], next_channel=["inbox"]),
+        "mark_delivered": lambda: prompts.mark_delivered(connection, attempt, "inbox", NOW),
+        "requeue": lambda: prompts.requeue(
+            connection, attempt, ["busy"], "inbox", NOW, due_at=[NOW], next_channel=["inbox"]
+        ),
         "close_next": lambda: prompts.close_next(connection, 1, 0, 10),
         "close_these": lambda: prompts.close_these(connection, [prompt_id]),
         "take_back": lambda: prompts.take_back(connection, 1),

@@ -184,11 +184,12 @@ async def test_what_is_on_its_way_when_its_owner_clicks_is_taken_back(database: 
         await town.submit(fence=street_fence(1, 8), case_number="second")
         async with open_sender(town.service.databases.sender, town.service.settings, town.clock) as sender:
             claim = await sender._claims.claim_for(sender._courier, "mail", 10)
-            assert len(claim.parcels) == 2
+            (parcel,) = claim.parcels
+            assert len(parcel.messages) == 2
             async with town.http.post(link, data={"List-Unsubscribe": "One-Click"}) as response:
                 assert response.status == 200
-            assert {id_[1] for id_ in await sender._still_wanted(claim.parcels)} == {
-                parcel.id[1] for parcel in claim.parcels if parcel.message.owner == "owner-2"
+            assert await sender._still_wanted(parcel.messages) == {
+                message.prompt_id for message in parcel.messages if message.owner == "owner-2"
             }
 
 

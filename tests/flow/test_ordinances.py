@@ -91,9 +91,9 @@ async def test_an_end_date_stops_at_that_instant_by_the_clock_of_the_claim_and_n
     request = await old_town.submit(fence=WESTERN)
     claims = await open_claiming(old_town)
     old_town.clock.now = NOW + HOUR - MOMENT
-    assert len((await claims.claim("inbox", 3)).send) == 3
+    assert (await claims.claim("inbox", 3)).send.row_count == 3
     old_town.clock.now = NOW + HOUR
-    assert (await claims.claim("inbox", 100)).send == []
+    assert (await claims.claim("inbox", 100)).send.ids == []
     assert await shown(old_town, request) == ("open", None)  # nobody has done the chore
     reply = await old_town.call("GET", "prompts", await old_town.token("owner-1"))
     answered = await old_town.call(
@@ -115,7 +115,7 @@ async def test_a_request_that_is_open_follows_what_its_ordinances_say_now(old_to
     request = await old_town.submit(fence=WESTERN)
     await enter(old_town, OrdinanceRule.AUTHORISATION, from_at=NOW, until_at=NOW + 3 * HOUR)
     old_town.clock.now = NOW + 2 * HOUR
-    assert len((await (await open_claiming(old_town)).claim("inbox", 3)).send) == 3
+    assert (await (await open_claiming(old_town)).claim("inbox", 3)).send.row_count == 3
     await old_town.service.ordinances.end("ord", None, "the council took it back")
     assert await shown(old_town, request) == ("closed", CloseReason.ORDINANCE)
     await enter(old_town, OrdinanceRule.AUTHORISATION)
@@ -400,7 +400,7 @@ async def test_a_claim_that_is_under_way_finds_the_ban_that_came_between(old_tow
         locked = await prompts.lock_due(connection, "inbox", NOW, 100)
         assert locked is not None
         await enter(old_town, OrdinanceRule.BANNED)
-        assert (await claims.decide(connection, locked, NOW)).send == []
+        assert (await claims.decide(connection, locked, NOW)).send.ids == []
 
 
 async def test_a_claim_goes_by_the_clock_of_its_decision_and_not_of_its_beginning(old_town: Town) -> None:
@@ -411,7 +411,7 @@ async def test_a_claim_goes_by_the_clock_of_its_decision_and_not_of_its_beginnin
         locked = await prompts.lock_due(connection, "inbox", NOW, 100)
         assert locked is not None
         old_town.clock.now = NOW + HOUR
-        assert (await claims.decide(connection, locked, NOW)).send == []
+        assert (await claims.decide(connection, locked, NOW)).send.ids == []
 
 
 async def test_a_ban_waits_for_the_claims_that_came_before(old_town: Town) -> None:
@@ -420,7 +420,7 @@ async def test_a_ban_waits_for_the_claims_that_came_before(old_town: Town) -> No
     async with old_town.database.transaction() as connection:
         locked = await prompts.lock_due(connection, "inbox", NOW, 100)
         assert locked is not None
-        assert len((await claims.decide(connection, locked, NOW)).send) == 18
+        assert (await claims.decide(connection, locked, NOW)).send.row_count == 18
         banning = asyncio.create_task(enter(old_town, OrdinanceRule.BANNED))
         assert (await asyncio.wait([banning], timeout=0.3))[0] == set()
     await banning

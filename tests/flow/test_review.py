@@ -391,7 +391,7 @@ async def test_an_exigent_request_that_is_refused_is_closed_and_no_prompt_leaves
     refused = await refuse(moderator, submitted, "nothing here could not wait")
     assert refused.json["request"]["close_reason"] == CloseReason.REFUSED
     claims, _ = await open_claims(town.database, town.service.settings, town.clock, [Inbox()], Random(1))
-    assert (await claims.claim("inbox", 100)).send == []
+    assert (await claims.claim("inbox", 100)).send.ids == []
     shown = await own(town, submitted)
     assert (shown["state"], shown["refusal"]["reason"]) == ("closed", "nothing here could not wait")
     assert await public_ids(town) == [submitted.json["id"]]  # what was public stays so
@@ -409,9 +409,9 @@ async def test_without_a_justification_it_is_withdrawn_at_that_very_instant(
     await town.database.pool.execute("alter table request enable trigger request_keep_words")
     claims, _ = await open_claims(town.database, town.service.settings, town.clock, [Inbox()], Random(1))
     town.clock.now = NOW + WEEK - MOMENT
-    assert len((await claims.claim("inbox", 3)).send) == 3
+    assert (await claims.claim("inbox", 3)).send.row_count == 3
     town.clock.now = NOW + WEEK
-    assert (await claims.claim("inbox", 100)).send == []
+    assert (await claims.claim("inbox", 100)).send.ids == []
     assert (await own(town, submitted))["state"] == "open"  # nobody has done the chore
     chief = await people.member("chief@springfield.example")  # a session would not have lasted so long
     path = f"requests/{submitted.json['id']}/justification"
@@ -487,7 +487,7 @@ async def test_the_law_and_the_justification_do_not_undo_each_other(
     await town.service.ordinances.enter(OrdinanceInput.model_validate(given | dates), "the council voted")
     claims, _ = await open_claims(town.database, town.service.settings, town.clock, [Inbox()], Random(1))
     town.clock.now = NOW + timedelta(days=3)
-    assert (await claims.claim("inbox", 100)).send == []
+    assert (await claims.claim("inbox", 100)).send.ids == []
     await town.send_all()
     assert (await own(town, submitted))["close_reason"] == CloseReason.ORDINANCE
 

@@ -94,7 +94,7 @@ class Line:
         self.clock.advance(hours=1)
         claimed = await measure_claim(self.connection, self.clock)
         # Another sender claims and dies: its lease has to lapse.
-        self.change_count += len((await self.victim.claim("inbox", BATCH_COUNT)).send)
+        self.change_count += (await self.victim.claim("inbox", BATCH_COUNT)).send.row_count
         while await self.connection.fetchval("select exists (select from prompt where due_at is not null)"):
             await self._drain()
             self.clock.advance(hours=1)

@@ -193,23 +193,20 @@ def test_a_lane_takes_what_fits_into_a_lease_at_the_slowest() -> None:
 def test_a_full_lane_puts_off_until_about_the_turn_and_other_lanes_are_free() -> None:
     lane = lanes()
     lane.note_speed(ENDPOINT, 1.0)
-    for _ in range(lane.capacity("webhook")):
-        assert lane.enter(ENDPOINT, NOW) is None
-    turns = [lane.enter(ENDPOINT, NOW) for _ in range(1000)]
-    waits = [(turn - NOW).total_seconds() for turn in turns if turn is not None]
+    capacity = lane.capacity("webhook")
+    assert lane.enter(ENDPOINT, capacity - 3, NOW) == []
+    turns = lane.enter(ENDPOINT, 3 + 400, NOW) + lane.enter(ENDPOINT, 600, NOW)
+    waits = [(turn - NOW).total_seconds() for turn in turns]
     # 200 are under way at two a second, so the first of those who wait comes in 100 s, and each half a second later.
     assert waits == pytest.approx([100.5 + n / 2 for n in range(1000)])
-    assert lane.enter(("webhook", "8"), NOW) is None
-    lane.leave([ENDPOINT] * lane.capacity("webhook"))
-    assert lane.enter(ENDPOINT, NOW) is None
+    assert lane.enter(("webhook", "8"), 1, NOW) == []
+    lane.leave(ENDPOINT, capacity)
+    assert lane.enter(ENDPOINT, capacity, NOW) == []
 
 
 def test_a_lane_learns_how_fast_its_endpoint_is() -> None:
     lane = lanes()
     for _ in range(50):
         lane.note_speed(ENDPOINT, 0.001)
-    for _ in range(lane.capacity("webhook")):
-        lane.enter(ENDPOINT, NOW)
-    turn = lane.enter(ENDPOINT, NOW)
-    assert turn is not None
+    (turn,) = lane.enter(ENDPOINT, lane.capacity("webhook") + 1, NOW)
     assert turn - NOW < timedelta(seconds=0.2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from random import Random
@@ -19,7 +20,7 @@ from geodispatch.pace import Pace, Quota
 from geodispatch.prompt import Delay, Suppression
 from geodispatch.zone import QuietHours, zone_at
 from geodispatch_db.copy import microseconds
-from geodispatch_db.prompts import DuePrompt
+from geodispatch_db.prompts import DuePrompts
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 LEASE = timedelta(minutes=2)
@@ -34,12 +35,14 @@ ZONES = [
 ]
 
 
-def due(request_id: int, owner_id: int, **columns: Any) -> DuePrompt:
+Due = namedtuple("Due", DuePrompts._fields)  # type: ignore[misc]  # one row of what has all rows as columns
+
+
+def due(request_id: int, owner_id: int, **columns: Any) -> Due:
     """Make a locked prompt of an owner with no wishes who was never asked, in a zone without night."""
     values = {
         "key": uuid4(),
         "attempt_count": 0,
-        "due_at": NOW,
         "owner_external_id": f"owner-{owner_id}",
         "agency_id": 1,
         "agency_day_quota": None,
@@ -51,16 +54,16 @@ def due(request_id: int, owner_id: int, **columns: Any) -> DuePrompt:
         "quiet_start": 0,
         "quiet_end": 0,
         "week_max": None,
-        "asked_at": [],
-        "asked_for": [],
+        "asked_at": None,
+        "asked_for": None,
         "webhook_id": None,
         "language": None,
         "has_own_address": False,
     } | columns
-    return DuePrompt(1000 * request_id + owner_id, request_id, owner_id, **values)
+    return Due(1000 * request_id + owner_id, request_id, owner_id, **values)
 
 
-def decide(batch: list[DuePrompt], now: datetime = NOW, **changes: Any) -> pace.Plan:
+def decide(batch: list[Due], now: datetime = NOW, **changes: Any) -> pace.Plan:
     """Plan with every request open and nothing drawn at random."""
     arguments: dict[str, Any] = {
         "pace": Pace(random_delay=timedelta()),
@@ -68,13 +71,18 @@ def decide(batch: list[DuePrompt], now: datetime = NOW, **changes: Any) -> pace.
         "lease": LEASE,
         "random": Random(1),
     }
-    return pace.plan(batch, now, **(arguments | changes))
+    return pace.plan(DuePrompts.of(zip(*batch, strict=True)), now, **(arguments | changes))
+
+
+def sent(plan: pace.Plan) -> list[Due]:
+    """Take the prompts that are sent apart again."""
+    return list(map(Due._make, zip(*plan.send, strict=True)))
 
 
 def asked(*hours_ago: float) -> dict[str, Any]:
     return {
-        "asked_at": [NOW - timedelta(hours=hours) for hours in hours_ago],
-        "asked_for": [900 + number for number in range(len(hours_ago))],
+        "asked_at": [NOW - timedelta(hours=hours) for hours in hours_ago] or None,
+        "asked_for": [900 + number for number in range(len(hours_ago))] or None,
     }
 
 
@@ -100,7 +108,7 @@ def test_a_prompt_is_sent_or_given_up_for_the_right_reason(columns: dict[str, An
     prompt = due(1, 1, **columns)
     plan = decide([prompt])
     assert plan.suppress == ({} if reason is None else {prompt.position: reason})
-    assert plan.send == ([prompt] if reason is None else [])
+    assert sent(plan) == ([prompt] if reason is None else [])
 
 
 def test_a_closed_request_is_given_up_even_at_night() -> None:
@@ -115,27 +123,27 @@ def test_at_night_nobody_is_given_up_for_a_cap_that_morning_lifts() -> None:
     plan = decide([prompt], evening)
     assert plan.delay == {prompt.position: datetime(2026, 7, 2, 8, tzinfo=UTC)}
     assert plan.delay_reasons == {Delay.QUIET_HOURS: 1}
-    assert decide([prompt], plan.delay[prompt.position]).send == [prompt]
+    assert sent(decide([prompt], plan.delay[prompt.position])) == [prompt]
 
 
 def test_the_night_begins_a_lease_earlier() -> None:
     prompt = due(1, 1, quiet_start=21 * 60, quiet_end=8 * 60)
     before = datetime(2026, 7, 1, 21, tzinfo=UTC) - LEASE
-    assert decide([prompt], before - timedelta(seconds=1)).send == [prompt]
+    assert sent(decide([prompt], before - timedelta(seconds=1))) == [prompt]
     assert decide([prompt], before).delay == {prompt.position: datetime(2026, 7, 2, 8, tzinfo=UTC)}
 
 
 def test_the_urgent_one_of_an_owners_two_goes_first() -> None:
-    theft, abduction = due(1, 1), due(2, 1, offence="abduction", due_at=NOW + timedelta(seconds=1))
+    theft, abduction = due(1, 1), due(2, 1, offence="abduction")  # which stands behind it in line
     plan = decide([theft, abduction])
-    assert plan.send == [abduction]
+    assert sent(plan) == [abduction]
     assert plan.suppress == {theft.position: Suppression.DAILY_CAP}
 
 
 def test_where_an_owner_may_be_asked_twice_a_day_the_second_waits_for_the_next_batch() -> None:
     both = [due(1, 1), due(2, 1)]
     plan = decide(both, pace=Pace(day_cap=2, random_delay=timedelta()))
-    assert (plan.send, plan.suppress, plan.delay) == (both[:1], {}, {})
+    assert (sent(plan), plan.suppress, plan.delay) == (both[:1], {}, {})
 
 
 def test_a_quota_lets_so_many_through_and_puts_the_others_behind_the_oldest_that_counts() -> None:
@@ -145,7 +153,7 @@ def test_a_quota_lets_so_many_through_and_puts_the_others_behind_the_oldest_that
     assert quota == Quota(3, pace.hour_of(NOW) + 5 * hour)
     batch = [due(1, owner, agency_id=7) for owner in range(5)] + [due(2, 9, agency_id=8)]
     plan = decide(batch, quotas={7: quota})
-    assert [prompt.owner_id for prompt in plan.send] == [0, 1, 2, 9]
+    assert list(plan.send.owner_id) == [0, 1, 2, 9]
     assert set(plan.delay.values()) == {quota.next_at}
     assert plan.delay_reasons == {Delay.AGENCY_QUOTA: 2}
 
@@ -171,17 +179,17 @@ prompts = st.builds(
 
 @settings(max_examples=1000, derandomize=True, deadline=None)
 @given(
-    st.lists(prompts, max_size=20, unique_by=lambda prompt: prompt.id),
+    st.lists(prompts, max_size=20, unique_by=lambda prompt: (prompt.request_id, prompt.owner_id)),
     st.sets(st.integers(1, 5), min_size=3),
     st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),
 )
-def test_a_plan_keeps_its_promises(batch: list[DuePrompt], open_ids: set[int], now: datetime) -> None:
+def test_a_plan_keeps_its_promises(batch: list[Due], open_ids: set[int], now: datetime) -> None:
     limits = Pace()
-    batch = [prompt._replace(asked_at=[at - NOW + now for at in prompt.asked_at]) for prompt in batch]
+    batch = [prompt._replace(asked_at=[at - NOW + now for at in prompt.asked_at or ()]) for prompt in batch]
     plan = decide(batch, now, open_ids=open_ids, pace=limits)
-    everyone = [prompt.position for prompt in plan.send] + list(plan.suppress) + list(plan.delay)
+    everyone = [*plan.send.position, *plan.suppress, *plan.delay]
     assert sorted(everyone) == sorted(prompt.position for prompt in batch)  # each exactly once
-    sent_owners = [prompt.owner_id for prompt in plan.send]
+    sent_owners = plan.send.owner_id
     assert len(sent_owners) == len(set(sent_owners))
     for prompt in batch:
         refused = prompt.request_id not in open_ids or prompt.is_opted_out or prompt.is_muted or not prompt.has_camera
@@ -195,7 +203,7 @@ def test_a_plan_keeps_its_promises(batch: list[DuePrompt], open_ids: set[int], n
         quiet = QuietHours(prompt.quiet_start or 0, prompt.quiet_end or 0)
         zone = ZoneInfo(prompt.zone or "UTC")
         is_quiet = any(quiet.holds((now + ahead).astimezone(zone)) for ahead in (timedelta(), LEASE))
-        if prompt in plan.send:
+        if prompt in sent(plan):
             assert (refused, capped, is_quiet) == (False, False, False)
         elif prompt.position in plan.delay:
             assert not refused

@@ -35,20 +35,21 @@ from seen;
 -- merge of all prompts with all requests for one that ends before it begins.
 -- $1 places, $2 owners' places
 with held as materialized (
-    select due.position, p.request_id, p.owner_id, p.key, p.attempt_count, p.due_at, p.camera_id, o.external_id, o.opted_out_at,
+    select due.position, p.request_id, p.owner_id, p.key, p.attempt_count, p.camera_id, o.external_id, o.opted_out_at,
            o.muted_agency_ids, o.muted_offences, o.quiet_start, o.quiet_end, o.week_max, o.asked_at, o.asked_for,
            o.webhook_id, o.language, o.has_push or o.has_mail as has_own_address
     from unnest($1::text::tid[], $2::text::tid[]) with ordinality as due (place, owner_place, position)
     join prompt p on p.ctid = due.place
     join owner o on o.ctid = due.owner_place
 )
-select h.position::integer, h.request_id, h.owner_id, h.key, h.attempt_count, h.due_at,
+select h.position::integer, h.request_id, h.owner_id, h.key, h.attempt_count,
        h.external_id as owner_external_id,
        r.agency_id, a.day_quota as agency_day_quota, r.offence,
        h.opted_out_at is not null as is_opted_out,
        r.agency_id = any (h.muted_agency_ids) or r.offence = any (h.muted_offences) as is_muted,
        h.camera_id is null or coalesce(c.owner_id = h.owner_id and not c.is_muted, false) as has_camera,
-       c.zone, h.quiet_start, h.quiet_end, h.week_max, h.asked_at, h.asked_for,
+       c.zone, h.quiet_start, h.quiet_end, h.week_max,
+       nullif(h.asked_at, '{}') as asked_at, nullif(h.asked_for, '{}') as asked_for,
        h.webhook_id, h.language, h.has_own_address
 from held h
 join request r on r.id = h.request_id
@@ -56,21 +57,20 @@ join agency a on a.id = r.agency_id
 left join camera c on c.id = h.camera_id;
 
 -- name: mark_sending
--- Claim all locked prompts but some: from now on the lease runs, and their owners note the ask among their newest so many.
--- $1 places, $2 owners' places, $3 positions to leave out, $4 now, $5 end of the lease, $6 how many asks to keep
-with claimed as (
-    update prompt p set state = 'sending', asked_at = $4, lease_until = $5, attempt_count = attempt_count + 1
-    from unnest($1::text::tid[], $2::text::tid[]) with ordinality as due (place, owner_place, position)
-    where p.ctid = due.place and due.position <> all ($3::integer[]) and p.state in ('queued', 'sending')
-    returning p.request_id, due.owner_place
-)
-update owner o
-set asked_at = case when cardinality(o.asked_at) < $6::integer then o.asked_at
-                    else o.asked_at[cardinality(o.asked_at) + 2 - $6:] end || $4::timestamptz,
-    asked_for = case when cardinality(o.asked_for) < $6 then o.asked_for
-                     else o.asked_for[cardinality(o.asked_for) + 2 - $6:] end || claimed.request_id
-from claimed
-where o.ctid = claimed.owner_place and claimed.request_id <> all (o.asked_for);
+-- Claim locked prompts: from now on the lease runs.
+-- $1 places, $2 now, $3 end of the lease
+update prompt set state = 'sending', asked_at = $2, lease_until = $3, attempt_count = attempt_count + 1
+where ctid = any ($1::text::tid[]) and state in ('queued', 'sending');
+
+-- name: mark_asked
+-- Note in locked owners that they are asked for a request, among their newest so many asks.
+-- $1 owners' places, $2 request id, $3 now, $4 how many asks to keep
+update owner
+set asked_at = case when cardinality(asked_at) < $4::integer then asked_at
+                    else asked_at[cardinality(asked_at) + 2 - $4:] end || $3::timestamptz,
+    asked_for = case when cardinality(asked_for) < $4 then asked_for
+                     else asked_for[cardinality(asked_for) + 2 - $4:] end || $2::bigint
+where ctid = any ($1::text::tid[]) and $2 <> all (asked_for);
 
 -- name: mark_asked_again
 -- Of prompts that were claimed before, the later ask counts.
@@ -84,27 +84,24 @@ where o.id = due.owner_id and due.request_id = any (o.asked_for);
 
 -- name: suppress
 -- Give up locked prompts, each for its reason.
--- $1 places, $2 positions, $3 reasons: one array a column
+-- $1 places, $2 reasons: one array a column
 update prompt p set state = 'suppressed', suppressed_for = due.reason, due_at = null, lease_until = null
-from unnest($1::text::tid[]) with ordinality as held (place, position)
-join unnest($2::integer[], $3::suppression[]) as due (position, reason) on due.position = held.position
-where p.ctid = held.place and p.state in ('queued', 'sending');
+from unnest($1::text::tid[], $2::suppression[]) as due (place, reason)
+where p.ctid = due.place and p.state in ('queued', 'sending');
 
 -- name: delay
 -- Put locked prompts back in line, each at its time.
--- $1 places, $2 positions, $3 when due: one array a column
+-- $1 places, $2 when due: one array a column
 update prompt p set state = 'queued', due_at = due.due_at, lease_until = null
-from unnest($1::text::tid[]) with ordinality as held (place, position)
-join unnest($2::integer[], $3::timestamptz[]) as due (position, due_at) on due.position = held.position
-where p.ctid = held.place and p.state in ('queued', 'sending');
+from unnest($1::text::tid[], $2::timestamptz[]) as due (place, due_at)
+where p.ctid = due.place and p.state in ('queued', 'sending');
 
 -- name: divert
 -- Let locked prompts wait for another channel; they keep their place in line.
--- $1 places, $2 positions, $3 channels: one array a column
+-- $1 places, $2 channels: one array a column
 update prompt p set channel = due.channel
-from unnest($1::text::tid[]) with ordinality as held (place, position)
-join unnest($2::integer[], $3::channel[]) as due (position, channel) on due.position = held.position
-where p.ctid = held.place and p.state in ('queued', 'sending');
+from unnest($1::text::tid[], $2::channel[]) as due (place, channel)
+where p.ctid = due.place and p.state in ('queued', 'sending');
 
 -- name: claimed_prompts
 -- Which claims still stand: not taken over, not taken back by their owner.
