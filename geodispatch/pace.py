@@ -158,6 +158,7 @@ def plan(
 
 
 def _in_turn(due: DuePrompts, pace: Pace) -> list[int]:
+    """Return the rows in the order in which they are decided over."""
     is_late = {offence: offence not in pace.urgent_offences for offence in set(due.offence)}
     turn = [
         2 * (not attempt_count) + is_late[offence]

@@ -132,6 +132,32 @@ async def test_the_cap_holds_only_because_the_decision_is_read_after_the_lock(da
         await second.close()
 
 
+async def test_each_prompt_gets_what_was_decided_over_it_and_its_owner_notes_for_which_request(
+    connection: asyncpg.Connection,
+) -> None:
+    """Places and decisions travel apart: here prompts of three requests stand in line in an order of their own."""
+    await fill(connection, request_count=3, owner_count=30)
+    await connection.execute(
+        """update owner set opted_out_at = now() where id % 5 = 0;
+           update owner set muted_offences = '{theft}' where id % 7 = 0;
+           update prompt set due_at = due_at - (request_id * 7 + owner_id * 11) % 17 * interval '1 second'"""
+    )
+    first = dict(
+        await connection.fetch("select distinct on (owner_id) owner_id, request_id from prompt order by 1, due_at")
+    )
+    await claim(connection, 90)
+    expected = {}
+    for request_id in range(1, 4):
+        for owner_id in range(1, 31):
+            reason = "opted_out" if owner_id % 5 == 0 else "muted" if owner_id % 7 == 0 else "daily_cap"
+            is_sent = reason == "daily_cap" and first[owner_id] == request_id
+            expected[request_id, owner_id] = ("sending", None) if is_sent else ("suppressed", reason)
+    rows = await connection.fetch("select request_id, owner_id, state, suppressed_for from prompt")
+    assert {(request_id, owner_id): (state, reason) for request_id, owner_id, state, reason in rows} == expected
+    asked = dict(await connection.fetch("select id, asked_for from owner"))
+    assert asked == {id_: [first[id_]] if id_ % 5 and id_ % 7 else [] for id_ in range(1, 31)}
+
+
 async def test_an_owner_locked_by_one_sender_is_skipped_by_another(database: str) -> None:
     first, second = await open_connection(database), await open_connection(database)
     try:
