@@ -217,15 +217,12 @@ async def mark_sending(
     Wants: no owner twice.
     """
     await connection.execute(_SQL["mark_sending"], locked.places_at(due.position), now, lease_until)
-    by_request: dict[int, list[int]] = {}
-    for request_id, position in zip(due.request_id, due.position, strict=True):
-        by_request.setdefault(request_id, []).append(position)
-    asks = [(locked.owner_places_at(some), id_, now, keep_count) for id_, some in by_request.items()]
-    await connection.executemany(_SQL["mark_asked"], asks)
+    owner_places, request_ids = locked.owner_places_at(due.position), text_of(due.request_id)
+    await connection.execute(_SQL["mark_asked"], owner_places, request_ids, now, keep_count)
     asked_before = zip(due.ids, due.asked_for, strict=True)
     if again := [id_ for id_, requests in asked_before if requests and id_[0] in requests]:
-        request_ids, owner_ids = _columns(again)
-        await connection.execute(_SQL["mark_asked_again"], owner_ids, request_ids, now)
+        request_id, owner_id = _columns(again)
+        await connection.execute(_SQL["mark_asked_again"], owner_id, request_id, now)
 
 
 async def suppress(

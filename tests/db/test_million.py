@@ -71,7 +71,7 @@ async def check_plans(connection: asyncpg.Connection) -> None:
         "peek_due_prompts": ("prompt_queue", ("inbox", NOW, 1000)),
         "due_prompts": ("Tid Scan on prompt", places),
         "mark_sending": ("Tid Scan on prompt", (held.places, NOW, NOW + LEASE)),
-        "mark_asked": ("Tid Scan on owner", (held.owner_places, 1, NOW, PACE.keep_count)),
+        "mark_asked": ("Tid Scan on owner", (held.owner_places, text_of([1] * 1000), NOW, PACE.keep_count)),
         "suppress": ("Tid Scan on prompt", (held.places_at([1, 2]), ["muted", "muted"])),
         "delay": ("Tid Scan on prompt", (held.places_at([1, 2]), [NOW, NOW])),
         "claimed_prompts": ("prompt_pkey", (*ids, numbers)),

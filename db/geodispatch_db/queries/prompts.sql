@@ -64,14 +64,15 @@ update prompt set state = 'sending', asked_at = $2, lease_until = $3, attempt_co
 where ctid = any ($1::text::tid[]) and state in ('queued', 'sending');
 
 -- name: mark_asked
--- Note in locked owners that they are asked for a request, among their newest so many asks.
--- $1 owners' places, $2 request id, $3 now, $4 how many asks to keep
-update owner
-set asked_at = case when cardinality(asked_at) < $4::integer then asked_at
-                    else asked_at[cardinality(asked_at) + 2 - $4:] end || $3::timestamptz,
-    asked_for = case when cardinality(asked_for) < $4 then asked_for
-                     else asked_for[cardinality(asked_for) + 2 - $4:] end || $2::bigint
-where ctid = any ($1::text::tid[]) and $2 <> all (asked_for);
+-- Note in locked owners for which requests they are asked, among their newest so many asks.
+-- $1 owners' places, $2 request ids: one array a column, as text; $3 now, $4 how many asks to keep
+update owner o
+set asked_at = case when cardinality(o.asked_at) < $4::integer then o.asked_at
+                    else o.asked_at[cardinality(o.asked_at) + 2 - $4:] end || $3::timestamptz,
+    asked_for = case when cardinality(o.asked_for) < $4 then o.asked_for
+                     else o.asked_for[cardinality(o.asked_for) + 2 - $4:] end || due.request_id
+from unnest($1::text::tid[], $2::text::bigint[]) as due (place, request_id)
+where o.ctid = due.place and due.request_id <> all (o.asked_for);
 
 -- name: mark_asked_again
 -- Of prompts that were claimed before, the later ask counts.
