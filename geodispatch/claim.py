@@ -1,7 +1,7 @@
 """Claims: what is due is locked, decided over and marked, in one transaction.
 
 The rules are re-checked here, on rows that nobody else can change until the claim has committed. So whatever an owner
-wished or an agency withdrew before that counts. Nothing is asked once a prompt: the owner's row has all that decides.
+wished or an agency withdrew before that counts. Nothing is asked once a prompt: one statement reads what decides.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class Claims:
         """
         # By the clock of this moment, not of the claim's beginning: an ordinance ends a request at an instant.
         open_ids = await prompts.hold_open_requests(connection, locked.request_ids, self.clock())
-        due = await prompts.read_due(connection, locked)
+        due = await prompts.read_due(connection, locked, now - paces.QUARTER)
         limits = _limits(due)
         asked = await shared.read_counts(connection, limits, now - paces.QUOTA_WINDOW) if limits else {}
         return self._plan(due, now, open_ids, _quotas(limits, asked, now))
@@ -191,16 +191,14 @@ class Claims:
             if seen is None:
                 return NO_PROMPTS, Plan()
             open_ids = await prompts.find_open_requests(connection, seen.request_ids, now)
-            due = await prompts.read_due(connection, seen)
+            due = await prompts.read_due(connection, seen, now - paces.QUARTER)
             limits = _limits(due)
             asked = await shared.read_counts(connection, limits, now - paces.QUOTA_WINDOW)
             return due, self._plan(due, now, open_ids, _quotas(limits, asked, now), asked_before)
 
     async def _mark(self, connection: asyncpg.Connection, locked: LockedPrompts, plan: Plan, now: datetime) -> None:
         if plan.send.row_count:
-            await prompts.mark_sending(
-                connection, locked, plan.send, now, now + self.lease, keep_count=self.pace.keep_count
-            )
+            await prompts.mark_sending(connection, locked, plan.send, now, now + self.lease)
         if plan.suppress:
             await prompts.suppress(connection, locked, plan.suppress)
         if plan.delay:

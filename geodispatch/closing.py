@@ -41,14 +41,12 @@ class Closings:
             closing = await requests.lock_closing(connection, request_id)
             if closing is None:
                 return 0
-            count, last = await prompts.close_next(
-                connection, closing.request_id, closing.done_owner_id, self.part_count
-            )
+            count = await prompts.close_next(connection, closing.request_id, self.part_count)
             await inboxes.notify(connection)
             if count < self.part_count:
                 await requests.finish_settling(connection, closing.request_id)
             else:
-                await requests.advance_closing(connection, closing.request_id, last)
+                await requests.advance_closing(connection, closing.request_id, count)
             return max(count, 1)
 
     async def settle_all(self) -> None:

@@ -63,11 +63,6 @@ class Pace:
             tuple(timedelta(seconds=s) for s in settings.retry_after_s),
         )
 
-    @property
-    def keep_count(self) -> int:
-        """How many of an owner's asks decide: more than any cap counts."""
-        return max(self.day_cap, self.week_cap, self.quarter_cap) + 1
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -184,16 +179,15 @@ def _broken_caps(due: DuePrompts, now: datetime, pace: Pace) -> dict[int, Suppre
 
 
 def _broken_cap(due: DuePrompts, row: int, now: datetime, pace: Pace) -> Suppression | None:
-    others = [now - at for at, request_id in zip(due.asked_at[row] or (), due.asked_for[row] or (), strict=True)
-              if request_id != due.request_id[row]]  # fmt: skip
-    week_count, week_max = sum(age < WEEK for age in others), due.week_max[row]
+    ages = [now - at for at in due.asked_at[row] or ()]
+    week_count, week_max = sum(age < WEEK for age in ages), due.week_max[row]
     if week_max is not None and week_count >= week_max:
         return Suppression.OWNER_MAX
-    if sum(age < DAY for age in others) >= pace.day_cap:
+    if sum(age < DAY for age in ages) >= pace.day_cap:
         return Suppression.DAILY_CAP
     if week_count >= pace.week_cap:
         return Suppression.WEEKLY_CAP
-    if sum(age < QUARTER for age in others) >= pace.quarter_cap:
+    if sum(age < QUARTER for age in ages) >= pace.quarter_cap:
         return Suppression.QUARTERLY_CAP
     return None
 

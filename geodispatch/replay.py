@@ -117,7 +117,7 @@ class Replayer:
                 await dead_letters.hold(connection, held)
                 await dead_letters.mark_replaying(connection, going_ids, lease_until)
                 asked = [(replay.request_id, replay.owner_id) for replay in going]
-                await dead_letters.note_asked(connection, asked, now, keep_count=self._claims.pace.keep_count)
+                await dead_letters.mark_asked_again(connection, asked, now)
         except BaseException:
             for admission in admissions.values():
                 self._courier.drop(admission.parcels)

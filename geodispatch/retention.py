@@ -24,6 +24,7 @@ from geodispatch import record
 from geodispatch.band import Band
 from geodispatch.database import Database
 from geodispatch.errors import Unavailable
+from geodispatch.pace import QUARTER
 from geodispatch.prompt import PromptState
 from geodispatch.record import Fact
 from geodispatch.settings import Settings
@@ -382,15 +383,14 @@ async def _delete_of_request(connection: asyncpg.Connection, keeping: Keeping, b
     closing = await requests.lock_prunable(connection, before, is_pruned=is_last_of_request)
     if closing is None:
         return Part(0, ())
-    request_id, done_owner_id = closing.request_id, closing.done_owner_id
-    count, last = await prompts.prune_next(
-        connection, request_id, done_owner_id, _PROMPTS_A_PART, _STATES[keeping.name]
-    )
+    request_id, asked_since = closing.request_id, now - QUARTER
+    states = _STATES[keeping.name]
+    count = await prompts.prune_next(connection, request_id, _PROMPTS_A_PART, states, asked_since=asked_since)
     if count == _PROMPTS_A_PART:
-        await requests.advance_closing(connection, request_id, last)
+        await requests.advance_closing(connection, request_id, count)
     elif is_last_of_request:
         await requests.delete_closing(connection, request_id)
     else:
         await requests.finish_pruning(connection, request_id)
-    is_first = done_owner_id == 0
+    is_first = closing.done_count == 0
     return Part(max(count, 1), (record.deletion_of_request(request_id, keeping.what, now),) if is_first else ())

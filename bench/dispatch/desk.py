@@ -41,10 +41,7 @@ class Desk:
 
     async def open_request(self) -> None:
         """Forget all prompts and open a request that nobody has been asked for."""
-        await self.connection.execute(
-            "truncate prompt, lost_attempt, answer, agency_hour; "
-            "update owner set asked_at = '{}', asked_for = '{}' where asked_at <> '{}'"
-        )
+        await self.connection.execute("truncate prompt, lost_attempt, answer, agency_hour")
         self.request_id += 1
         await self.connection.execute(
             """insert into request (id, agency_id, member_id, idempotency_key, body_sha256, case_number, offence, body,

@@ -84,7 +84,7 @@ def _bare(desk: Desk, title: str, *, settles: bool) -> Contestant:
 
     async def prepare() -> None:
         await desk.connection.execute(_MAKE_BARE + "; create index bare_queued on bare (due_at) where state = 'queued'")
-        await desk.connection.execute("drop index bare_channel_due_at_idx, bare_owner_id_request_id_idx")
+        await desk.connection.execute("drop index bare_channel_due_at_idx, bare_request_id_idx")
         await _copy(desk, ready)
         await desk.settle_down("bare")
 

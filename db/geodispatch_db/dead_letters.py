@@ -95,12 +95,10 @@ async def mark_replaying(connection: asyncpg.Connection, ids: Iterable[LetterId]
     await connection.execute(_SQL["mark_replaying"], *_columns(ids), lease_until)
 
 
-async def note_asked(
-    connection: asyncpg.Connection, ids: Sequence[PromptId], now: datetime, *, keep_count: int
-) -> None:
-    """Note in locked owners that they are asked again; of each owner's asks the newest `keep_count` are kept."""
-    owner_ids, request_ids = [owner for _, owner in ids], [request for request, _ in ids]
-    await connection.execute(_SQL["note_asked"], owner_ids, request_ids, now, keep_count)
+async def mark_asked_again(connection: asyncpg.Connection, ids: Sequence[PromptId], now: datetime) -> None:
+    """Note in locked prompts that their owners are asked again."""
+    request_ids, owner_ids = [request for request, _ in ids], [owner for _, owner in ids]
+    await connection.execute(_SQL["mark_asked_again"], request_ids, owner_ids, now)
 
 
 async def still_claimed(

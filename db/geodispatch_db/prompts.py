@@ -45,10 +45,6 @@ class LockedPrompts:
         """Return where the prompts at some positions lie, in their order."""
         return _some_of(self.places, positions)
 
-    def owner_places_at(self, positions: Iterable[int]) -> str:
-        """Return where the owners of the prompts at some positions lie, in their order."""
-        return _some_of(self.owner_places, positions)
-
 
 def _some_of(places: str, positions: Iterable[int]) -> str:
     each = places[2:-2].split('","')  # {"(0,1)","(0,2)"}
@@ -81,8 +77,7 @@ class DuePrompts(NamedTuple):
     quiet_end: Sequence[int | None]
     week_max: Sequence[int | None]
     asked_at: Sequence[Sequence[datetime] | None]
-    """When the owner was asked lately, over all agencies, None for never; `asked_for` says for which request."""
-    asked_for: Sequence[Sequence[int] | None]
+    """When the owner was asked about other requests lately, over all agencies, in no order; None for never."""
     webhook_id: Sequence[int | None]
     """The app that takes the owner's prompts."""
     language: Sequence[str | None]
@@ -195,34 +190,20 @@ async def peek_due(connection: asyncpg.Connection, channel: str, now: datetime, 
     return LockedPrompts(*found) if found["prompt_count"] else None
 
 
-async def read_due(connection: asyncpg.Connection, locked: LockedPrompts) -> DuePrompts:
-    """Read what decides over locked prompts, in no promised order."""
-    rows = await connection.fetch(_SQL["due_prompts"], locked.places, locked.owner_places)
+async def read_due(connection: asyncpg.Connection, locked: LockedPrompts, asked_since: datetime) -> DuePrompts:
+    """Read what decides over locked prompts, in no promised order; earlier asks do not count.
+
+    Cost: O(what is kept of each owner's prompts).
+    """
+    rows = await connection.fetch(_SQL["due_prompts"], locked.places, locked.owner_places, asked_since)
     return DuePrompts.of(zip(*rows, strict=True))
 
 
 async def mark_sending(
-    connection: asyncpg.Connection,
-    locked: LockedPrompts,
-    due: DuePrompts,
-    now: datetime,
-    lease_until: datetime,
-    *,
-    keep_count: int,
+    connection: asyncpg.Connection, locked: LockedPrompts, due: DuePrompts, now: datetime, lease_until: datetime
 ) -> None:
-    """Claim some of the locked prompts until the lease ends, and note in their owners that they were asked.
-
-    Of each owner's asks the newest `keep_count` are kept.
-
-    Wants: no owner twice.
-    """
+    """Claim some of the locked prompts until the lease ends: their owners are being asked now."""
     await connection.execute(_SQL["mark_sending"], locked.places_at(due.position), now, lease_until)
-    owner_places, request_ids = locked.owner_places_at(due.position), text_of(due.request_id)
-    await connection.execute(_SQL["mark_asked"], owner_places, request_ids, now, keep_count)
-    asked_before = zip(due.ids, due.asked_for, strict=True)
-    if again := [id_ for id_, requests in asked_before if requests and id_[0] in requests]:
-        request_id, owner_id = _columns(again)
-        await connection.execute(_SQL["mark_asked_again"], owner_id, request_id, now)
 
 
 async def suppress(
@@ -298,23 +279,24 @@ async def close_these(connection: asyncpg.Connection, ids: Sequence[PromptId]) -
     await connection.execute(_SQL["close_these_prompts"], *_columns(ids))
 
 
-async def close_next(
-    connection: asyncpg.Connection, request_id: int, after_owner_id: int, limit: int
-) -> tuple[int, int]:
-    """Settle the next prompts of a closed request; return how many, and the last of their owners."""
-    row = await connection.fetchrow(_SQL["close_next_prompts"], request_id, after_owner_id, limit)
-    return row["prompt_count"], row["last_owner_id"]
+async def close_next(connection: asyncpg.Connection, request_id: int, limit: int) -> int:
+    """Settle the next prompts of a closed request; return how many were found.
+
+    Cost: O(the request's prompts), settled or not.
+    """
+    return int(await connection.fetchval(_SQL["close_next_prompts"], request_id, limit))
 
 
 async def prune_next(
-    connection: asyncpg.Connection, request_id: int, after_owner_id: int, limit: int, states: Sequence[str]
-) -> tuple[int, int]:
+    connection: asyncpg.Connection, request_id: int, limit: int, states: Sequence[str], *, asked_since: datetime
+) -> int:
     """Forget the next prompts of a closed request that stand in these states, with all that hangs on them.
 
-    Return how many, and the last of their owners.
+    When owners were asked since then is kept with them. Return how many prompts.
+
+    Cost: O(the request's prompts), in whatever state.
     """
-    row = await connection.fetchrow(_SQL["prune_next_prompts"], request_id, after_owner_id, limit, states)
-    return row["prompt_count"], row["last_owner_id"]
+    return int(await connection.fetchval(_SQL["prune_next_prompts"], request_id, limit, states, asked_since))
 
 
 async def list_of_owner(connection: asyncpg.Connection, owner_id: int, limit: int) -> list[asyncpg.Record]:

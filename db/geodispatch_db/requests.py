@@ -185,10 +185,10 @@ async def set_stops(connection: asyncpg.Connection, stops_at: Mapping[int, datet
 
 @dataclass(frozen=True)
 class Closing:
-    """A closed request, and the last owner whose prompt was worked off."""
+    """A closed request, and how many of its prompts have been worked off, this time round."""
 
     request_id: int
-    done_owner_id: int
+    done_count: int
 
 
 async def lock_closing(connection: asyncpg.Connection, request_id: int | None = None) -> Closing | None:
@@ -206,9 +206,9 @@ async def lock_prunable(connection: asyncpg.Connection, closed_before: datetime,
     return row and Closing(**row)
 
 
-async def advance_closing(connection: asyncpg.Connection, request_id: int, last_owner_id: int) -> None:
-    """Note how far a closed request has come."""
-    await connection.execute(_SQL["advance_closing"], request_id, last_owner_id)
+async def advance_closing(connection: asyncpg.Connection, request_id: int, count: int) -> None:
+    """Note that more prompts of a closed request have been worked off."""
+    await connection.execute(_SQL["advance_closing"], request_id, count)
 
 
 async def finish_settling(connection: asyncpg.Connection, request_id: int) -> None:

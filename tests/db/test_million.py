@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from geodispatch.fan_out import draw_keys
+from geodispatch.pace import QUARTER
 from geodispatch_db import prompts
 from geodispatch_db.arrays import text_of
 from geodispatch_db.copy import in_turn, microseconds
 from geodispatch_db.pool import open_connection
 from geodispatch_db.queries import load
-from tests.db.test_prompts import LEASE, NOW, PACE, claim, fill, hang
+from tests.db.test_prompts import LEASE, NOW, claim, fill, hang
 
 COUNT = 1_000_000
 SQL = load("prompts")
@@ -62,27 +63,26 @@ async def check_plans(connection: asyncpg.Connection) -> None:
     held = await prompts.lock_due(connection, "inbox", NOW, 1000)
     assert held is not None
     assert held.count == 1000
-    due = await prompts.read_due(connection, held)
+    due = await prompts.read_due(connection, held, NOW - QUARTER)
     ids = due.request_id, due.owner_id
     numbers, seconds = [1] * 1000, [0.1] * 1000
     places = held.places, held.owner_places
     plans = {
         "lock_due_prompts": ("prompt_queue", ("inbox", NOW, 1000)),
         "peek_due_prompts": ("prompt_queue", ("inbox", NOW, 1000)),
-        "due_prompts": ("Tid Scan on prompt", places),
+        "due_prompts": ("Tid Scan on prompt", (*places, NOW - QUARTER)),
         "mark_sending": ("Tid Scan on prompt", (held.places, NOW, NOW + LEASE)),
-        "mark_asked": ("Tid Scan on owner", (held.owner_places, text_of([1] * 1000), NOW, PACE.keep_count)),
         "suppress": ("Tid Scan on prompt", (held.places_at([1, 2]), ["muted", "muted"])),
         "delay": ("Tid Scan on prompt", (held.places_at([1, 2]), [NOW, NOW])),
         "claimed_prompts": ("prompt_pkey", (*ids, numbers)),
         "mark_delivered": ("prompt_pkey", (*map(text_of, (*ids, numbers, seconds)), NOW)),
         "insert_lost_attempts": ("prompt_pkey", (*ids, numbers, seconds, "inbox", NOW)),
         "close_these_prompts": ("prompt_pkey", ids),
-        "close_next_prompts": ("prompt_pkey", (1, 500_000, 1000)),
-        "prune_next_prompts": ("prompt_pkey", (1, 500_000, 1000, ["expired", "suppressed"])),
-        "prompts_of_owner": ("prompt_of_owner", (7, 100)),
-        "history_of_owner": ("prompt_of_owner", (7, None, 100)),
-        "request_of_prompt": ("prompt_of_owner", (7, due.key[0])),
+        "close_next_prompts": ("prompt_of_request", (2, 1000)),
+        "prune_next_prompts": ("prompt_of_request", (2, 1000, ["expired", "suppressed"], NOW - QUARTER)),
+        "prompts_of_owner": ("prompt_pkey", (7, 100)),
+        "history_of_owner": ("prompt_pkey", (7, None, 100)),
+        "request_of_prompt": ("prompt_pkey", (7, due.key[0])),
         "take_back": ("prompt_pkey", (7,)),
     }
     for name, (way, arguments) in plans.items():

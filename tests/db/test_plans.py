@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -38,9 +40,15 @@ async def test_the_claim_reads_the_queue_by_its_index(connection: asyncpg.Connec
     assert any("prompt_queue" in row[0] for row in plan), [row[0] for row in plan]
 
 
-@pytest.mark.parametrize(("name", "states"), [("close_next_prompts", []), ("prune_next_prompts", [["expired"]])])
-async def test_a_request_that_statistics_have_not_heard_of_is_worked_off_by_whole_keys(
-    connection: asyncpg.Connection, name: str, states: list[list[str]]
+@pytest.mark.parametrize(
+    ("name", "arguments", "way"),
+    [
+        ("close_next_prompts", [], r"TID Cond: .*held\.place"),
+        ("prune_next_prompts", [["expired"], NOW], r"Index Cond: .*owner_id = next.*request_id = next"),
+    ],
+)
+async def test_a_request_that_statistics_have_not_heard_of_is_worked_off_by_places_and_whole_keys(
+    connection: asyncpg.Connection, name: str, arguments: list[Any], way: str
 ) -> None:
     """PostgreSQL takes it for one prompt; going through all of them for each of 10,000 would last half a minute."""
     await fill(connection, request_count=1, owner_count=3000)
@@ -49,8 +57,8 @@ async def test_a_request_that_statistics_have_not_heard_of_is_worked_off_by_whol
         "insert into prompt (request_id, owner_id, key, due_at) "
         "select 2, owner_id, gen_random_uuid(), due_at from prompt"
     )
-    plan = [row[0] for row in await connection.fetch("explain " + load("prompts")[name], 2, 0, 1000, *states)]
-    assert any("(request_id = next.request_id) AND (owner_id = next.owner_id)" in line for line in plan), plan
+    plan = [row[0] for row in await connection.fetch("explain " + load("prompts")[name], 2, 1000, *arguments)]
+    assert any(re.search(way, line) for line in plan), plan
 
 
 async def test_a_claim_goes_by_places_though_statistics_of_requests_lag_behind(connection: asyncpg.Connection) -> None:
@@ -77,6 +85,6 @@ async def test_a_claim_goes_by_places_though_statistics_of_requests_lag_behind(c
     held = await prompts.lock_due(connection, "inbox", NOW, 1000)
     assert held is not None
     query = "explain " + load("prompts")["due_prompts"]
-    plan = "\n".join(row[0] for row in await connection.fetch(query, held.places, held.owner_places))
-    assert "Tid Scan on prompt" in plan, plan
-    assert "prompt_pkey" not in plan, plan
+    plan = "\n".join(row[0] for row in await connection.fetch(query, held.places, held.owner_places, NOW))
+    assert "Tid Scan on prompt p" in plan, plan
+    assert "Merge Join" not in plan, plan

@@ -78,7 +78,7 @@ async def plan_over(
     if locked is None:
         return pace.Plan()
     open_ids = await prompts.hold_open_requests(connection, locked.request_ids, now)
-    due = await prompts.read_due(connection, locked)
+    due = await prompts.read_due(connection, locked, now - pace.QUARTER)
     due = due.take([row for row, id_ in enumerate(due.request_id) if request_ids is None or id_ in request_ids])
     return pace.plan(due, now, pace=PACE, open_ids=open_ids, lease=LEASE, random=Random(1))
 
@@ -89,7 +89,7 @@ async def claim(connection: asyncpg.Connection, limit: int, now: datetime = NOW)
         locked = await prompts.lock_due(connection, "inbox", now, limit)
         plan = await plan_over(connection, locked, now)
         if locked is not None:
-            await prompts.mark_sending(connection, locked, plan.send, now, now + LEASE, keep_count=PACE.keep_count)
+            await prompts.mark_sending(connection, locked, plan.send, now, now + LEASE)
             await prompts.suppress(connection, locked, plan.suppress)
         return plan
 
@@ -132,9 +132,7 @@ async def test_the_cap_holds_only_because_the_decision_is_read_after_the_lock(da
         await second.close()
 
 
-async def test_each_prompt_gets_what_was_decided_over_it_and_its_owner_notes_for_which_request(
-    connection: asyncpg.Connection,
-) -> None:
+async def test_each_prompt_gets_what_was_decided_over_it(connection: asyncpg.Connection) -> None:
     """Places and decisions travel apart: here prompts of three requests stand in line in an order of their own."""
     await fill(connection, request_count=3, owner_count=30)
     await connection.execute(
@@ -154,8 +152,62 @@ async def test_each_prompt_gets_what_was_decided_over_it_and_its_owner_notes_for
             expected[request_id, owner_id] = ("sending", None) if is_sent else ("suppressed", reason)
     rows = await connection.fetch("select request_id, owner_id, state, suppressed_for from prompt")
     assert {(request_id, owner_id): (state, reason) for request_id, owner_id, state, reason in rows} == expected
-    asked = dict(await connection.fetch("select id, asked_for from owner"))
-    assert asked == {id_: [first[id_]] if id_ % 5 and id_ % 7 else [] for id_ in range(1, 31)}
+
+
+async def test_an_ask_counts_against_other_requests_as_long_as_a_cap_looks_at_it_and_never_against_its_own(
+    connection: asyncpg.Connection,
+) -> None:
+    await fill(connection, request_count=3, owner_count=2)
+    asked_at = {1: NOW - timedelta(days=2), 2: NOW - timedelta(days=89), 3: NOW - timedelta(days=91)}
+    for request_id, at in asked_at.items():
+        await connection.execute(
+            "update prompt set asked_at = $2, attempt_count = 1 where request_id = $1 and owner_id = 1", request_id, at
+        )
+    held = await prompts.lock_due(connection, "inbox", NOW, 10)
+    assert held is not None
+    due = await prompts.read_due(connection, held, NOW - pace.QUARTER)
+    found = {id_: set(asked or ()) for id_, asked in zip(due.ids, due.asked_at, strict=True)}
+    assert found == {
+        (1, 1): {asked_at[2]},
+        (2, 1): {asked_at[1]},
+        (3, 1): {asked_at[1], asked_at[2]},
+        (1, 2): set(),
+        (2, 2): set(),
+        (3, 2): set(),
+    }
+
+
+async def test_pruning_a_prompt_keeps_when_its_owner_was_asked_as_long_as_a_cap_looks_at_it(
+    connection: asyncpg.Connection,
+) -> None:
+    """But not of an owner who was forgotten, and of whom nothing may be kept."""
+    await fill(connection, request_count=3, owner_count=3)
+    recent, old = NOW - timedelta(days=3), NOW - timedelta(days=91)
+    await connection.execute(
+        """update prompt set state = 'expired', asked_at = $1, attempt_count = 1, delivered_at = $1, due_at = null
+           where request_id < 3 and owner_id <> 2""",
+        recent,
+    )
+    await connection.execute("update prompt set asked_at = $1 where request_id = 2 and owner_id = 1", old)
+    await connection.execute("update owner set external_id = null, opted_out_at = now() where id = 3")
+    await connection.execute("update owner set asked_at = array[$1::timestamptz] where id = 1", old)
+    for request_id, limit in ((1, 1), (1, 10), (1, 10), (2, 10)):
+        await prompts.prune_next(connection, request_id, limit, ["expired"], asked_since=NOW - pace.QUARTER)
+    left = await connection.fetch("select request_id, owner_id from prompt order by 1, 2")
+    assert list(map(tuple, left)) == [(1, 2), (2, 2), (3, 1), (3, 2), (3, 3)]
+    assert dict(await connection.fetch("select id, asked_at from owner")) == {1: [recent], 2: [], 3: []}
+    held = await prompts.lock_due(connection, "inbox", NOW, 10)
+    assert held is not None
+    due = await prompts.read_due(connection, held, NOW - pace.QUARTER)
+    assert dict(zip(due.ids, due.asked_at, strict=True))[3, 1] == [recent]
+
+
+async def test_parts_of_a_closed_request_are_found_until_none_is_left(connection: asyncpg.Connection) -> None:
+    await fill(connection, request_count=2, owner_count=25)
+    counts = [await prompts.close_next(connection, 1, 10) for _ in range(4)]
+    assert counts == [10, 10, 5, 0]
+    states = await connection.fetch("select request_id, state, count(*) from prompt group by 1, 2 order by 1")
+    assert list(map(tuple, states)) == [(1, "suppressed", 25), (2, "queued", 25)]
 
 
 async def test_an_owner_locked_by_one_sender_is_skipped_by_another(database: str) -> None:
@@ -220,7 +272,7 @@ async def test_no_operation_leaves_a_state_but_as_the_table_says(
     connection: asyncpg.Connection, state: PromptState
 ) -> None:
     await fill(connection, request_count=1, owner_count=1)
-    await connection.execute("update owner set asked_at = array[now()], asked_for = array[1], opted_out_at = now()")
+    await connection.execute("update owner set opted_out_at = now()")
     prompt_id = (1, 1)
     attempt = prompts.Attempts([1], [1], [COLUMNS[state].get("attempt_count", 0)], [0.0])
 
@@ -232,8 +284,8 @@ async def test_no_operation_leaves_a_state_but_as_the_table_says(
 
     async def mark_sending() -> None:
         held = await locked()
-        due = await prompts.read_due(connection, held)
-        await prompts.mark_sending(connection, held, due, NOW, NOW + LEASE, keep_count=PACE.keep_count)
+        due = await prompts.read_due(connection, held, NOW - pace.QUARTER)
+        await prompts.mark_sending(connection, held, due, NOW, NOW + LEASE)
 
     async def suppress() -> None:
         await prompts.suppress(connection, await locked(), {1: "daily_cap"})
@@ -249,7 +301,7 @@ async def test_no_operation_leaves_a_state_but_as_the_table_says(
         "requeue": lambda: prompts.requeue(
             connection, attempt, ["busy"], "inbox", NOW, due_at=[NOW], next_channel=["inbox"]
         ),
-        "close_next": lambda: prompts.close_next(connection, 1, 0, 10),
+        "close_next": lambda: prompts.close_next(connection, 1, 10),
         "close_these": lambda: prompts.close_these(connection, [prompt_id]),
         "take_back": lambda: prompts.take_back(connection, 1),
         "answer": lambda: prompts.answer(connection, prompt_id, "share", NOW),
@@ -317,7 +369,7 @@ async def test_pruning_finds_by_whole_keys_what_statistics_have_not_heard_of(dat
         await connection.execute("insert into prompt select * from late")
         await hang(connection, 2)
         query = f"explain (analyze, format json) {load('prompts')['prune_next_prompts']}"
-        (plan,) = await connection.fetchval(query, 2, 0, 1000, ["queued"])
+        (plan,) = await connection.fetchval(query, 2, 1000, ["queued"], NOW)
         nodes = list(_nodes(plan["Plan"]))
         assert (
             sum(node["Actual Rows"] * node["Actual Loops"] for node in nodes if node.get("Relation Name") == "answer")

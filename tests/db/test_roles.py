@@ -98,7 +98,7 @@ COLUMNS = {
     ("keeper", "breaker", "S"): "channel endpoint failed_at open_until",
     ("keeper", "camera", "S"): "owner_id",
     ("keeper", "camera", "U"): "changed_in external_id is_muted lat_e7 lon_e7 owner_id zone",
-    ("keeper", "closing", "U"): "done_owner_id is_counted is_pruned",
+    ("keeper", "closing", "U"): "done_count is_counted is_pruned",
     ("keeper", "dead_letter", "S"): "owner_id request_id",
     ("keeper", "density", "S"): "cell epoch_id",
     ("keeper", "density_epoch", "S"): "drawn_at id",
@@ -109,9 +109,9 @@ COLUMNS = {
     ("keeper", "lost_attempt", "S"): "owner_id request_id",
     ("keeper", "mail_address", "S"): "owner_id",
     ("keeper", "owner", "S"): "id left_at",
-    ("keeper", "owner", "U"): "asked_at asked_for channel has_mail has_push language left_at"
+    ("keeper", "owner", "U"): "asked_at channel has_mail has_push language left_at"
     " muted_agency_ids muted_offences quiet_end quiet_start webhook_id week_max",
-    ("keeper", "prompt", "S"): "due_at owner_id request_id state",
+    ("keeper", "prompt", "S"): "asked_at due_at owner_id request_id state",
     ("keeper", "prompt", "U"): "due_at",
     ("keeper", "push_subscription", "S"): "owner_id",
     ("keeper", "session", "S"): "created_at hash",
@@ -162,6 +162,7 @@ FUNCTIONS = {
     "case_request_count": "matcher web",
     "feed_post": "",
     "feed_request": "",
+    "keep_asks": "keeper",
     "members_at": "web",
     "owners_by_channel": "sender web",
     "pairs_of_cameras": "sender web",

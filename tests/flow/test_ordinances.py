@@ -439,7 +439,7 @@ async def test_without_holding_the_requests_a_claim_would_commit_after_the_ban(
         assert locked is not None
         plan = await claims.decide(connection, locked, NOW)
         await enter(old_town, OrdinanceRule.BANNED)
-        await prompts.mark_sending(connection, locked, plan.send, NOW, NOW + HOUR, keep_count=6)
+        await prompts.mark_sending(connection, locked, plan.send, NOW, NOW + HOUR)
     assert await states(old_town) == {"sending": 18}
 
 

@@ -55,7 +55,6 @@ def due(request_id: int, owner_id: int, **columns: Any) -> Due:
         "quiet_end": 0,
         "week_max": None,
         "asked_at": None,
-        "asked_for": None,
         "webhook_id": None,
         "language": None,
         "has_own_address": False,
@@ -80,10 +79,7 @@ def sent(plan: pace.Plan) -> list[Due]:
 
 
 def asked(*hours_ago: float) -> dict[str, Any]:
-    return {
-        "asked_at": [NOW - timedelta(hours=hours) for hours in hours_ago] or None,
-        "asked_for": [900 + number for number in range(len(hours_ago))] or None,
-    }
+    return {"asked_at": [NOW - timedelta(hours=hours) for hours in hours_ago] or None}
 
 
 @pytest.mark.parametrize(
@@ -101,7 +97,6 @@ def asked(*hours_ago: float) -> dict[str, Any]:
         ({"is_opted_out": True}, Suppression.OPTED_OUT),
         ({"is_muted": True}, Suppression.MUTED),
         ({"has_camera": False}, Suppression.NO_CAMERA),
-        ({"asked_at": [NOW - timedelta(hours=1)], "asked_for": [1], "attempt_count": 1}, None),  # its own earlier try
     ],
 )
 def test_a_prompt_is_sent_or_given_up_for_the_right_reason(columns: dict[str, Any], reason: Suppression | None) -> None:
@@ -119,7 +114,7 @@ def test_a_closed_request_is_given_up_even_at_night() -> None:
 def test_at_night_nobody_is_given_up_for_a_cap_that_morning_lifts() -> None:
     """Asked 23 hours ago, due at 22:00: by 08:00 it is more than a day."""
     evening = datetime(2026, 7, 1, 22, tzinfo=UTC)
-    prompt = due(1, 1, quiet_start=None, quiet_end=None, asked_at=[evening - timedelta(hours=23)], asked_for=[900])
+    prompt = due(1, 1, quiet_start=None, quiet_end=None, asked_at=[evening - timedelta(hours=23)])
     plan = decide([prompt], evening)
     assert plan.delay == {prompt.position: datetime(2026, 7, 2, 8, tzinfo=UTC)}
     assert plan.delay_reasons == {Delay.QUIET_HOURS: 1}

@@ -55,20 +55,12 @@ update dead_letter d set due_at = $4, replay_count = d.replay_count + 1
 from unnest($1::bigint[], $2::bigint[], $3::channel[]) as due (request_id, owner_id, channel)
 where d.request_id = due.request_id and d.owner_id = due.owner_id and d.channel = due.channel;
 
--- name: note_asked
--- Note in locked owners that they are asked, or asked again: of an earlier ask for the same request the later time counts.
--- $1 owner ids, $2 request ids: one array a column; $3 now, $4 how many asks to keep
-update owner o set asked_at = kept.asked_at, asked_for = kept.asked_for
-from unnest($1::bigint[], $2::bigint[]) as due (owner_id, request_id)
-cross join lateral (
-    select array_agg(newest.at order by newest.at) as asked_at, array_agg(newest.request_id order by newest.at) as asked_for
-    from (select $3::timestamptz as at, due.request_id
-          union all
-          select before.at, before.request_id
-          from owner w cross join lateral unnest(w.asked_at, w.asked_for) as before (at, request_id)
-          where w.id = due.owner_id and before.request_id <> due.request_id
-          order by at desc limit $4::integer) as newest) as kept
-where o.id = due.owner_id;
+-- name: mark_asked_again
+-- Of what locked prompts asked their owners before, the later time counts.
+-- $1 request ids, $2 owner ids: one array a column; $3 now
+update prompt p set asked_at = $3
+from unnest($1::bigint[], $2::bigint[]) as due (request_id, owner_id)
+where p.request_id = due.request_id and p.owner_id = due.owner_id and p.state = 'delivered';
 
 -- name: claimed_replays
 -- Which claims of replays still may go out: not taken over, not answered, neither opted out nor closed since.

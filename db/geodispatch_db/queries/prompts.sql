@@ -33,11 +33,14 @@ from seen;
 -- name: due_prompts
 -- What decides over locked prompts. A statement of its own, because it must see what others committed up to the lock. They are
 -- fetched from their places before anything is joined to them: where statistics of requests lag behind, PostgreSQL takes a
--- merge of all prompts with all requests for one that ends before it begins.
--- $1 places, $2 owners' places
+-- merge of all prompts with all requests for one that ends before it begins. What an owner was asked lies beside each of them.
+-- $1 places, $2 owners' places, $3 since when asks count
 with held as materialized (
     select due.position, p.request_id, p.owner_id, p.key, p.attempt_count, p.camera_id, o.external_id, o.opted_out_at,
-           o.muted_agency_ids, o.muted_offences, o.quiet_start, o.quiet_end, o.week_max, o.asked_at, o.asked_for,
+           o.muted_agency_ids, o.muted_offences, o.quiet_start, o.quiet_end, o.week_max,
+           o.asked_at || array(select other.asked_at from prompt other
+                               where other.owner_id = p.owner_id and other.request_id <> p.request_id
+                                 and other.asked_at > $3) as asked_at,
            o.webhook_id, o.language, o.has_push or o.has_mail as has_own_address
     from unnest($1::text::tid[], $2::text::tid[]) with ordinality as due (place, owner_place, position)
     join prompt p on p.ctid = due.place
@@ -50,7 +53,7 @@ select h.position::integer, h.request_id, h.owner_id, h.key, h.attempt_count,
        r.agency_id = any (h.muted_agency_ids) or r.offence = any (h.muted_offences) as is_muted,
        h.camera_id is null or coalesce(c.owner_id = h.owner_id and not c.is_muted, false) as has_camera,
        c.zone, h.quiet_start, h.quiet_end, h.week_max,
-       nullif(h.asked_at, '{}') as asked_at, nullif(h.asked_for, '{}') as asked_for,
+       nullif(h.asked_at, '{}') as asked_at,
        h.webhook_id, h.language, h.has_own_address
 from held h
 join request r on r.id = h.request_id
@@ -58,31 +61,10 @@ join agency a on a.id = r.agency_id
 left join camera c on c.id = h.camera_id;
 
 -- name: mark_sending
--- Claim locked prompts: from now on the lease runs.
+-- Claim locked prompts: from now on the lease runs, and this is the ask that counts.
 -- $1 places, $2 now, $3 end of the lease
 update prompt set state = 'sending', asked_at = $2, lease_until = $3, attempt_count = attempt_count + 1
 where ctid = any ($1::text::tid[]) and state in ('queued', 'sending');
-
--- name: mark_asked
--- Note in locked owners for which requests they are asked, among their newest so many asks.
--- $1 owners' places, $2 request ids: one array a column, as text; $3 now, $4 how many asks to keep
-update owner o
-set asked_at = case when cardinality(o.asked_at) < $4::integer then o.asked_at
-                    else o.asked_at[cardinality(o.asked_at) + 2 - $4:] end || $3::timestamptz,
-    asked_for = case when cardinality(o.asked_for) < $4 then o.asked_for
-                     else o.asked_for[cardinality(o.asked_for) + 2 - $4:] end || due.request_id
-from unnest($1::text::tid[], $2::text::bigint[]) as due (place, request_id)
-where o.ctid = due.place and due.request_id <> all (o.asked_for);
-
--- name: mark_asked_again
--- Of prompts that were claimed before, the later ask counts.
--- $1 owner ids, $2 request ids: one array a column; $3 now
-update owner o
-set asked_at = o.asked_at[:array_position(o.asked_for, due.request_id) - 1]
-               || o.asked_at[array_position(o.asked_for, due.request_id) + 1:] || $3::timestamptz,
-    asked_for = array_remove(o.asked_for, due.request_id) || due.request_id
-from unnest($1::bigint[], $2::bigint[]) as due (owner_id, request_id)
-where o.id = due.owner_id and due.request_id = any (o.asked_for);
 
 -- name: suppress
 -- Give up locked prompts, each for its reason.
@@ -173,36 +155,37 @@ from unnest($1::bigint[], $2::bigint[]) as done (request_id, owner_id)
 where p.request_id = done.request_id and p.owner_id = done.owner_id and p.state in ('queued', 'delivered');
 
 -- name: close_next_prompts
--- The same for the next so many of a closed request, in the order of their owners: how many, and the last owner. They are
--- found again by both columns of their key: by the request alone, of which statistics may not have heard yet, PostgreSQL
--- takes it for one row, and goes through all of them for each.
--- $1 request id, $2 after this owner, $3 how many
+-- The same for any so many more of a closed request: how many were found. They are locked in the order of their owners, as all
+-- lock who lock several; one that was settled while this waited for it is left alone.
+-- $1 request id, $2 how many
 with next as materialized (
-    select request_id, owner_id from prompt
-    where request_id = $1 and owner_id > $2 and state in ('queued', 'delivered')
-    order by owner_id limit $3
-    for no key update
+    select ctid as place, owner_id from prompt where request_id = $1 and state in ('queued', 'delivered') limit $2
+), held as materialized (
+    select p.ctid as place from next join prompt p on p.ctid = next.place
+    order by next.owner_id for no key update of p
 ), closed as (
     update prompt p set
         state = case when p.state = 'delivered' then 'expired' else 'suppressed' end::prompt_state,
         suppressed_for = case when p.state = 'delivered' then null else 'request_closed' end::suppression,
         due_at = null
-    from next
-    where p.request_id = next.request_id and p.owner_id = next.owner_id and p.state in ('queued', 'delivered')
-    returning p.owner_id
+    from held where p.ctid = held.place and p.state in ('queued', 'delivered')
 )
-select count(*) as prompt_count, coalesce(max(owner_id), $2) as last_owner_id from closed;
+select count(*) from next;
 
 -- name: prune_next_prompts
--- Forget the next so many prompts of a closed request that stand in some states, with their tries and answers: how many, and
--- the last owner. All are found by whole keys, as above, for what hangs on a request may be new to statistics, too.
--- $1 request id, $2 after this owner, $3 how many, $4 the states
+-- Forget any so many more prompts of a closed request that stand in some states, with their tries and answers: how many. When
+-- their owners were asked is kept for the caps. What hangs on prompts is found by whole keys: by the request alone, of which
+-- statistics may not have heard yet, PostgreSQL takes it for one row, and goes through all of it for each.
+-- $1 request id, $2 how many, $3 the states, $4 since when asks count
 with next as materialized (
-    select request_id, owner_id from prompt
-    where request_id = $1 and owner_id > $2 and state = any ($4::text[]::prompt_state[])
-    order by owner_id limit $3
+    select request_id, owner_id, asked_at from prompt
+    where request_id = $1 and state = any ($3::text[]::prompt_state[]) limit $2
+), kept as materialized ( -- first of all: whoever locks owners and prompts begins with the owners
+    select keep_asks(array_agg(owner_id order by owner_id), array_agg(asked_at order by owner_id), $4)
+    from next where asked_at > $4 having count(*) > 0
 ), pruned as (
-    delete from prompt p using next where p.request_id = next.request_id and p.owner_id = next.owner_id
+    delete from prompt p using next
+    where p.request_id = next.request_id and p.owner_id = next.owner_id and (select count(*) from kept) <= 1
     returning p.request_id, p.owner_id
 ), tries as (
     delete from lost_attempt t using pruned where t.request_id = pruned.request_id and t.owner_id = pruned.owner_id
@@ -211,7 +194,7 @@ with next as materialized (
 ), answers as (
     delete from answer a using pruned where a.request_id = pruned.request_id and a.owner_id = pruned.owner_id
 )
-select count(*) as prompt_count, coalesce(max(owner_id), $2) as last_owner_id from pruned;
+select count(*) from pruned;
 
 -- name: prompts_of_owner
 -- An owner's inbox, newest first.
@@ -252,16 +235,15 @@ select request_id from reached_prompt where owner_id = $1 and key = $2;
 update prompt p set
     state = 'suppressed', suppressed_for = case when o.opted_out_at is null then 'muted' else 'opted_out' end::suppression,
     due_at = null, lease_until = null
-from owner o cross join lateral unnest(o.asked_for) as asked (request_id) join request r on r.id = asked.request_id
-where o.id = $1 and p.request_id = asked.request_id and p.owner_id = o.id and p.state = 'sending'
+from owner o cross join request r
+where o.id = $1 and p.owner_id = o.id and r.id = p.request_id and p.state = 'sending'
   and (o.opted_out_at is not null or r.agency_id = any (o.muted_agency_ids) or r.offence = any (o.muted_offences));
 
 -- name: give_up_prompts_of_owner
--- Send an owner who has left nothing more. What is in line is found by the requests that are open: it is in no index by owner.
+-- Send an owner who has left nothing more.
 -- $1 owner id
-update prompt p set state = 'suppressed', suppressed_for = 'opted_out', due_at = null, lease_until = null
-from request r
-where r.state = 'open' and p.request_id = r.id and p.owner_id = $1 and p.state in ('queued', 'sending');
+update prompt set state = 'suppressed', suppressed_for = 'opted_out', due_at = null, lease_until = null
+where owner_id = $1 and state in ('queued', 'sending');
 
 -- name: withdraw_answers_of_owner
 -- Take all answers of an owner back that were not taken back before.
@@ -275,9 +257,8 @@ where p.owner_id = $1 and p.due_at is null and a.request_id = p.request_id and a
 -- Let what is in line for an owner, and was not tried yet, take the owner's channel.
 -- $1 owner id
 update prompt p set channel = channel_of(o)
-from owner o, request r
-where o.id = $1 and r.state = 'open' and p.request_id = r.id and p.owner_id = o.id
-  and p.state = 'queued' and p.attempt_count = 0;
+from owner o
+where o.id = $1 and p.owner_id = o.id and p.state = 'queued' and p.attempt_count = 0;
 
 -- name: lock_prompt
 -- Lock a prompt for its answer. After its request, as everybody locks them: the other way round would deadlock.

@@ -138,7 +138,7 @@ insert into closing (request_id, closed_at) select id, $2::timestamptz from unne
 -- name: lock_closing
 -- Take one closed request whose prompts are not all settled.
 -- $1 this one, or null for any
-select request_id, done_owner_id from closing
+select request_id, done_count from closing
 where not is_settled and ($1::bigint is null or request_id = $1)
 order by request_id limit 1
 for update skip locked;
@@ -146,25 +146,25 @@ for update skip locked;
 -- name: lock_prunable
 -- Take one closed request whose prompts have been kept for long enough.
 -- $1 closed before, $2 whether those that nobody answered are gone already
-select request_id, done_owner_id from closing
+select request_id, done_count from closing
 where is_settled and is_pruned = $2 and closed_at < $1
 order by closed_at, request_id limit 1
 for update skip locked;
 
 -- name: advance_closing
--- Note how far a closed request has come.
--- $1 request id, $2 last owner
-update closing set done_owner_id = $2 where request_id = $1;
+-- Note that more prompts of a closed request have been worked off.
+-- $1 request id, $2 how many
+update closing set done_count = done_count + $2 where request_id = $1;
 
 -- name: finish_settling
--- All prompts of a closed request are settled; pruning will begin at the first again.
+-- All prompts of a closed request are settled; pruning will count from none again.
 -- $1 request id
-update closing set is_settled = true, done_owner_id = 0 where request_id = $1;
+update closing set is_settled = true, done_count = 0 where request_id = $1;
 
 -- name: finish_pruning
--- The unanswered prompts of a closed request are gone; forgetting the others will begin at the first again.
+-- The unanswered prompts of a closed request are gone; forgetting the others will count from none again.
 -- $1 request id
-update closing set is_pruned = true, done_owner_id = 0 where request_id = $1;
+update closing set is_pruned = true, done_count = 0 where request_id = $1;
 
 -- name: delete_closing
 -- A closed request is done with.

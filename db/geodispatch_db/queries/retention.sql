@@ -31,7 +31,7 @@ with gone as materialized (
     delete from access_key k using gone where k.owner_id = gone.id
 ), shells as (
     update owner o set left_at = null, webhook_id = null, week_max = null, quiet_start = null, quiet_end = null,
-        channel = null, language = null, muted_agency_ids = '{}', muted_offences = '{}', asked_at = '{}', asked_for = '{}',
+        channel = null, language = null, muted_agency_ids = '{}', muted_offences = '{}', asked_at = '{}',
         has_push = false, has_mail = false
     from gone where o.id = gone.id
     returning 1

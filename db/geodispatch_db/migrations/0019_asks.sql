@@ -1,0 +1,37 @@
+-- Asks stand where they were made: in the prompts, which lie by owner now. So a claim finds what an owner was asked beside the prompt
+-- that it is about, and writes nothing but that prompt; and what is settled goes into one index instead of two.
+
+-- What an owner was asked, or is just being asked.
+create or replace view reached_prompt with (security_invoker = true) as
+    select * from prompt where state in ('sending', 'delivered', 'answered', 'expired');
+
+-- Of prompts that were pruned since, while some cap still counted them.
+update owner o set asked_at = array(
+    select asked.at from unnest(o.asked_at, o.asked_for) as asked (at, request_id)
+    where not exists (select from prompt p where p.owner_id = o.id and p.request_id = asked.request_id))
+where asked_at <> '{}';
+alter table owner drop constraint owner_asked_pairs, drop column asked_for;
+alter table owner set (fillfactor = 90), reset (autovacuum_vacuum_scale_factor, autovacuum_vacuum_cost_limit);
+
+-- A request's prompts are written one after the other and lie together; so an index of a few bytes for each 256 KB finds them, for
+-- whatever is done to all of a request in turn. A new version of a prompt costs it next to nothing.
+alter table answer drop constraint answer_prompt_fkey;
+alter table prompt drop constraint prompt_pkey, add constraint prompt_pkey primary key (owner_id, request_id);
+alter table answer add constraint answer_prompt_fkey foreign key (request_id, owner_id) references prompt (request_id, owner_id);
+drop index prompt_of_owner;
+create index prompt_of_request on prompt using brin (request_id int8_minmax_multi_ops) with (pages_per_range = 32);
+
+-- How many prompts have been worked off, this time round. It is no place to go on from: those that are done are not found again.
+alter table closing rename column done_owner_id to done_count;
+
+-- Keep in owners when they were asked, for as long as a cap may count it: the prompts are about to go. An owner who was forgotten is
+-- a number, of which nothing is kept.
+create function keep_asks(owner_ids bigint[], asked_at timestamptz[], since timestamptz) returns void language sql
+security definer set search_path = public, pg_temp as $$
+    update owner o set asked_at = array(select at from unnest(o.asked_at) as earlier (at) where at > $3) || asked.at
+    from unnest($1, $2) as asked (owner_id, at)
+    where o.id = asked.owner_id and o.external_id is not null
+$$;
+revoke execute on function keep_asks(bigint[], timestamptz[], timestamptz) from public;
+grant execute on function keep_asks(bigint[], timestamptz[], timestamptz) to geodispatch_keeper;
+grant select (asked_at) on prompt to geodispatch_keeper;
