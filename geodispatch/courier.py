@@ -7,7 +7,7 @@ about its turn. One that is slow or dead fills its lane and nobody else's; its b
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -52,6 +52,7 @@ class Try(NamedTuple):
 
     parcel: Parcel
     deliveries: Sequence[Delivery]
+    failed_count: int
     began_at: datetime
 
     @property
@@ -72,7 +73,9 @@ class Admission:
     dead: list[DeadLetter] = field(default_factory=list)
 
 
-_Alike = tuple[int | None, str | None, int | None]  # an app, a language, and an owner who has more than the app
+# An app, a language, an owner who has more than the app, and whether the channel has given the prompt up.
+_Alike = tuple[int | None, str | None, int | None, bool]
+_UNREACHED = Address()
 Settle = Callable[[Sequence[Try]], Awaitable[None]]
 StillWanted = Callable[[Sequence[Message]], Awaitable[Collection[PromptId]]]
 
@@ -115,13 +118,15 @@ class Courier:
         Cost:  two queries; another where an endpoint failed lately, and one or two for a request that is new here.
                One owner is looked up of all who have nothing but the same app.
         """
-        alike, address_of = await self._read_addresses(connection, due)
-        cases: dict[tuple[_Alike, bool], list[int]] = {}
-        for row, (who, attempt_count) in enumerate(zip(alike, due.attempt_count, strict=True)):
-            cases.setdefault((who, not is_replay and attempt_count >= self._try_count), []).append(row)
+        groups = self._alike(due, is_replay=is_replay)
+        found = await addresses.read(connection, [due.owner_id[rows[0]] for rows in groups.values()])
+        address_of: list[Address] = [_UNREACHED] * due.row_count
         by_endpoint: dict[Endpoint, list[int]] = {}
-        for (who, is_given_up), rows in cases.items():
-            endpoint = choose(address_of[who], queue, self.channels, is_given_up=is_given_up)
+        for (_, _, _, is_given_up), rows in groups.items():
+            address = found.get(due.owner_id[rows[0]], _UNREACHED)
+            for row in rows:
+                address_of[row] = address
+            endpoint = choose(address, queue, self.channels, is_given_up=is_given_up)
             by_endpoint.setdefault(endpoint, []).extend(rows)
         known = await breakers.read(connection, by_endpoint.keys() - {INBOX})
         probes = await self._take_probes(connection, known, now)
@@ -146,7 +151,7 @@ class Courier:
             admission.held_for[Delay.ENDPOINT_BUSY] += len(rest)
             send += fitting
             going = due.take(fitting)
-            where = [address_of[alike[row]] for row in fitting]
+            where = [address_of[row] for row in fitting]
             admission.parcels += self._pack(endpoint, _messages(going, where, asked, leaf_index_of))
         admission.send = due.take(send)
         return admission
@@ -155,16 +160,14 @@ class Courier:
         most = self.channels[endpoint[0]].batch_count
         return [Parcel(endpoint, messages[start : start + most]) for start in range(0, len(messages), most)]
 
-    async def _read_addresses(
-        self, connection: asyncpg.Connection, due: DuePrompts
-    ) -> tuple[list[_Alike], dict[_Alike, Address]]:
-        """Return which prompts' owners are reached alike, and where; of those who are, one is looked up."""
-        owners = zip(due.webhook_id, due.language, due.owner_id, due.has_own_address, strict=True)
-        alike = [(webhook_id, language, id_ if is_own else None) for webhook_id, language, id_, is_own in owners]
-        example_of = dict(zip(alike, due.owner_id, strict=True))
-        found = await addresses.read(connection, list(example_of.values()))
-        unreached = Address()
-        return alike, {who: found.get(owner_id, unreached) for who, owner_id in example_of.items()}
+    def _alike(self, due: DuePrompts, *, is_replay: bool) -> dict[_Alike, list[int]]:
+        """Return which prompts go the same way, so that one owner needs to be looked up of each."""
+        own = [id_ if is_own else None for id_, is_own in zip(due.owner_id, due.has_own_address, strict=True)]
+        given_up = [not is_replay and count >= self._try_count for count in due.attempt_count]
+        groups: defaultdict[_Alike, list[int]] = defaultdict(list)
+        for row, who in enumerate(zip(due.webhook_id, due.language, own, given_up, strict=True)):
+            groups[who].append(row)
+        return groups
 
     async def _take_probes(
         self, connection: asyncpg.Connection, known: Mapping[Endpoint, Breaker], now: datetime
@@ -261,10 +264,11 @@ class Courier:
             return None
         began_at, started = self._clock(), monotonic()
         deliveries = await _deliver(channel, parcel.messages)
-        if any(delivery.failure is None for delivery in deliveries):  # how long a failure took tells no speed
+        failed_count = sum([delivery.failure is not None for delivery in deliveries])
+        if failed_count < len(deliveries):  # how long a failure took tells no speed
             self._lanes.note_speed(parcel.endpoint, (monotonic() - started) / len(parcel.messages))
-        _count(channel, deliveries)
-        return Try(parcel, deliveries, began_at)
+        _count(channel, deliveries, failed_count)
+        return Try(parcel, deliveries, failed_count, began_at)
 
     # ---- in the settling's transaction
 
@@ -277,7 +281,8 @@ class Courier:
         began_at: dict[Endpoint, datetime] = {}
         for tried in tries:
             endpoint = tried.parcel.endpoint
-            by_endpoint.setdefault(endpoint, []).extend(tried.deliveries)
+            ended = tried.deliveries if tried.failed_count else tried.deliveries[:1]  # where all arrived, one says it
+            by_endpoint.setdefault(endpoint, []).extend(ended)
             began_at[endpoint] = max(tried.began_at, began_at.get(endpoint, tried.began_at))
         verdicts = {e: breaking.judge(ended, self.channels[e[0]].batch_count) for e, ended in by_endpoint.items()}
         told = {
@@ -302,6 +307,7 @@ class Courier:
         gone = [
             (tried.parcel.endpoint, message, delivery.failure or "")
             for tried in tries
+            if tried.failed_count
             for message, delivery in tried.ended
             if delivery.is_gone
         ]
@@ -316,8 +322,9 @@ class Courier:
         }
         if refused:
             await addresses.refuse_mail_addresses(connection, refused, now)
-        deliveries = (delivery for tried in tries for delivery in tried.deliveries)
-        subscriptions = [id_ for delivery in deliveries for id_ in delivery.gone_subscription_ids]
+        subscriptions = [
+            id_ for tried in tries for delivery in tried.deliveries for id_ in delivery.gone_subscription_ids
+        ]
         if subscriptions:
             await addresses.remove_gone_subscriptions(connection, subscriptions)
 
@@ -350,25 +357,22 @@ def _pass(
 
 def _messages(
     due: DuePrompts,
-    address: Iterable[Address],
+    address: Sequence[Address],
     asked: Mapping[int, Request],
     leaf_index_of: Mapping[int, int | None],
 ) -> list[Message]:
-    columns = due.request_id, due.owner_id, due.key, due.owner_external_id, due.attempt_count, address
-    return [
-        Message(
-            request_id,
-            owner_id,
-            key,
-            owner,
-            where,
-            where.language,
-            asked.get(request_id),
-            leaf_index_of[request_id],
-            attempt_count + 1,
-        )
-        for request_id, owner_id, key, owner, attempt_count, where in zip(*columns, strict=True)
-    ]
+    columns = (
+        due.request_id,
+        due.owner_id,
+        due.key,
+        due.owner_external_id,
+        address,
+        [each.language for each in address],
+        map(asked.get, due.request_id),
+        map(leaf_index_of.get, due.request_id),
+        [attempt_count + 1 for attempt_count in due.attempt_count],
+    )
+    return list(map(Message._make, zip(*columns, strict=True)))
 
 
 async def _settle_in_time(settle: Settle, tries: Sequence[Try], lease_ends_s: float) -> None:
@@ -396,8 +400,7 @@ async def _deliver(channel: Channel, messages: Sequence[Message]) -> list[Delive
     return deliveries
 
 
-def _count(channel: Channel, deliveries: Sequence[Delivery]) -> None:
-    failed_count = sum(delivery.failure is not None for delivery in deliveries)
+def _count(channel: Channel, deliveries: Sequence[Delivery], failed_count: int) -> None:
     DELIVERIES.labels(channel.name, "failed").inc(failed_count)
     DELIVERIES.labels(channel.name, "delivered").inc(len(deliveries) - failed_count)
     if channel.name != ChannelName.INBOX:  # where nothing is carried there is nothing to time

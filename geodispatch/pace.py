@@ -6,9 +6,10 @@ Pure decisions over what a claim has read, for a whole batch at once; the clock 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from operator import not_
 from random import Random
 from typing import Self
 
@@ -122,15 +123,17 @@ def plan(
            else waits for the next batch. A prompt that was claimed before does not count against itself, but yields to
            another request that the owner was asked about meanwhile. Quiet hours begin a lease earlier, since a claim
            may use all of it; a prompt that waits for their end is judged by the caps then, not now.
-    Cost:  O(n log n); what applies to few is looked for in whole columns, so that the others cost next to nothing.
+    Cost:  O(n log n); only those that something applies to are looked at one by one; whole columns say which they are.
     """
     quotas = quotas or {}
     left_count = {agency_id: quota.left_count for agency_id, quota in quotas.items()}
     refused, quiet, capped = _refusals(due, open_ids), _quiet(due, now, pace, lease), _broken_caps(due, now, pace)
-    send: list[int] = []
+    doubtful = {*refused, *quiet, *capped, *_asked_twice(due, asked_before), *_beyond_quota(due, left_count)}
+    turn = _in_turn(due, pace)
     plan = Plan()
+    staying: set[int] = set()
     asked_now = set(asked_before)
-    for row in _in_turn(due, pace):
+    for row in [row for row in turn if row in doubtful] if doubtful else ():
         owner_id = due.owner_id[row]
         if row in refused:
             plan.suppress[due.position[row]] = refused[row]
@@ -142,33 +145,58 @@ def plan(
                 plan.suppress[due.position[row]] = Suppression.DAILY_CAP
         elif row in capped:
             plan.suppress[due.position[row]] = capped[row]
-        elif left_count and not _take(due, row, left_count):
+        elif not _take(due, row, left_count):
             next_at = quotas[due.agency_id[row]].next_at
             plan.delay[due.position[row]] = next_at + _spread(due.offence[row], pace, random)
             plan.delay_reasons[Delay.AGENCY_QUOTA] += 1
         else:
             asked_now.add(owner_id)
-            send.append(row)
+            continue
+        staying.add(row)
+    send = [row for row in turn if row not in staying] if staying else turn
     return replace(plan, send=due.take(send))
 
 
 def _in_turn(due: DuePrompts, pace: Pace) -> list[int]:
     """Return the rows in the order in which they are decided over."""
-    is_late = {offence: offence not in pace.urgent_offences for offence in set(due.offence)}
-    turn = [
-        2 * (not attempt_count) + is_late[offence]
-        for attempt_count, offence in zip(due.attempt_count, due.offence, strict=True)
-    ]
     in_line = sorted(range(due.row_count), key=due.position.__getitem__)
-    return sorted(in_line, key=turn.__getitem__)
+    if len(set(_ranks(due, pace))) > 1:
+        in_line.sort(key=list(_ranks(due, pace)).__getitem__)
+    return in_line
+
+
+def _ranks(due: DuePrompts, pace: Pace) -> Iterator[tuple[bool, bool]]:
+    is_late = {offence: offence not in pace.urgent_offences for offence in set(due.offence)}
+    return zip(map(not_, due.attempt_count), map(is_late.__getitem__, due.offence), strict=True)
+
+
+def _rows_with(column: Sequence[bool], value: bool) -> list[int]:
+    return [row for row, each in enumerate(column) if each is value] if value in column else []
 
 
 def _refusals(due: DuePrompts, open_ids: Collection[int]) -> dict[int, Suppression]:
     """Return which rows are never sent, each for the first reason that there is."""
-    refused = {row: Suppression.NO_CAMERA for row, has_camera in enumerate(due.has_camera) if not has_camera}
-    refused |= {row: Suppression.MUTED for row, is_muted in enumerate(due.is_muted) if is_muted}
-    refused |= {row: Suppression.OPTED_OUT for row, is_out in enumerate(due.is_opted_out) if is_out}
-    return refused | {row: Suppression.REQUEST_CLOSED for row, id_ in enumerate(due.request_id) if id_ not in open_ids}
+    refused = dict.fromkeys(_rows_with(due.has_camera, False), Suppression.NO_CAMERA)
+    refused |= dict.fromkeys(_rows_with(due.is_muted, True), Suppression.MUTED)
+    refused |= dict.fromkeys(_rows_with(due.is_opted_out, True), Suppression.OPTED_OUT)
+    closed = {*due.request_id} - {*open_ids}
+    if closed:
+        refused |= {row: Suppression.REQUEST_CLOSED for row, id_ in enumerate(due.request_id) if id_ in closed}
+    return refused
+
+
+def _asked_twice(due: DuePrompts, asked_before: Collection[int]) -> Iterable[int]:
+    """Return the rows of owners who have several, or were asked before."""
+    if len(set(due.owner_id)) == due.row_count and not asked_before:
+        return ()
+    counts = Counter(due.owner_id)
+    return [row for row, id_ in enumerate(due.owner_id) if counts[id_] > 1 or id_ in asked_before]
+
+
+def _beyond_quota(due: DuePrompts, left_count: Mapping[int, int]) -> Iterable[int]:
+    """Return the rows of agencies that may not ask all whom they want to."""
+    short = {id_ for id_, count in Counter(due.agency_id).items() if count > left_count.get(id_, count)}
+    return [row for row, id_ in enumerate(due.agency_id) if id_ in short] if short else ()
 
 
 def _broken_caps(due: DuePrompts, now: datetime, pace: Pace) -> dict[int, Suppression]:
@@ -194,11 +222,12 @@ def _broken_cap(due: DuePrompts, row: int, now: datetime, pace: Pace) -> Suppres
 
 def _quiet(due: DuePrompts, now: datetime, pace: Pace, lease: timedelta) -> dict[int, datetime]:
     """Return which rows have to wait, and until when. Hours and zones are looked at once: there are few."""
-    nights = list(zip(due.zone, due.quiet_start, due.quiet_end, strict=True))
-    until = {night: _quiet_until(*night, now, pace, lease) for night in set(nights)}
-    if not any(until.values()):
+    nights = set(zip(due.zone, due.quiet_start, due.quiet_end, strict=True))
+    until = {night: at for night in nights if (at := _quiet_until(*night, now, pace, lease)) is not None}
+    if not until:
         return {}
-    return {row: at for row, night in enumerate(nights) if (at := until[night]) is not None}
+    each = enumerate(zip(due.zone, due.quiet_start, due.quiet_end, strict=True))
+    return {row: until[night] for row, night in each if night in until}
 
 
 def _quiet_until(

@@ -208,7 +208,7 @@ class Sender:
             nonlocal delivered_count, failed_count
             await self._settling.settle(tries, queue)
             self._news.set()
-            failed = sum(delivery.failure is not None for tried in tries for delivery in tried.deliveries)
+            failed = sum(tried.failed_count for tried in tries)
             failed_count += failed
             delivered_count += sum(len(tried.deliveries) for tried in tries) - failed
 

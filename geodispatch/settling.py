@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import NamedTuple
 
 from geodispatch import pace
@@ -43,15 +44,18 @@ class Settling:
 
     async def settle(self, tries: Sequence[Try], queue: str) -> None:
         """Settle tries of what waited in a queue, all by one channel."""
-        ended = [each for tried in tries for each in tried.ended]
-        delivered = _attempts([each for each in ended if each[1].failure is None])
+        arrived = [message for tried in tries for message, delivery in tried.ended if delivery.failure is None]
+        durations = [
+            delivery.duration_s for tried in tries for delivery in tried.deliveries if delivery.failure is None
+        ]
         failed = [
             _Failed(tried.parcel.endpoint, *each)
             for tried in tries
+            if tried.failed_count
             for each in tried.ended
             if each[1].failure is not None
         ]
-        await self._settle(delivered, failed, tries, queue)
+        await self._settle(_attempts(arrived, durations), failed, tries, queue)
 
     async def _settle(self, delivered: Attempts, failed: Sequence[_Failed], tries: Sequence[Try], queue: str) -> None:
         now = self._clock()
@@ -61,7 +65,7 @@ class Settling:
             for at, (endpoint, message, delivery) in zip(again, failed, strict=True)
             if at is None
         ]
-        lost = _attempts([(message, delivery) for _, message, delivery in failed])
+        lost = _attempts([each.message for each in failed], [each.delivery.duration_s for each in failed])
         request_ids = {*delivered.request_id, *lost.request_id}
         async with self._database.transaction() as connection:
             # A request that closed while its prompts were under way: they are settled as if it had closed after.
@@ -99,10 +103,10 @@ class Settling:
         return due_at and max(due_at, now + timedelta(seconds=delivery.retry_after_s or 0.0))
 
 
-def _attempts(ended: Sequence[tuple[Message, Delivery]]) -> Attempts:
+def _attempts(messages: Sequence[Message], durations: Sequence[float]) -> Attempts:
     return Attempts(
-        [message.request_id for message, _ in ended],
-        [message.owner_id for message, _ in ended],
-        [message.number for message, _ in ended],
-        [delivery.duration_s for _, delivery in ended],
+        list(map(attrgetter("request_id"), messages)),
+        list(map(attrgetter("owner_id"), messages)),
+        list(map(attrgetter("number"), messages)),
+        durations,
     )
