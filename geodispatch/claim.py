@@ -21,7 +21,7 @@ from geodispatch.metrics import PROMPTS_DELAYED, PROMPTS_SUPPRESSED
 from geodispatch.pace import Pace, Plan, Quota
 from geodispatch_db import dead_letters, prompts
 from geodispatch_db import pace as shared
-from geodispatch_db.prompts import NO_PROMPTS, DuePrompts, LockedPrompts
+from geodispatch_db.prompts import NO_PROMPTS, DuePrompts, LockedPrompts, Marks
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,14 @@ class Claim:
     """What was decided over a batch, and what of it goes out with which message; the latter took places in lanes."""
 
     plan: Plan = field(default_factory=Plan)
+    marks: Marks = field(default_factory=Marks)
     parcels: list[Parcel] = field(default_factory=list)
     diverted_count: int = 0
+
+    @property
+    def send(self) -> DuePrompts:
+        """What was claimed."""
+        return self.plan.send
 
     @property
     def is_empty(self) -> bool:
@@ -74,12 +80,12 @@ class Claims:
             for channel, rate in self.rates.items():
                 await shared.add_bucket(connection, channel, rate.burst, self.clock())
 
-    async def claim(self, channel: str, limit: int) -> Plan:
+    async def claim(self, channel: str, limit: int) -> Claim:
         """Claim up to `limit` due prompts of a channel, as many as its bucket allows.
 
         Errors: Unavailable, with nothing claimed; tokens that were taken for it are lost.
         """
-        return (await self._claim(channel, limit, None)).plan
+        return await self._claim(channel, limit, None)
 
     async def claim_for(self, courier: Courier, channel: str, limit: int) -> Claim:
         """Claim no more than a courier's endpoints take now, as parcels for it; otherwise the same.
@@ -98,24 +104,22 @@ class Claims:
                 return Claim()
         while True:
             try:
-                plan, admission = await self._claim_due(channel, limit, courier, now)
+                claim = await self._claim_due(channel, limit, courier, now)
                 break
             except _QuotaPassed:
                 pass  # by a claim that has committed since: what it left is read now
-        for delay, count in plan.delay_reasons.items():
+        for delay, count in claim.plan.delay_reasons.items():
             PROMPTS_DELAYED.labels(channel, delay).inc(count)
-        for reason, count in Counter(plan.suppress.values()).items():
+        for reason, count in Counter(claim.plan.suppress.values()).items():
             PROMPTS_SUPPRESSED.labels(channel, reason).inc(count)
-        return Claim(plan, admission.parcels, len(admission.diverted))
+        return claim
 
-    async def _claim_due(
-        self, channel: str, limit: int, courier: Courier | None, now: datetime
-    ) -> tuple[Plan, Admission]:
+    async def _claim_due(self, channel: str, limit: int, courier: Courier | None, now: datetime) -> Claim:
         """Claim in one transaction.
 
         Errors: Unavailable; _QuotaPassed if others have used up meanwhile what this counted on.
         """
-        plan, admission = Plan(), Admission()
+        plan, marks, admission = Plan(), Marks(), Admission()
         rate = self.rates.get(channel)
         try:
             async with self.database.transaction() as connection:
@@ -134,7 +138,7 @@ class Claims:
                             await prompts.divert(connection, locked, admission.diverted)
                         if admission.dead:
                             await dead_letters.add(connection, admission.dead, now)
-                    await self._mark(connection, locked, plan, now)
+                    marks = await self._mark(connection, locked, plan, now)
                     await self._count(connection, plan.send, now)
                 if rate is not None and (left_count := limit - plan.send.row_count):
                     await shared.give_back_tokens(connection, channel, left_count)
@@ -142,7 +146,7 @@ class Claims:
             if courier is not None:
                 courier.drop(admission.parcels)
             raise
-        return plan, admission
+        return Claim(plan, marks, admission.parcels, len(admission.diverted))
 
     async def decide(self, connection: asyncpg.Connection, locked: LockedPrompts, now: datetime) -> Plan:
         """Read what decides over locked prompts, and decide.
@@ -196,13 +200,14 @@ class Claims:
             asked = await shared.read_counts(connection, limits, now - paces.QUOTA_WINDOW)
             return due, self._plan(due, now, open_ids, _quotas(limits, asked, now), asked_before)
 
-    async def _mark(self, connection: asyncpg.Connection, locked: LockedPrompts, plan: Plan, now: datetime) -> None:
-        if plan.send.row_count:
-            await prompts.mark_sending(connection, locked, plan.send, now, now + self.lease)
+    async def _mark(self, connection: asyncpg.Connection, locked: LockedPrompts, plan: Plan, now: datetime) -> Marks:
         if plan.suppress:
             await prompts.suppress(connection, locked, plan.suppress)
         if plan.delay:
             await prompts.delay(connection, locked, plan.delay)
+        if not plan.send.row_count:
+            return Marks()
+        return await prompts.mark_sending(connection, locked, plan.send, now, now + self.lease)
 
     async def _count(self, connection: asyncpg.Connection, sent: DuePrompts, now: datetime) -> None:
         """Count who is asked for the first time for an agency that has a quota.

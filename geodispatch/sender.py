@@ -18,7 +18,7 @@ import structlog
 
 from geodispatch.batch import Batch, sum_up
 from geodispatch.channels import Message
-from geodispatch.claim import Claim, Claims
+from geodispatch.claim import Claims
 from geodispatch.closing import Closings
 from geodispatch.courier import Courier, Try
 from geodispatch.database import Database
@@ -186,12 +186,13 @@ class Sender:
 
         Errors: Unavailable; what was claimed is claimed again once its lease has lapsed.
         """
-        plan = await self._claims.claim(ChannelName.INBOX, self._batch_count)
-        sent = plan.send
+        claim = await self._claims.claim(ChannelName.INBOX, self._batch_count)
+        sent = claim.send
         numbers = [attempt_count + 1 for attempt_count in sent.attempt_count]
-        await self._settling.put_in_inboxes(Attempts(sent.request_id, sent.owner_id, numbers, [0.0] * sent.row_count))
+        attempts = Attempts(sent.request_id, sent.owner_id, numbers, [0.0] * sent.row_count)
+        await self._settling.put_in_inboxes(attempts, claim.marks)
         self._news.set()
-        return sum_up(Claim(plan), delivered_count=sent.row_count)
+        return sum_up(claim, delivered_count=sent.row_count)
 
     async def send_once(self, queue: str, claimed: Callable[[], None] = lambda: None) -> Batch:
         """Claim one batch of a channel's queue, deliver it and settle it; `claimed` is called in between.
@@ -206,7 +207,7 @@ class Sender:
 
         async def settle(tries: Sequence[Try]) -> None:
             nonlocal delivered_count, failed_count
-            await self._settling.settle(tries, queue)
+            await self._settling.settle(tries, claim.marks, queue)
             self._news.set()
             failed = sum(tried.failed_count for tried in tries)
             failed_count += failed

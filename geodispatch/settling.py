@@ -15,7 +15,7 @@ from geodispatch.prompt import ChannelName
 from geodispatch_db import dead_letters, prompts
 from geodispatch_db.breakers import Endpoint
 from geodispatch_db.dead_letters import DeadLetter
-from geodispatch_db.prompts import Attempts
+from geodispatch_db.prompts import Attempts, Marks
 
 
 class _Failed(NamedTuple):
@@ -37,13 +37,13 @@ class Settling:
         self._clock = clock
         self._backoff = backoff
 
-    async def put_in_inboxes(self, attempts: Attempts) -> None:
+    async def put_in_inboxes(self, attempts: Attempts, marks: Marks) -> None:
         """Settle claims of what only lies in the inbox: that is what puts it there."""
         if attempts.row_count:
-            await self._settle(attempts, [], [], ChannelName.INBOX)
+            await self._settle(attempts, [], [], marks, ChannelName.INBOX)
 
-    async def settle(self, tries: Sequence[Try], queue: str) -> None:
-        """Settle tries of what waited in a queue, all by one channel."""
+    async def settle(self, tries: Sequence[Try], marks: Marks, queue: str) -> None:
+        """Settle tries of what a claim marked in a queue, all by one channel."""
         arrived = [message for tried in tries for message, delivery in tried.ended if delivery.failure is None]
         durations = [
             delivery.duration_s for tried in tries for delivery in tried.deliveries if delivery.failure is None
@@ -55,9 +55,11 @@ class Settling:
             for each in tried.ended
             if each[1].failure is not None
         ]
-        await self._settle(_attempts(arrived, durations), failed, tries, queue)
+        await self._settle(_attempts(arrived, durations), failed, tries, marks, queue)
 
-    async def _settle(self, delivered: Attempts, failed: Sequence[_Failed], tries: Sequence[Try], queue: str) -> None:
+    async def _settle(
+        self, delivered: Attempts, failed: Sequence[_Failed], tries: Sequence[Try], marks: Marks, queue: str
+    ) -> None:
         now = self._clock()
         again = [self._next_try(message, delivery, now) for _, message, delivery in failed]
         dead = [
@@ -71,7 +73,7 @@ class Settling:
             # A request that closed while its prompts were under way: they are settled as if it had closed after.
             open_ids = await prompts.hold_open_requests(connection, request_ids, now)
             if delivered.row_count:
-                await prompts.mark_delivered(connection, delivered, queue, now)
+                await prompts.mark_delivered(connection, delivered, marks, queue, now)
             if lost.row_count:
                 await prompts.requeue(
                     connection,

@@ -8,7 +8,7 @@ stands in geodispatch/prompt.py.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 from uuid import UUID
@@ -28,6 +28,8 @@ CHANNEL = "geodispatch_prompt"
 
 _QUEUED_COLUMNS = ("request_id", "channel", "owner_id", "camera_id", "key", "due_at")
 
+_DURATIONS_MAX = 8  # settled by places: what went together took the same time
+
 PromptId = tuple[int, int]
 """A request and an owner."""
 
@@ -43,13 +45,17 @@ class LockedPrompts:
 
     def places_at(self, positions: Iterable[int]) -> str:
         """Return where the prompts at some positions lie, in their order."""
-        return _some_of(self.places, positions)
+        each = _each_of(self.places)
+        return _all_of([each[position - 1] for position in positions])
 
 
-def _some_of(places: str, positions: Iterable[int]) -> str:
-    each = places[2:-2].split('","')  # {"(0,1)","(0,2)"}
-    some = '","'.join([each[position - 1] for position in positions])
-    return f'{{"{some}"}}' if some else "{}"
+def _each_of(places: str) -> list[str]:
+    return places[2:-2].split('","') if places != "{}" else []  # {"(0,1)","(0,2)"}
+
+
+def _all_of(places: Iterable[str]) -> str:
+    all_ = '","'.join(places)
+    return f'{{"{all_}"}}' if all_ else "{}"
 
 
 class DuePrompts(NamedTuple):
@@ -129,6 +135,18 @@ class Attempts(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Marks:
+    """Which transaction marked prompts as being sent, and where they lie since: the fastest way back to them.
+
+    Whatever changes a prompt afterwards moves it, so a mark finds its claim or nothing.
+    """
+
+    transaction: str = "0"
+    file: int = 0
+    place_by_owner: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class NewPrompts:
     """Prompts of one channel that are about to be queued.
 
@@ -201,9 +219,14 @@ async def read_due(connection: asyncpg.Connection, locked: LockedPrompts, asked_
 
 async def mark_sending(
     connection: asyncpg.Connection, locked: LockedPrompts, due: DuePrompts, now: datetime, lease_until: datetime
-) -> None:
-    """Claim some of the locked prompts until the lease ends: their owners are being asked now."""
-    await connection.execute(_SQL["mark_sending"], locked.places_at(due.position), now, lease_until)
+) -> Marks:
+    """Claim some of the locked prompts until the lease ends: their owners are being asked now.
+
+    Wants: no owner twice; no savepoint, for what it writes counts as another transaction's.
+    """
+    marked = await connection.fetchrow(_SQL["mark_sending"], locked.places_at(due.position), now, lease_until)
+    place_by_owner = dict(zip(marked["owner_ids"], _each_of(marked["places"]), strict=True))
+    return Marks(marked["transaction"], marked["file"], place_by_owner)
 
 
 async def suppress(
@@ -248,13 +271,37 @@ async def still_claimed(connection: asyncpg.Connection, claims: Sequence[tuple[P
     return {(row["request_id"], row["owner_id"]) for row in rows}
 
 
-async def mark_delivered(connection: asyncpg.Connection, attempts: Attempts, channel: str, now: datetime) -> None:
+async def mark_delivered(
+    connection: asyncpg.Connection, attempts: Attempts, marks: Marks, channel: str, now: datetime
+) -> None:
     """Settle claims that reached their owners, each once, and write down the tries.
 
     A claim that has lapsed and was taken over is left alone; the try counts all the same.
+
+    Cost: a statement for each duration, if there are few, else one that looks all prompts up by their keys.
     """
-    if await connection.execute(_SQL["mark_delivered"], *map(text_of, attempts), now) != f"UPDATE {attempts.row_count}":
+    count = 0
+    places = list(map(marks.place_by_owner.get, attempts.owner_id))
+    durations = set(attempts.duration_s)
+    if marks.place_by_owner and len(durations) <= _DURATIONS_MAX:
+        for duration_s in durations:
+            there = [
+                place
+                for place, took_s in zip(places, attempts.duration_s, strict=True)
+                if place and took_s == duration_s
+            ]
+            settled = await connection.execute(
+                _SQL["mark_delivered_there"], _all_of(there), marks.transaction, marks.file, duration_s, now
+            )
+            count += _count_of(settled)
+    if count < attempts.row_count:
+        count += _count_of(await connection.execute(_SQL["mark_delivered"], *map(text_of, attempts), now))
+    if count < attempts.row_count:
         await connection.execute(_SQL["insert_lost_attempts"], *attempts, channel, now)
+
+
+def _count_of(status: str) -> int:
+    return int(status.removeprefix("UPDATE "))
 
 
 async def requeue(

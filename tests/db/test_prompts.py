@@ -232,12 +232,96 @@ async def test_a_lapsed_lease_is_taken_over_and_the_late_sender_changes_nothing(
     taken_over = (await claim(connection, 10, NOW + LEASE)).send
     assert (taken_over.ids, list(taken_over.attempt_count)) == ([(1, 1)], [1])
     late, current = (prompts.Attempts([1], [1], [number], [0.1]) for number in (1, 2))
-    await prompts.mark_delivered(connection, late, "webhook", NOW)
+    await prompts.mark_delivered(connection, late, prompts.Marks(), "webhook", NOW)
     assert await prompts.count_by_state(connection, 1) == {"sending": 1}
     await prompts.requeue(connection, late, ["busy"], "webhook", NOW, due_at=[NOW], next_channel=["inbox"])
     assert await prompts.count_by_state(connection, 1) == {"sending": 1}
-    await prompts.mark_delivered(connection, current, "webhook", NOW)
+    await prompts.mark_delivered(connection, current, prompts.Marks(), "webhook", NOW)
     assert await prompts.count_by_state(connection, 1) == {"delivered": 1}
+
+
+async def mark_all(connection: asyncpg.Connection, now: datetime = NOW) -> prompts.Marks:
+    """Claim all that is due in a transaction of its own."""
+    async with connection.transaction():
+        held = await prompts.lock_due(connection, "inbox", now, 100)
+        assert held is not None
+        due = await prompts.read_due(connection, held, now - pace.QUARTER)
+        return await prompts.mark_sending(connection, held, due, now, now + LEASE)
+
+
+async def settle_there(connection: asyncpg.Connection, marks: prompts.Marks) -> int:
+    """Settle by places alone; return how many were found."""
+    places = "{" + ",".join(f'"{place}"' for place in marks.place_by_owner.values()) + "}"
+    query = load("prompts")["mark_delivered_there"]
+    return int((await connection.execute(query, places, marks.transaction, marks.file, 0.1, NOW)).split()[1])
+
+
+@pytest.mark.parametrize(
+    ("what", "found_count"),
+    [
+        ("select", 10),
+        ("select from prompt for no key update", 10),  # whoever answers locks first
+        ("update prompt set state = 'suppressed', suppressed_for = 'opted_out', due_at = null, lease_until = null", 0),
+        ("update prompt set lease_until = lease_until - interval '1 hour'; vacuum prompt", 0),
+        ("vacuum full prompt", 0),  # all lie elsewhere, and maybe where others have lain
+        ("vacuum (freeze) prompt", 10),
+    ],
+)
+async def test_a_mark_leads_to_what_its_claim_has_left_and_to_nothing_else(
+    database: str, what: str, found_count: int
+) -> None:
+    connection = await open_connection(database)
+    try:
+        await fill(connection, request_count=1, owner_count=10)
+        marks = await mark_all(connection)
+        for each in what.split(";"):
+            await connection.execute(each)
+        assert await settle_there(connection, marks) == found_count
+    finally:
+        await connection.close()
+
+
+async def test_a_mark_leads_to_no_later_claim(database: str) -> None:
+    """Though its prompt may have come to lie in the very same place."""
+    connection = await open_connection(database)
+    try:
+        await fill(connection, request_count=1, owner_count=1)
+        first = await mark_all(connection)
+        places = set()
+        for number in range(1, 9):
+            later = await mark_all(connection, NOW + number * LEASE)
+            await connection.execute("vacuum prompt")
+            places |= set(later.place_by_owner.values())
+            assert later.transaction != first.transaction
+        assert set(first.place_by_owner.values()) <= places, "no place was used again: this shows nothing"
+        assert await settle_there(connection, first) == 0
+        assert await settle_there(connection, later) == 1
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("durations", [[0.5] * 40, [0.5, 0.25] * 20, [number / 64 for number in range(40)]])
+async def test_what_arrived_is_settled_wherever_it_lies_with_the_time_that_each_took(
+    database: str, durations: list[float]
+) -> None:
+    connection = await open_connection(database)
+    try:
+        await fill(connection, request_count=1, owner_count=40)
+        marks = await mark_all(connection)
+        await connection.execute("update prompt set lease_until = lease_until + interval '1 s' where owner_id % 2 = 0")
+        await connection.execute(
+            "update prompt set state = 'answered', delivered_at = asked_at, due_at = null, lease_until = null "
+            "where owner_id % 4 = 3"
+        )
+        attempts = prompts.Attempts([1] * 40, range(1, 41), [1] * 40, durations)
+        await prompts.mark_delivered(connection, attempts, marks, "inbox", NOW)
+        await prompts.mark_delivered(connection, attempts, marks, "inbox", NOW)  # by a sender that did not hear of it
+        rows = await connection.fetch("select owner_id, duration_s from prompt where state = 'delivered' order by 1")
+        assert dict(rows) == {id_: durations[id_ - 1] for id_ in range(1, 41) if id_ % 4 != 3}
+        lost = await connection.fetch("select owner_id, duration_s from lost_attempt order by 1")
+        assert dict(lost) == {id_: durations[id_ - 1] for id_ in range(1, 41) if id_ % 4 == 3}
+    finally:
+        await connection.close()
 
 
 COLUMNS: dict[PromptState, dict[str, Any]] = {
@@ -297,7 +381,7 @@ async def test_no_operation_leaves_a_state_but_as_the_table_says(
         "mark_sending": mark_sending,
         "suppress": suppress,
         "delay": delay,
-        "mark_delivered": lambda: prompts.mark_delivered(connection, attempt, "inbox", NOW),
+        "mark_delivered": lambda: prompts.mark_delivered(connection, attempt, prompts.Marks(), "inbox", NOW),
         "requeue": lambda: prompts.requeue(
             connection, attempt, ["busy"], "inbox", NOW, due_at=[NOW], next_channel=["inbox"]
         ),

@@ -61,10 +61,16 @@ join agency a on a.id = r.agency_id
 left join camera c on c.id = h.camera_id;
 
 -- name: mark_sending
--- Claim locked prompts: from now on the lease runs, and this is the ask that counts.
+-- Claim locked prompts: from now on the lease runs, and this is the ask that counts. Whoever marked them, and where they lie then.
 -- $1 places, $2 now, $3 end of the lease
-update prompt set state = 'sending', asked_at = $2, lease_until = $3, attempt_count = attempt_count + 1
-where ctid = any ($1::text::tid[]) and state in ('queued', 'sending');
+with marked as (
+    update prompt set state = 'sending', asked_at = $2, lease_until = $3, attempt_count = attempt_count + 1
+    where ctid = any ($1::text::tid[]) and state in ('queued', 'sending')
+    returning ctid, owner_id
+)
+select pg_current_xact_id()::xid::text as transaction, pg_relation_filenode('prompt') as file,
+       coalesce(array_agg(owner_id), '{}') as owner_ids, coalesce(array_agg(ctid)::text, '{}') as places
+from marked;
 
 -- name: suppress
 -- Give up locked prompts, each for its reason.
@@ -94,6 +100,13 @@ select mine.request_id, mine.owner_id
 from unnest($1::bigint[], $2::bigint[], $3::smallint[]) as mine (request_id, owner_id, number)
 join prompt p on p.request_id = mine.request_id and p.owner_id = mine.owner_id
 where p.state = 'sending' and p.attempt_count = mine.number;
+
+-- name: mark_delivered_there
+-- Settle what arrived and lies where its claim has left it: whatever has changed since lies elsewhere, or was put there by another
+-- transaction; and if the whole table was written anew, nothing lies where it was.
+-- $1 places, $2 the claim's transaction, $3 the table's file then, $4 duration in seconds, $5 now
+update prompt set state = 'delivered', delivered_at = $5, due_at = null, lease_until = null, duration_s = $4
+where ctid = any ($1::text::tid[]) and xmin = $2::text::xid and pg_relation_filenode('prompt') = $3 and state = 'sending';
 
 -- name: mark_delivered
 -- Settle what arrived. Only while the lease is still ours: attempt_count counts claims, so a later claim has another number.
