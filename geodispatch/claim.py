@@ -21,7 +21,7 @@ from geodispatch.metrics import PROMPTS_DELAYED, PROMPTS_SUPPRESSED
 from geodispatch.pace import Pace, Plan, Quota
 from geodispatch_db import dead_letters, prompts
 from geodispatch_db import pace as shared
-from geodispatch_db.prompts import NO_PROMPTS, DuePrompts, LockedPrompts, Marks
+from geodispatch_db.prompts import NO_PROMPTS, DuePrompts, LockedPrompts, Marks, OpenRequests
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Claims:
                         if admission.dead:
                             await dead_letters.add(connection, admission.dead, now)
                     marks = await self._mark(connection, locked, plan, now)
-                    await self._count(connection, plan.send, now)
+                    await self._count(connection, plan, now)
                 if rate is not None and (left_count := limit - plan.send.row_count):
                     await shared.give_back_tokens(connection, channel, left_count)
         except BaseException:
@@ -154,17 +154,17 @@ class Claims:
         Every statement here comes after the locks, and so sees all that was committed before them.
         """
         # By the clock of this moment, not of the claim's beginning: an ordinance ends a request at an instant.
-        open_ids = await prompts.hold_open_requests(connection, locked.request_ids, self.clock())
+        open_requests = await prompts.hold_open_requests(connection, locked.request_ids, self.clock())
         due = await prompts.read_due(connection, locked, now - paces.QUARTER)
-        limits = _limits(due)
+        limits = _limits(open_requests)
         asked = await shared.read_counts(connection, limits, now - paces.QUOTA_WINDOW) if limits else {}
-        return self._plan(due, now, open_ids, _quotas(limits, asked, now))
+        return self._plan(due, now, open_requests, _quotas(limits, asked, now))
 
     def _plan(
         self,
         due: DuePrompts,
         now: datetime,
-        open_ids: Collection[int],
+        open_requests: OpenRequests,
         quotas: dict[int, Quota],
         asked_before: Collection[int] = (),
     ) -> Plan:
@@ -172,7 +172,7 @@ class Claims:
             due,
             now,
             pace=self.pace,
-            open_ids=open_ids,
+            open_requests=open_requests,
             lease=self.lease,
             random=self.random,
             quotas=quotas,
@@ -194,11 +194,11 @@ class Claims:
             seen = await prompts.peek_due(connection, channel, now, limit)
             if seen is None:
                 return NO_PROMPTS, Plan()
-            open_ids = await prompts.find_open_requests(connection, seen.request_ids, now)
+            open_requests = await prompts.find_open_requests(connection, seen.request_ids, now)
             due = await prompts.read_due(connection, seen, now - paces.QUARTER)
-            limits = _limits(due)
+            limits = _limits(open_requests)
             asked = await shared.read_counts(connection, limits, now - paces.QUOTA_WINDOW)
-            return due, self._plan(due, now, open_ids, _quotas(limits, asked, now), asked_before)
+            return due, self._plan(due, now, open_requests, _quotas(limits, asked, now), asked_before)
 
     async def _mark(self, connection: asyncpg.Connection, locked: LockedPrompts, plan: Plan, now: datetime) -> Marks:
         if plan.suppress:
@@ -209,7 +209,7 @@ class Claims:
             return Marks()
         return await prompts.mark_sending(connection, locked, plan.send, now, now + self.lease)
 
-    async def _count(self, connection: asyncpg.Connection, sent: DuePrompts, now: datetime) -> None:
+    async def _count(self, connection: asyncpg.Connection, plan: Plan, now: datetime) -> None:
         """Count who is asked for the first time for an agency that has a quota.
 
         An agency's count is held from here until the transaction ends, so that no two claims use up the same rest. Held
@@ -217,9 +217,10 @@ class Claims:
 
         Errors: _QuotaPassed.
         """
-        limits = _limits(sent)
-        first = zip(sent.agency_id, sent.attempt_count, strict=True)
-        asking = Counter(agency_id for agency_id, attempt_count in first if not attempt_count and agency_id in limits)
+        limits = _limits(plan.open_requests)
+        tries = zip(plan.send.request_id, plan.send.attempt_count, strict=True)
+        counts = paces.count_by_agency([id_ for id_, attempt_count in tries if not attempt_count], plan.open_requests)
+        asking = {agency_id: count for agency_id, count in counts.items() if agency_id in limits}
         if not asking:
             return
         limits = {agency_id: limits[agency_id] for agency_id in asking}
@@ -229,9 +230,9 @@ class Claims:
         await shared.count_asked(connection, asking, paces.hour_of(now))
 
 
-def _limits(due: DuePrompts) -> dict[int, int]:
-    quotas = set(zip(due.agency_id, due.agency_day_quota, strict=True))
-    return {agency_id: day_quota for agency_id, day_quota in quotas if day_quota is not None}
+def _limits(open_requests: OpenRequests) -> dict[int, int]:
+    asking = open_requests.values()
+    return {request.agency_id: request.day_quota for request in asking if request.day_quota is not None}
 
 
 def _quotas(limits: dict[int, int], asked: Mapping[int, list[tuple[datetime, int]]], now: datetime) -> dict[int, Quota]:

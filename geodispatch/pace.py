@@ -6,10 +6,9 @@ Pure decisions over what a claim has read, for a whole batch at once; the clock 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from operator import not_
 from random import Random
 from typing import Self
 
@@ -20,7 +19,7 @@ from geodispatch.prompt import Delay, Suppression
 from geodispatch.settings import Settings
 from geodispatch.zone import QuietHours, zone_named
 from geodispatch_db.copy import microseconds
-from geodispatch_db.prompts import NO_PROMPTS, DuePrompts
+from geodispatch_db.prompts import NO_PROMPTS, DuePrompts, OpenRequests
 
 DAY, WEEK, QUARTER = timedelta(days=1), timedelta(days=7), timedelta(days=90)
 
@@ -76,6 +75,8 @@ class Plan:
     suppress: dict[int, Suppression] = field(default_factory=dict)
     delay: dict[int, datetime] = field(default_factory=dict)
     delay_reasons: Counter[Delay] = field(default_factory=Counter)
+    open_requests: OpenRequests = field(default_factory=dict)
+    """Of those that the batch is about."""
 
     @property
     def is_empty(self) -> bool:
@@ -108,7 +109,7 @@ def plan(
     now: datetime,
     *,
     pace: Pace,
-    open_ids: Collection[int],
+    open_requests: OpenRequests,
     lease: timedelta,
     random: Random,
     quotas: Mapping[int, Quota] | None = None,
@@ -116,7 +117,7 @@ def plan(
 ) -> Plan:
     """Decide over locked prompts: those tried before come first, then the urgent ones, then as they stand in line.
 
-    `open_ids` are the requests that are live; `quotas` are those of agencies that have one; `asked_before` are owners
+    `open_requests` are those that are live; `quotas` are those of agencies that have one; `asked_before` are owners
     to take as asked just now.
 
     Edges: two prompts of one owner in the same batch: one is sent; the other is suppressed if the day's cap is one, and
@@ -127,27 +128,28 @@ def plan(
     """
     quotas = quotas or {}
     left_count = {agency_id: quota.left_count for agency_id, quota in quotas.items()}
-    refused, quiet, capped = _refusals(due, open_ids), _quiet(due, now, pace, lease), _broken_caps(due, now, pace)
-    doubtful = {*refused, *quiet, *capped, *_asked_twice(due, asked_before), *_beyond_quota(due, left_count)}
-    turn = _in_turn(due, pace)
-    plan = Plan()
+    refused, quiet, capped = _refusals(due, open_requests), _quiet(due, now, pace, lease), _broken_caps(due, now, pace)
+    beyond_quota = _beyond_quota(due, open_requests, left_count)
+    doubtful = {*refused, *quiet, *capped, *_asked_twice(due, asked_before), *beyond_quota}
+    turn = _in_turn(due, open_requests, pace)
+    plan = Plan(open_requests=open_requests)
     staying: set[int] = set()
     asked_now = set(asked_before)
     for row in [row for row in turn if row in doubtful] if doubtful else ():
-        owner_id = due.owner_id[row]
-        if row in refused:
+        owner_id, asking = due.owner_id[row], open_requests.get(due.request_id[row])
+        if asking is None or row in refused:
             plan.suppress[due.position[row]] = refused[row]
         elif row in quiet:
-            plan.delay[due.position[row]] = quiet[row] + _spread(due.offence[row], pace, random)
+            plan.delay[due.position[row]] = quiet[row] + _spread(asking.offence, pace, random)
             plan.delay_reasons[Delay.QUIET_HOURS] += 1
         elif owner_id in asked_now:
             if pace.day_cap <= 1:
                 plan.suppress[due.position[row]] = Suppression.DAILY_CAP
         elif row in capped:
             plan.suppress[due.position[row]] = capped[row]
-        elif not _take(due, row, left_count):
-            next_at = quotas[due.agency_id[row]].next_at
-            plan.delay[due.position[row]] = next_at + _spread(due.offence[row], pace, random)
+        elif not due.attempt_count[row] and not _take(asking.agency_id, left_count):
+            next_at = quotas[asking.agency_id].next_at
+            plan.delay[due.position[row]] = next_at + _spread(asking.offence, pace, random)
             plan.delay_reasons[Delay.AGENCY_QUOTA] += 1
         else:
             asked_now.add(owner_id)
@@ -157,29 +159,25 @@ def plan(
     return replace(plan, send=due.take(send))
 
 
-def _in_turn(due: DuePrompts, pace: Pace) -> list[int]:
+def _in_turn(due: DuePrompts, open_requests: OpenRequests, pace: Pace) -> list[int]:
     """Return the rows in the order in which they are decided over."""
     in_line = sorted(range(due.row_count), key=due.position.__getitem__)
-    if len(set(_ranks(due, pace))) > 1:
-        in_line.sort(key=list(_ranks(due, pace)).__getitem__)
+    urgent = {id_ for id_, asking in open_requests.items() if asking.offence in pace.urgent_offences}
+    if any(due.attempt_count) or 0 < len(urgent) < len(open_requests):
+        in_line.sort(key=lambda row: (not due.attempt_count[row], due.request_id[row] not in urgent))
     return in_line
-
-
-def _ranks(due: DuePrompts, pace: Pace) -> Iterator[tuple[bool, bool]]:
-    is_late = {offence: offence not in pace.urgent_offences for offence in set(due.offence)}
-    return zip(map(not_, due.attempt_count), map(is_late.__getitem__, due.offence), strict=True)
 
 
 def _rows_with(column: Sequence[bool], value: bool) -> list[int]:
     return [row for row, each in enumerate(column) if each is value] if value in column else []
 
 
-def _refusals(due: DuePrompts, open_ids: Collection[int]) -> dict[int, Suppression]:
+def _refusals(due: DuePrompts, open_requests: OpenRequests) -> dict[int, Suppression]:
     """Return which rows are never sent, each for the first reason that there is."""
     refused = dict.fromkeys(_rows_with(due.has_camera, False), Suppression.NO_CAMERA)
     refused |= dict.fromkeys(_rows_with(due.is_muted, True), Suppression.MUTED)
     refused |= dict.fromkeys(_rows_with(due.is_opted_out, True), Suppression.OPTED_OUT)
-    closed = {*due.request_id} - {*open_ids}
+    closed = {*due.request_id} - open_requests.keys()
     if closed:
         refused |= {row: Suppression.REQUEST_CLOSED for row, id_ in enumerate(due.request_id) if id_ in closed}
     return refused
@@ -193,10 +191,21 @@ def _asked_twice(due: DuePrompts, asked_before: Collection[int]) -> Iterable[int
     return [row for row, id_ in enumerate(due.owner_id) if counts[id_] > 1 or id_ in asked_before]
 
 
-def _beyond_quota(due: DuePrompts, left_count: Mapping[int, int]) -> Iterable[int]:
+def _beyond_quota(due: DuePrompts, open_requests: OpenRequests, left_count: Mapping[int, int]) -> Iterable[int]:
     """Return the rows of agencies that may not ask all whom they want to."""
-    short = {id_ for id_, count in Counter(due.agency_id).items() if count > left_count.get(id_, count)}
-    return [row for row, id_ in enumerate(due.agency_id) if id_ in short] if short else ()
+    wanted = count_by_agency(due.request_id, open_requests)
+    short = {id_ for id_, count in wanted.items() if count > left_count.get(id_, count)}
+    asking = {id_ for id_, request in open_requests.items() if request.agency_id in short}
+    return [row for row, id_ in enumerate(due.request_id) if id_ in asking] if asking else ()
+
+
+def count_by_agency(request_ids: Iterable[int], open_requests: OpenRequests) -> Counter[int]:
+    """Count prompts, each given by its request, for each agency; those of closed requests do not count."""
+    counts: Counter[int] = Counter()
+    for request_id, count in Counter(request_ids).items():
+        if request_id in open_requests:
+            counts[open_requests[request_id].agency_id] += count
+    return counts
 
 
 def _broken_caps(due: DuePrompts, now: datetime, pace: Pace) -> dict[int, Suppression]:
@@ -238,10 +247,9 @@ def _quiet_until(
     return hours.until(now, place) or hours.until(now + lease, place)
 
 
-def _take(due: DuePrompts, row: int, left_count: dict[int, int]) -> bool:
+def _take(agency_id: int, left_count: dict[int, int]) -> bool:
     """Count a first ask against its agency's quota; False if nothing is left of that."""
-    agency_id = due.agency_id[row]
-    if due.attempt_count[row] or agency_id not in left_count:
+    if agency_id not in left_count:
         return True
     left_count[agency_id] -= 1
     return left_count[agency_id] >= 0

@@ -223,8 +223,8 @@ class Sender:
     async def _still_wanted(self, messages: Sequence[Message]) -> Collection[PromptId]:
         claims = [(message.prompt_id, message.number) for message in messages]
         async with self._database.transaction() as connection:
-            open_ids = await prompts.hold_open_requests(
+            still_open = await prompts.hold_open_requests(
                 connection, {message.request_id for message in messages}, self._clock()
             )
             claimed = await prompts.still_claimed(connection, claims)
-        return {id_ for id_ in claimed if id_[0] in open_ids}
+        return {id_ for id_ in claimed if id_[0] in still_open}

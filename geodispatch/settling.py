@@ -71,7 +71,7 @@ class Settling:
         request_ids = {*delivered.request_id, *lost.request_id}
         async with self._database.transaction() as connection:
             # A request that closed while its prompts were under way: they are settled as if it had closed after.
-            open_ids = await prompts.hold_open_requests(connection, request_ids, now)
+            still_open = await prompts.hold_open_requests(connection, request_ids, now)
             if delivered.row_count:
                 await prompts.mark_delivered(connection, delivered, marks, queue, now)
             if lost.row_count:
@@ -86,9 +86,9 @@ class Settling:
                         ChannelName.INBOX if each.message.number > len(self._backoff) else queue for each in failed
                     ],
                 )
-            if not request_ids <= open_ids:
+            if not request_ids <= still_open.keys():
                 ids = [*delivered.ids, *lost.ids]
-                await prompts.close_these(connection, [id_ for id_ in ids if id_[0] not in open_ids])
+                await prompts.close_these(connection, [id_ for id_ in ids if id_[0] not in still_open])
             if dead:
                 await dead_letters.add(connection, dead, now)
             if tries:

@@ -58,6 +58,19 @@ def _all_of(places: Iterable[str]) -> str:
     return f'{{"{all_}"}}' if all_ else "{}"
 
 
+class OpenRequest(NamedTuple):
+    """What of an open request decides over its prompts."""
+
+    agency_id: int
+    day_quota: int | None
+    """The most owners that the agency may ask in any 24 hours."""
+    offence: str
+
+
+OpenRequests = Mapping[int, OpenRequest]
+"""By their ids."""
+
+
 class DuePrompts(NamedTuple):
     """Locked prompts and what decides over them: a column for each thing, and in each a row for each prompt.
 
@@ -71,9 +84,6 @@ class DuePrompts(NamedTuple):
     key: Sequence[UUID]
     attempt_count: Sequence[int]
     owner_external_id: Sequence[str]
-    agency_id: Sequence[int]
-    agency_day_quota: Sequence[int | None]
-    offence: Sequence[str]
     is_opted_out: Sequence[bool]
     is_muted: Sequence[bool]
     has_camera: Sequence[bool]
@@ -251,17 +261,19 @@ async def divert(connection: asyncpg.Connection, locked: LockedPrompts, channel_
     await connection.execute(_SQL["divert"], locked.places_at(channel_by_position), channels)
 
 
-async def hold_open_requests(connection: asyncpg.Connection, request_ids: Iterable[int], now: datetime) -> set[int]:
+async def hold_open_requests(connection: asyncpg.Connection, request_ids: Iterable[int], now: datetime) -> OpenRequests:
     """Return which of the requests are open, and keep those open while the transaction lasts.
 
     Closing changes the request alone, so that this never waits for whoever waits for a prompt.
     """
-    return {row["id"] for row in await connection.fetch(_SQL["hold_open_requests"], sorted(set(request_ids)), now)}
+    rows = await connection.fetch(_SQL["hold_open_requests"], sorted(set(request_ids)), now)
+    return {id_: OpenRequest(*what) for id_, *what in rows}
 
 
-async def find_open_requests(connection: asyncpg.Connection, request_ids: Iterable[int], now: datetime) -> set[int]:
+async def find_open_requests(connection: asyncpg.Connection, request_ids: Iterable[int], now: datetime) -> OpenRequests:
     """Return which of the requests are open, as `hold_open_requests` does, without keeping them so."""
-    return {row["id"] for row in await connection.fetch(_SQL["open_requests"], list(request_ids), now)}
+    rows = await connection.fetch(_SQL["open_requests"], list(request_ids), now)
+    return {id_: OpenRequest(*what) for id_, *what in rows}
 
 
 async def still_claimed(connection: asyncpg.Connection, claims: Sequence[tuple[PromptId, int]]) -> set[PromptId]:

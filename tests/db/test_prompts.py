@@ -77,10 +77,10 @@ async def plan_over(
     """Read and decide as a sender does, over all that is locked or only over some requests' prompts."""
     if locked is None:
         return pace.Plan()
-    open_ids = await prompts.hold_open_requests(connection, locked.request_ids, now)
+    open_requests = await prompts.hold_open_requests(connection, locked.request_ids, now)
     due = await prompts.read_due(connection, locked, now - pace.QUARTER)
     due = due.take([row for row, id_ in enumerate(due.request_id) if request_ids is None or id_ in request_ids])
-    return pace.plan(due, now, pace=PACE, open_ids=open_ids, lease=LEASE, random=Random(1))
+    return pace.plan(due, now, pace=PACE, open_requests=open_requests, lease=LEASE, random=Random(1))
 
 
 async def claim(connection: asyncpg.Connection, limit: int, now: datetime = NOW) -> pace.Plan:

@@ -20,7 +20,7 @@ from geodispatch.pace import Pace, Quota
 from geodispatch.prompt import Delay, Suppression
 from geodispatch.zone import QuietHours, zone_at
 from geodispatch_db.copy import microseconds
-from geodispatch_db.prompts import DuePrompts
+from geodispatch_db.prompts import DuePrompts, OpenRequest
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 LEASE = timedelta(minutes=2)
@@ -35,6 +35,8 @@ ZONES = [
 ]
 
 
+THEFT, ABDUCTION = OpenRequest(1, None, "theft"), OpenRequest(1, None, "abduction")
+
 Due = namedtuple("Due", DuePrompts._fields)  # type: ignore[misc]  # one row of what has all rows as columns
 
 
@@ -44,9 +46,6 @@ def due(request_id: int, owner_id: int, **columns: Any) -> Due:
         "key": uuid4(),
         "attempt_count": 0,
         "owner_external_id": f"owner-{owner_id}",
-        "agency_id": 1,
-        "agency_day_quota": None,
-        "offence": "theft",
         "is_opted_out": False,
         "is_muted": False,
         "has_camera": True,
@@ -66,7 +65,7 @@ def decide(batch: list[Due], now: datetime = NOW, **changes: Any) -> pace.Plan:
     """Plan with every request open and nothing drawn at random."""
     arguments: dict[str, Any] = {
         "pace": Pace(random_delay=timedelta()),
-        "open_ids": {prompt.request_id for prompt in batch},
+        "open_requests": {prompt.request_id: THEFT for prompt in batch},
         "lease": LEASE,
         "random": Random(1),
     }
@@ -108,7 +107,7 @@ def test_a_prompt_is_sent_or_given_up_for_the_right_reason(columns: dict[str, An
 
 def test_a_closed_request_is_given_up_even_at_night() -> None:
     prompt = due(1, 1, zone="UTC", quiet_start=0, quiet_end=1439)
-    assert decide([prompt], open_ids=set()).suppress == {prompt.position: Suppression.REQUEST_CLOSED}
+    assert decide([prompt], open_requests={}).suppress == {prompt.position: Suppression.REQUEST_CLOSED}
 
 
 def test_at_night_nobody_is_given_up_for_a_cap_that_morning_lifts() -> None:
@@ -129,8 +128,8 @@ def test_the_night_begins_a_lease_earlier() -> None:
 
 
 def test_the_urgent_one_of_an_owners_two_goes_first() -> None:
-    theft, abduction = due(1, 1), due(2, 1, offence="abduction")  # which stands behind it in line
-    plan = decide([theft, abduction])
+    theft, abduction = due(1, 1), due(2, 1)  # which stands behind it in line
+    plan = decide([theft, abduction], open_requests={1: THEFT, 2: ABDUCTION})
     assert sent(plan) == [abduction]
     assert plan.suppress == {theft.position: Suppression.DAILY_CAP}
 
@@ -146,8 +145,9 @@ def test_a_quota_lets_so_many_through_and_puts_the_others_behind_the_oldest_that
     asked_by_hour = [(pace.hour_of(NOW) - 30 * hour, 50), (pace.hour_of(NOW) - 20 * hour, 7)]
     quota = Quota.of(10, asked_by_hour, NOW)
     assert quota == Quota(3, pace.hour_of(NOW) + 5 * hour)
-    batch = [due(1, owner, agency_id=7) for owner in range(5)] + [due(2, 9, agency_id=8)]
-    plan = decide(batch, quotas={7: quota})
+    batch = [due(1, owner) for owner in range(5)] + [due(2, 9)]
+    asking = {1: OpenRequest(7, 10, "theft"), 2: OpenRequest(8, None, "theft")}
+    plan = decide(batch, quotas={7: quota}, open_requests=asking)
     assert list(plan.send.owner_id) == [0, 1, 2, 9]
     assert set(plan.delay.values()) == {quota.next_at}
     assert plan.delay_reasons == {Delay.AGENCY_QUOTA: 2}
@@ -161,7 +161,6 @@ prompts = st.builds(
     st.integers(1, 6),
     st.sampled_from([0, 0, 0, 1, 3]),
     st.lists(st.sampled_from([0, 1, 23.999, 24, 25, 167, 168, 2159, 2160]), max_size=7),
-    offence=st.sampled_from(["theft", "abduction"]),
     is_opted_out=st.sampled_from([False, False, True]),
     is_muted=st.sampled_from([False, False, True]),
     has_camera=st.sampled_from([True, True, False]),
@@ -175,19 +174,19 @@ prompts = st.builds(
 @settings(max_examples=1000, derandomize=True, deadline=None)
 @given(
     st.lists(prompts, max_size=20, unique_by=lambda prompt: (prompt.request_id, prompt.owner_id)),
-    st.sets(st.integers(1, 5), min_size=3),
+    st.dictionaries(st.integers(1, 5), st.sampled_from([THEFT, ABDUCTION]), min_size=3),
     st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),
 )
-def test_a_plan_keeps_its_promises(batch: list[Due], open_ids: set[int], now: datetime) -> None:
+def test_a_plan_keeps_its_promises(batch: list[Due], asking: dict[int, OpenRequest], now: datetime) -> None:
     limits = Pace()
     batch = [prompt._replace(asked_at=[at - NOW + now for at in prompt.asked_at or ()]) for prompt in batch]
-    plan = decide(batch, now, open_ids=open_ids, pace=limits)
+    plan = decide(batch, now, open_requests=asking, pace=limits)
     everyone = [*plan.send.position, *plan.suppress, *plan.delay]
     assert sorted(everyone) == sorted(prompt.position for prompt in batch)  # each exactly once
     sent_owners = plan.send.owner_id
     assert len(sent_owners) == len(set(sent_owners))
     for prompt in batch:
-        refused = prompt.request_id not in open_ids or prompt.is_opted_out or prompt.is_muted or not prompt.has_camera
+        refused = prompt.request_id not in asking or prompt.is_opted_out or prompt.is_muted or not prompt.has_camera
         ages = sorted(now - at for at in prompt.asked_at)
         weekly = sum(age < timedelta(days=7) for age in ages)
         capped = (

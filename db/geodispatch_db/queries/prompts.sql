@@ -48,7 +48,6 @@ with held as materialized (
 )
 select h.position::integer, h.request_id, h.owner_id, h.key, h.attempt_count,
        h.external_id as owner_external_id,
-       r.agency_id, a.day_quota as agency_day_quota, r.offence,
        h.opted_out_at is not null as is_opted_out,
        r.agency_id = any (h.muted_agency_ids) or r.offence = any (h.muted_offences) as is_muted,
        h.camera_id is null or coalesce(c.owner_id = h.owner_id and not c.is_muted, false) as has_camera,
@@ -57,7 +56,6 @@ select h.position::integer, h.request_id, h.owner_id, h.key, h.attempt_count,
        h.webhook_id, h.language, h.has_own_address
 from held h
 join request r on r.id = h.request_id
-join agency a on a.id = r.agency_id
 left join camera c on c.id = h.camera_id;
 
 -- name: mark_sending
@@ -148,14 +146,18 @@ select request_id, owner_id, number, $8, duration_s, failure, $9 from done
 on conflict do nothing;
 
 -- name: hold_open_requests
--- Which of these requests are open, and keep them so until this transaction ends.
+-- Which of these requests are open, with what of them decides; and keep them so until this transaction ends.
 -- $1 request ids, $2 now
-select r.id from request r where r.id = any ($1::bigint[]) and is_live(r, $2) order by r.id for share;
+select r.id, r.agency_id, a.day_quota, r.offence
+from request r join agency a on a.id = r.agency_id
+where r.id = any ($1::bigint[]) and is_live(r, $2) order by r.id for share of r;
 
 -- name: open_requests
--- Which of these requests are open.
+-- The same, without keeping them so.
 -- $1 request ids, $2 now
-select r.id from request r where r.id = any ($1::bigint[]) and is_live(r, $2);
+select r.id, r.agency_id, a.day_quota, r.offence
+from request r join agency a on a.id = r.agency_id
+where r.id = any ($1::bigint[]) and is_live(r, $2);
 
 -- name: close_these_prompts
 -- Settle some prompts of closed requests: what was delivered has expired, what was not is never sent.
