@@ -114,3 +114,28 @@ def test_a_file_out_of_line_is_refused(files: Path, name: str) -> None:
 async def test_the_package_migrates_an_empty_database(empty_database: str) -> None:
     assert await migrate(empty_database) == read_migrations()
     assert await migrate(empty_database) == []
+
+
+async def test_asks_of_before_count_as_they_did(empty_database: str, tmp_path: Path) -> None:
+    """They stood in owners' rows up to migration 18; from then on only those whose prompts are gone do."""
+    for migration in read_migrations():
+        if migration.version <= 18:
+            (tmp_path / f"{migration.version:04}_{migration.name}.sql").write_text(migration.sql, encoding="utf-8")
+    await migrate(empty_database, tmp_path)
+    connection = await open_connection(empty_database)
+    try:
+        await connection.execute(
+            """insert into owner (id, external_id, asked_at, asked_for) overriding system value values
+                   (1, 'both', '{2026-01-02, 2026-01-03}', '{1, 2}'), (2, 'replayed', '{2026-01-05}', '{2}'),
+                   (3, 'pruned', '{2026-01-02}', '{1}'), (4, 'never', '{}', '{}');
+               insert into prompt (request_id, owner_id, key, state, asked_at, attempt_count, delivered_at) values
+                   (2, 1, gen_random_uuid(), 'delivered', '2026-01-03', 1, '2026-01-03'),
+                   (2, 2, gen_random_uuid(), 'delivered', '2026-01-03', 1, '2026-01-03')"""
+        )
+        assert (await migrate(empty_database))[0].version == 19
+        left = await connection.fetch("select id, asked_at::date[]::text from owner order by id")
+        assert dict(left) == {1: "{2026-01-02}", 2: "{}", 3: "{2026-01-02}", 4: "{}"}
+        reached = await connection.fetch("select owner_id, asked_at::date::text from reached_prompt order by 1")
+        assert dict(reached) == {1: "2026-01-03", 2: "2026-01-05"}
+    finally:
+        await connection.close()

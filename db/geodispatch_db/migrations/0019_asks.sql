@@ -5,12 +5,18 @@
 create or replace view reached_prompt with (security_invoker = true) as
     select * from prompt where state in ('sending', 'delivered', 'answered', 'expired');
 
--- Of prompts that were pruned since, while some cap still counted them.
+-- A replay was noted with the owner alone.
+update prompt p set asked_at = asked.at
+from owner o cross join lateral unnest(o.asked_at, o.asked_for) as asked (at, request_id)
+where p.owner_id = o.id and p.request_id = asked.request_id and p.asked_at < asked.at;
+
+-- Owners keep those of prompts that were pruned while some cap still counted them.
+alter table owner drop constraint owner_asked_pairs;
 update owner o set asked_at = array(
     select asked.at from unnest(o.asked_at, o.asked_for) as asked (at, request_id)
     where not exists (select from prompt p where p.owner_id = o.id and p.request_id = asked.request_id))
 where asked_at <> '{}';
-alter table owner drop constraint owner_asked_pairs, drop column asked_for;
+alter table owner drop column asked_for;
 alter table owner set (fillfactor = 90), reset (autovacuum_vacuum_scale_factor, autovacuum_vacuum_cost_limit);
 
 -- A request's prompts are written one after the other and lie together; so an index of a few bytes for each 256 KB finds them, for
