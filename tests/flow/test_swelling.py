@@ -30,7 +30,7 @@ from geodispatch.channels.inbox import Inbox
 from geodispatch.claim import Claims
 from geodispatch.database import Database, open_database
 from geodispatch.fan_out import FanOut
-from geodispatch.pace import Pace
+from geodispatch.pace import QUARTER, Pace
 from geodispatch.retention import Retention, keepings_of
 from geodispatch.send import make_sender, open_claims
 from geodispatch.sender import Sender
@@ -224,7 +224,7 @@ async def measure_claim(connection: asyncpg.Connection, clock: Clock) -> Claimed
         found = await explain("lock_due_prompts", "inbox", clock(), BATCH_COUNT)
         held = await prompts.lock_due(connection, "inbox", clock(), BATCH_COUNT)
         assert held is not None
-        read = await explain("due_prompts", held.places, held.owner_places)
+        read = await explain("due_prompts", held.places, held.owner_places, clock() - QUARTER)
     return Claimed(found.buffer_count + read.buffer_count, found.duration_s + read.duration_s, found.ways | read.ways)
 
 
@@ -300,7 +300,7 @@ async def test_ten_million_changes_of_state_leave_nothing_behind(empty_folder: P
     for name, now in sorted(turns[-1].pages.items(), key=lambda item: -item[1]):
         print(f"{name:>24} {[turn.pages[name] for turn in turns[::4]]} {now}, anew {fresh[name]}")
     assert changed["prompt"]["n_tup_upd"] == line.change_count
-    assert all(changed[table]["autovacuum_count"] for table in ("prompt", "owner"))
+    assert changed["prompt"]["autovacuum_count"]
     assert grown(turns) == {}
     ways = set[str]().union(*(turn.claimed.ways for turn in turns))
     assert "Index Scan of prompt_queue" in ways
