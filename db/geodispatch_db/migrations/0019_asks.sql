@@ -27,6 +27,16 @@ alter table answer add constraint answer_prompt_fkey foreign key (request_id, ow
 drop index prompt_of_owner;
 create index prompt_of_request on prompt using brin (request_id int8_minmax_multi_ops) with (pages_per_range = 32);
 
+-- Which columns go with which state: one table, evaluated once, instead of a rule for each column.
+alter table prompt
+    drop constraint prompt_due, drop constraint prompt_asked, drop constraint prompt_delivered,
+    drop constraint prompt_suppressed, drop constraint prompt_leased,
+    add constraint prompt_columns check (case state
+        when 'queued' then due_at is not null and num_nonnulls(lease_until, delivered_at, suppressed_for) = 0
+        when 'sending' then num_nulls(due_at, lease_until, asked_at) = 0 and num_nonnulls(delivered_at, suppressed_for) = 0
+        when 'suppressed' then suppressed_for is not null and num_nonnulls(due_at, lease_until, delivered_at) = 0
+        else num_nulls(delivered_at, asked_at) = 0 and num_nonnulls(due_at, lease_until, suppressed_for) = 0 end);
+
 -- How many prompts have been worked off, this time round. It is no place to go on from: those that are done are not found again.
 alter table closing rename column done_owner_id to done_count;
 
