@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
@@ -28,6 +28,7 @@ CHANNEL = "geodispatch_prompt"
 
 _QUEUED_COLUMNS = ("request_id", "channel", "owner_id", "camera_id", "key", "due_at")
 
+_UNIX = datetime(1970, 1, 1, tzinfo=UTC)
 _DURATIONS_MAX = 8  # settled by places: what went together took the same time
 
 PromptId = tuple[int, int]
@@ -223,8 +224,14 @@ async def read_due(connection: asyncpg.Connection, locked: LockedPrompts, asked_
 
     Cost: O(what is kept of each owner's prompts).
     """
-    rows = await connection.fetch(_SQL["due_prompts"], locked.places, locked.owner_places, asked_since)
-    return DuePrompts.of(zip(*rows, strict=True))
+    found = await connection.fetchrow(_SQL["due_prompts"], locked.places, locked.owner_places, asked_since)
+    if found["position"] is None:
+        return NO_PROMPTS
+    columns = dict(found)
+    asked_at = [
+        each and [_UNIX + timedelta(microseconds=int(us)) for us in each.split(",")] for each in columns.pop("asked_us")
+    ]
+    return DuePrompts(**columns, asked_at=asked_at)
 
 
 async def mark_sending(
