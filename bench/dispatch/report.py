@@ -63,7 +63,7 @@ async def run_all(
 
 def main(
     prompts: Annotated[int, typer.Option(help="How many are queued and sent.")] = 100_000,
-    jobs: Annotated[int, typer.Option(help="How many each of the job queues moves.")] = 20_000,
+    jobs: Annotated[int, typer.Option(help="How many each of the job queues moves.")] = 40_000,
     owners: Annotated[int, typer.Option(help="How many one large request asks; 0: leave it out.")] = 1_000_000,
     rounds: Annotated[int, typer.Option(help="Rounds beside the limits.")] = 5,
     job_rounds: Annotated[int, typer.Option(help="Rounds beside the job queues, which are slow.")] = 3,

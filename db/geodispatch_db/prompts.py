@@ -1,4 +1,4 @@
-"""Prompts: the table is the queue.
+"""Prompts: the table is the queue, and what was asked of an owner stands in it.
 
 A sender's transaction is `lock_due`, `hold_open_requests`, `read_due`, then `mark_sending`, `suppress` and `delay`;
 after delivery a second one is `hold_open_requests`, `mark_delivered`, `requeue`, `close_these`. What may follow what
