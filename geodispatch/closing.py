@@ -41,9 +41,9 @@ class Closings:
             closing = await requests.lock_closing(connection, request_id)
             if closing is None:
                 return 0
-            count = await prompts.close_next(connection, closing.request_id, self.part_count)
+            found_count, count = await prompts.close_next(connection, closing.request_id, self.part_count)
             await inboxes.notify(connection)
-            if count < self.part_count:
+            if count == found_count < self.part_count:
                 await requests.finish_settling(connection, closing.request_id)
             else:
                 await requests.advance_closing(connection, closing.request_id, count)

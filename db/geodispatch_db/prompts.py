@@ -345,12 +345,14 @@ async def close_these(connection: asyncpg.Connection, ids: Sequence[PromptId]) -
     await connection.execute(_SQL["close_these_prompts"], *_columns(ids))
 
 
-async def close_next(connection: asyncpg.Connection, request_id: int, limit: int) -> int:
-    """Settle the next prompts of a closed request; return how many were found.
+async def close_next(connection: asyncpg.Connection, request_id: int, limit: int) -> tuple[int, int]:
+    """Settle the next prompts of a closed request; return how many were found, and how many of them settled.
 
+    Edges: one that changes just then is left alone, and found again as long as it has not come to its end.
     Cost: O(the request's prompts), settled or not.
     """
-    return int(await connection.fetchval(_SQL["close_next_prompts"], request_id, limit))
+    row = await connection.fetchrow(_SQL["close_next_prompts"], request_id, limit)
+    return row["found_count"], row["settled_count"]
 
 
 async def prune_next(

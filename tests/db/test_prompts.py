@@ -205,9 +205,27 @@ async def test_pruning_a_prompt_keeps_when_its_owner_was_asked_as_long_as_a_cap_
 async def test_parts_of_a_closed_request_are_found_until_none_is_left(connection: asyncpg.Connection) -> None:
     await fill(connection, request_count=2, owner_count=25)
     counts = [await prompts.close_next(connection, 1, 10) for _ in range(4)]
-    assert counts == [10, 10, 5, 0]
+    assert counts == [(10, 10), (10, 10), (5, 5), (0, 0)]
     states = await connection.fetch("select request_id, state, count(*) from prompt group by 1, 2 order by 1")
     assert list(map(tuple, states)) == [(1, "suppressed", 25), (2, "queued", 25)]
+
+
+async def test_a_prompt_that_changes_under_a_closing_is_found_but_not_settled(database: str) -> None:
+    """So whoever closes looks again, and does not take the request for done."""
+    first, second = await open_connection(database), await open_connection(database)
+    try:
+        await fill(first, request_count=1, owner_count=5)
+        async with first.transaction():
+            await first.execute("update prompt set channel = 'mail' where owner_id = 3")
+            closing = asyncio.create_task(prompts.close_next(second, 1, 10))
+            await asyncio.sleep(0.3)
+            assert not closing.done()
+        assert await closing == (5, 4)
+        assert await prompts.close_next(second, 1, 10) == (1, 1)
+        assert await prompts.count_by_state(second, 1) == {"suppressed": 5}
+    finally:
+        await first.close()
+        await second.close()
 
 
 async def test_an_owner_locked_by_one_sender_is_skipped_by_another(database: str) -> None:

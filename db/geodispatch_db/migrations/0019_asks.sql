@@ -40,10 +40,11 @@ alter table prompt
 -- How many prompts have been worked off, this time round. It is no place to go on from: those that are done are not found again.
 alter table closing rename column done_owner_id to done_count;
 
--- Keep in owners when they were asked, for as long as a cap may count it: the prompts are about to go. An owner who was forgotten is
--- a number, of which nothing is kept.
+-- Keep in owners when they were asked, if a cap may still count it: the prompts are about to go. An owner who was forgotten is a
+-- number, of which nothing is kept. Owners are locked in the order of their names, as by all who write several.
 create function keep_asks(owner_ids bigint[], asked_at timestamptz[], since timestamptz) returns void language sql
 security definer set search_path = public, pg_temp as $$
+    select from owner o where o.id = any ($1) and o.external_id is not null order by o.external_id for no key update;
     update owner o set asked_at = array(select at from unnest(o.asked_at) as earlier (at) where at > $3) || asked.at
     from unnest($1, $2) as asked (owner_id, at)
     where o.id = asked.owner_id and o.external_id is not null

@@ -174,8 +174,8 @@ from unnest($1::bigint[], $2::bigint[]) as done (request_id, owner_id)
 where p.request_id = done.request_id and p.owner_id = done.owner_id and p.state in ('queued', 'delivered');
 
 -- name: close_next_prompts
--- The same for any so many more of a closed request: how many were found. They are locked in the order of their owners, as all
--- lock who lock several; one that was settled while this waited for it is left alone.
+-- The same for any so many more of a closed request: how many were found, and how many settled. They are locked in the order of
+-- their owners, as all lock who lock several; one that changed while this waited for it is left alone.
 -- $1 request id, $2 how many
 with next as materialized (
     select ctid as place, owner_id from prompt where request_id = $1 and state in ('queued', 'delivered') limit $2
@@ -188,8 +188,9 @@ with next as materialized (
         suppressed_for = case when p.state = 'delivered' then null else 'request_closed' end::suppression,
         due_at = null
     from held where p.ctid = held.place and p.state in ('queued', 'delivered')
+    returning p.owner_id
 )
-select count(*) from next;
+select (select count(*) from next) as found_count, (select count(*) from closed) as settled_count;
 
 -- name: prune_next_prompts
 -- Forget any so many more prompts of a closed request that stand in some states, with their tries and answers: how many. When
