@@ -20,9 +20,12 @@ alter table owner drop column asked_for;
 alter table owner set (fillfactor = 90), reset (autovacuum_vacuum_scale_factor, autovacuum_vacuum_cost_limit);
 
 -- A request's prompts are written one after the other and lie together; so an index of a few bytes for each 256 KB finds them, for
--- whatever is done to all of a request in turn. A new version of a prompt costs it next to nothing.
+-- whatever is done to all of a request in turn. A new version of a prompt costs it next to nothing. Into the primary key each prompt
+-- that is settled goes once more, and finds room there, as it does in the table.
 alter table answer drop constraint answer_prompt_fkey;
-alter table prompt drop constraint prompt_pkey, add constraint prompt_pkey primary key (owner_id, request_id);
+alter table prompt
+    drop constraint prompt_pkey,
+    add constraint prompt_pkey primary key (owner_id, request_id) with (fillfactor = 50);
 alter table answer add constraint answer_prompt_fkey foreign key (request_id, owner_id) references prompt (request_id, owner_id);
 drop index prompt_of_owner;
 create index prompt_of_request on prompt using brin (request_id int8_minmax_multi_ops) with (pages_per_range = 32);
