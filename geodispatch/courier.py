@@ -60,6 +60,13 @@ class Try(NamedTuple):
         """Each message with how it ended."""
         return zip(self.parcel.messages, self.deliveries, strict=True)
 
+    @property
+    def arrived(self) -> Sequence[Message]:
+        """The messages that did not fail."""
+        if not self.failed_count:
+            return self.parcel.messages
+        return [message for message, delivery in self.ended if delivery.failure is None]
+
 
 @dataclass
 class Admission:
@@ -164,8 +171,11 @@ class Courier:
         """Return which prompts go the same way, so that one owner needs to be looked up of each."""
         own = [id_ if is_own else None for id_, is_own in zip(due.owner_id, due.has_own_address, strict=True)]
         given_up = [not is_replay and count >= self._try_count for count in due.attempt_count]
+        each = list(zip(due.webhook_id, due.language, own, given_up, strict=True))
+        if each and each.count(each[0]) == len(each):  # as it mostly is
+            return {each[0]: list(range(len(each)))}
         groups: defaultdict[_Alike, list[int]] = defaultdict(list)
-        for row, who in enumerate(zip(due.webhook_id, due.language, own, given_up, strict=True)):
+        for row, who in enumerate(each):
             groups[who].append(row)
         return groups
 

@@ -44,7 +44,7 @@ class Settling:
 
     async def settle(self, tries: Sequence[Try], marks: Marks, queue: str) -> None:
         """Settle tries of what a claim marked in a queue, all by one channel."""
-        arrived = [message for tried in tries for message, delivery in tried.ended if delivery.failure is None]
+        arrived = [message for tried in tries for message in tried.arrived]
         durations = [
             delivery.duration_s for tried in tries for delivery in tried.deliveries if delivery.failure is None
         ]
