@@ -33,8 +33,10 @@ from geodispatch_db.prompts import Attempts, PromptId
 log = structlog.get_logger()
 
 _RETRY_S = 2
-_WORKER_COUNT = 2  # the inbox's: while PostgreSQL works for one, Python does for the other
-_ROUNDS_MAX = 16  # of each other channel
+CLAIM_COUNT = 4
+"""How many claims a sender has under way of each queue: while PostgreSQL works for some, Python does for another."""
+
+_ROUNDS_MAX = 4  # that follow each of these claims at once, where a channel is slow
 _ANNOUNCE_S = 0.2
 _LAST_ROUNDS_S = 10.0
 
@@ -74,10 +76,10 @@ class Sender:
     async def run(self, notice: Notice, poll_s: float) -> None:
         """Send until cancelled; whatever goes wrong in one round is logged and waited out."""
         async with asyncio.TaskGroup() as workers:
-            for queue in self._carried:
-                workers.create_task(self._carry(queue, notice, poll_s))
-            if ChannelName.INBOX not in self._carried:
-                for _ in range(_WORKER_COUNT):
+            for _ in range(CLAIM_COUNT):
+                for queue in self._carried:
+                    workers.create_task(self._carry(queue, notice, poll_s))
+                if ChannelName.INBOX not in self._carried:
                     workers.create_task(self._repeat(self.fill_inboxes, notice, poll_s))
             workers.create_task(self._repeat(self.empty_absent, notice, poll_s))
             workers.create_task(self._announce_for_ever())

@@ -15,6 +15,7 @@ from geodispatch.channels.inbox import Inbox
 from geodispatch.fan_out import FanOut
 from geodispatch.pace import Pace
 from geodispatch.send import make_sender
+from geodispatch.sender import CLAIM_COUNT
 from geodispatch_db.addresses import Address
 
 
@@ -72,7 +73,7 @@ def claim_deliver_settle(desk: Desk, count: int) -> Contestant:
             while not (await sender.send_once(sink.name)).is_empty:
                 pass
 
-        await asyncio.gather(work(), work())
+        await asyncio.gather(*(work() for _ in range(CLAIM_COUNT)))
         delivered_count = int(await desk.connection.fetchval("select count(*) from prompt where state = 'delivered'"))
         assert delivered_count == sink.taken_count
         return delivered_count

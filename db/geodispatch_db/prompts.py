@@ -46,6 +46,9 @@ class LockedPrompts:
 
     def places_at(self, positions: Iterable[int]) -> str:
         """Return where the prompts at some positions lie, in their order."""
+        positions = list(positions)
+        if positions == list(range(1, self.count + 1)):
+            return self.places
         each = _each_of(self.places)
         return _all_of([each[position - 1] for position in positions])
 
@@ -207,9 +210,15 @@ def _rows_of(request_id: int, new: NewPrompts) -> npt.NDArray[np.void]:
     return rows
 
 
-async def lock_due(connection: asyncpg.Connection, channel: str, now: datetime, limit: int) -> LockedPrompts | None:
-    """Lock up to `limit` due prompts of a channel and their owners, skipping what other senders hold."""
-    found = await connection.fetchrow(_SQL["lock_due_prompts"], channel, now, limit)
+async def lock_due(
+    connection: asyncpg.Connection, channel: str, now: datetime, limit: int, held: Iterable[LockedPrompts] = ()
+) -> LockedPrompts | None:
+    """Lock up to `limit` due prompts of a channel and their owners, skipping what other senders hold.
+
+    `held` is what this process holds in other transactions: it would be skipped all the same, but not as fast.
+    """
+    held_places = f"{{{','.join(each.places[1:-1] for each in held)}}}"
+    found = await connection.fetchrow(_SQL["lock_due_prompts"], channel, now, limit, held_places)
     return LockedPrompts(*found) if found["prompt_count"] else None
 
 

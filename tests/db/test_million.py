@@ -67,7 +67,7 @@ async def check_plans(connection: asyncpg.Connection) -> None:
     numbers, seconds = [1] * 1000, [0.1] * 1000
     places = held.places, held.owner_places
     plans = {
-        "lock_due_prompts": ("prompt_queue", ("inbox", NOW, 1000)),
+        "lock_due_prompts": ("prompt_queue", ("inbox", NOW, 1000, "{}")),
         "peek_due_prompts": ("prompt_queue", ("inbox", NOW, 1000)),
         "due_prompts": ("Tid Scan on prompt", (*places, NOW - QUARTER)),
         "mark_sending": ("Tid Scan on prompt", (held.places, NOW, NOW + LEASE)),
@@ -95,7 +95,7 @@ async def check_plans(connection: asyncpg.Connection) -> None:
     plan = "\n".join(
         row[0]
         for row in await connection.fetch(
-            f"explain (analyze, timing off, summary off) {SQL['lock_due_prompts']}", "inbox", NOW, 1000
+            f"explain (analyze, timing off, summary off) {SQL['lock_due_prompts']}", "inbox", NOW, 1000, "{}"
         )
     )
     found = re.search(r"prompt_queue on prompt p .*rows=([\d.]+) loops=1\)", plan)

@@ -243,6 +243,20 @@ async def test_an_owner_locked_by_one_sender_is_skipped_by_another(database: str
         await second.close()
 
 
+async def test_what_a_process_holds_is_left_out_by_its_places(connection: asyncpg.Connection) -> None:
+    """In one transaction, which its own locks do not keep from anything: what is missing was left out, not skipped."""
+    await fill(connection, request_count=1, owner_count=50)
+    held = [locked for _ in range(2) if (locked := await prompts.lock_due(connection, "inbox", NOW, 20))]
+    assert held[0].places == held[1].places
+    rest = await prompts.lock_due(connection, "inbox", NOW, 100, held[:1])
+    everything = await prompts.lock_due(connection, "inbox", NOW, 100)
+    assert rest is not None
+    assert everything is not None
+    assert (rest.count, everything.count) == (30, 50)
+    assert not set(rest.places[2:-2].split('","')) & set(held[0].places[2:-2].split('","'))
+    assert await prompts.lock_due(connection, "inbox", NOW, 100, [held[0], rest]) is None
+
+
 async def test_a_lapsed_lease_is_taken_over_and_the_late_sender_changes_nothing(connection: asyncpg.Connection) -> None:
     await fill(connection, request_count=1, owner_count=1)
     await claim(connection, 10)

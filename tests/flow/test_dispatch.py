@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from geodispatch.channels.inbox import Inbox
 from geodispatch.dry_run import foresee
 from geodispatch.errors import InvalidInput, InvalidSettings, NotFound
-from geodispatch.send import open_sender
+from geodispatch.send import open_claims, open_sender
 from geodispatch.zone import QuietHours
 from geodispatch_db import requests
 from tests.services import OWNER_COUNT, Clock, Town, running_town, street_fence
@@ -158,6 +159,24 @@ async def test_senders_at_the_same_time_use_up_a_quota_once(town: Town) -> None:
         for _ in range(6):
             await asyncio.gather(*(sender.run_once() for sender in senders))
     assert (await states(town)) == {"delivered": 15, "queued": OWNER_COUNT - 15}
+
+
+async def test_what_a_claim_that_broke_off_had_locked_is_claimed_by_the_next(town: Town) -> None:
+    await town.submit()
+    claims, _ = await open_claims(town.database, town.service.settings, town.clock, [Inbox()], Random(1))
+    async with town.database.pool.acquire() as other, asyncio.timeout(30):
+        closing = other.transaction()
+        await closing.start()
+        await other.execute("select from request for update")  # a claim holds its requests after its prompts
+        claiming = asyncio.create_task(claims.claim("inbox", 30))
+        while not await other.fetchval("select exists (select from pg_stat_activity where wait_event_type = 'Lock')"):
+            assert not claiming.done()
+            await asyncio.sleep(0.01)
+        claiming.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await claiming
+        await closing.rollback()
+    assert (await claims.claim("inbox", 100)).send.row_count == OWNER_COUNT
 
 
 async def test_a_channels_rate_is_shared_by_all_senders(database: str) -> None:

@@ -221,7 +221,7 @@ async def measure_claim(connection: asyncpg.Connection, clock: Clock) -> Claimed
         return Claimed(buffer_count, answer["Execution Time"] / 1000, frozenset(ways_of(top)))
 
     async with connection.transaction():
-        found = await explain("lock_due_prompts", "inbox", clock(), BATCH_COUNT)
+        found = await explain("lock_due_prompts", "inbox", clock(), BATCH_COUNT, "{}")
         held = await prompts.lock_due(connection, "inbox", clock(), BATCH_COUNT)
         assert held is not None
         read = await explain("due_prompts", held.places, held.owner_places, clock() - QUARTER)
