@@ -54,18 +54,19 @@ class Claim:
 
     @property
     def is_empty(self) -> bool:
-        """True if nothing was due."""
+        """True if nothing was due that others do not hold."""
         return self.plan.is_empty and not self.diverted_count
 
 
 @dataclass(frozen=True)
-class _UnderWay:
-    """What claims of one channel have locked. They lock in turn, so that each knows what the others hold.
+class _Siblings:
+    """What the claims of one channel that are under way here have locked.
 
-    Other senders' are told by PostgreSQL, but to find a prompt locked costs ten times as much as to pass it over.
+    They lock one after the other, so that each can leave out what the others hold. It would find that locked and skip
+    it, as it does what other senders hold; but that costs ten times as much.
     """
 
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     locked: list[LockedPrompts] = field(default_factory=list)
 
 
@@ -75,7 +76,7 @@ class _QuotaPassed(Exception):
 
 @dataclass(frozen=True)
 class Claims:
-    """Claims prompts of one channel at a time; what it gives was claimed until `now + lease`."""
+    """Claims due prompts, each time of one channel; what it gives was claimed until `now + lease`."""
 
     database: Database
     pace: Pace
@@ -83,7 +84,9 @@ class Claims:
     lease: timedelta
     rates: dict[str, Rate]
     random: Random
-    _under_way: defaultdict[str, _UnderWay] = field(default_factory=lambda: defaultdict(_UnderWay), init=False)
+    _siblings: defaultdict[str, _Siblings] = field(
+        default_factory=lambda: defaultdict(_Siblings), init=False, repr=False, compare=False
+    )
 
     async def open(self) -> None:
         """Begin the buckets of channels that have a rate.
@@ -134,15 +137,15 @@ class Claims:
         Errors: Unavailable; _QuotaPassed if others have used up meanwhile what this counted on.
         """
         plan, marks, admission = Plan(), Marks(), Admission()
-        under_way, locked = self._under_way[channel], None
+        siblings, locked = self._siblings[channel], None
         rate = self.rates.get(channel)
         try:
             async with AsyncExitStack() as stack:
-                async with under_way.turn:
+                async with siblings.lock:
                     connection = await stack.enter_async_context(self.database.transaction())
-                    locked = await prompts.lock_due(connection, channel, now, limit, under_way.locked)
+                    locked = await prompts.lock_due(connection, channel, now, limit, siblings.locked)
                     if locked is not None:
-                        under_way.locked.append(locked)
+                        siblings.locked.append(locked)
                 if locked is not None:
                     plan = await self.decide(connection, locked, now)
                     if courier is not None and plan.send.row_count:
@@ -167,7 +170,7 @@ class Claims:
             raise
         finally:
             if locked is not None:
-                under_way.locked.remove(locked)
+                siblings.locked.remove(locked)
         return Claim(plan, marks, admission.parcels, len(admission.diverted))
 
     async def decide(self, connection: asyncpg.Connection, locked: LockedPrompts, now: datetime) -> Plan:

@@ -189,7 +189,9 @@ async def open_databases(settings: Settings) -> AsyncIterator[Databases]:
             web=replace(await stack.enter_async_context(_open_as("web", dsn, settings, settings.pool_size)), code=code),
             accounts=await stack.enter_async_context(_open_as("accounts", dsn, settings, half)),
             matcher=matcher,
-            sender=replace(await stack.enter_async_context(_open_as("sender", dsn, settings, half)), code=code),
+            sender=replace(
+                await stack.enter_async_context(_open_as("sender", dsn, settings, settings.pool_size)), code=code
+            ),
             law=await stack.enter_async_context(_open_as("law", dsn, settings, 2)),
             auditor=replace(await stack.enter_async_context(_open_as("auditor", dsn, settings, 2)), code=code),
             keeper=await stack.enter_async_context(_open_as("keeper", dsn, settings, 2)),

@@ -36,7 +36,7 @@ _RETRY_S = 2
 CLAIM_COUNT = 4
 """How many claims a sender has under way of each queue: while PostgreSQL works for some, Python does for another."""
 
-_ROUNDS_MAX = 4  # that follow each of these claims at once, where a channel is slow
+_ROUNDS_MAX = 4  # that are under way behind each of these claims, where a channel is slow
 _ANNOUNCE_S = 0.2
 _LAST_ROUNDS_S = 10.0
 
@@ -219,8 +219,8 @@ class Sender:
         return sum_up(claim, delivered_count=delivered_count, failed_count=failed_count)
 
     def _limit(self, queue: str) -> int:
-        """How much is claimed at once: no more than one endpoint of the channel takes."""
-        return min(self._batch_count, self._courier.capacity(queue))
+        """How much each claim takes: all that are under way no more than one endpoint of the channel does."""
+        return min(self._batch_count, max(1, self._courier.capacity(queue) // CLAIM_COUNT))
 
     async def _still_wanted(self, messages: Sequence[Message]) -> Collection[PromptId]:
         claims = [(message.prompt_id, message.number) for message in messages]

@@ -33,7 +33,7 @@ from geodispatch.fan_out import FanOut
 from geodispatch.pace import QUARTER, Pace
 from geodispatch.retention import Retention, keepings_of
 from geodispatch.send import make_sender, open_claims
-from geodispatch.sender import Sender
+from geodispatch.sender import CLAIM_COUNT, Sender
 from geodispatch.settings import Settings
 from geodispatch_db import prompts, requests
 from geodispatch_db.embedded import embedded_postgres
@@ -142,7 +142,7 @@ class Line:
             pass
 
     async def _drain(self) -> None:
-        """Send what is due now, two rounds at a time, as a running sender does."""
+        """Send what is due now, with as many claims at once as a running sender has."""
 
         async def work() -> None:
             while not (sent := await self.sender.send_once("inbox")).is_empty:
@@ -151,7 +151,7 @@ class Line:
                     sent.claimed_count + sent.delivered_count + sent.failed_count + sent.suppressed_count
                 )
 
-        await asyncio.gather(work(), work())
+        await asyncio.gather(*(work() for _ in range(CLAIM_COUNT)))
 
 
 @asynccontextmanager

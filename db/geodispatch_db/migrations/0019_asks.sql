@@ -21,7 +21,7 @@ alter table owner set (fillfactor = 90), reset (autovacuum_vacuum_scale_factor, 
 
 -- A request's prompts are written one after the other and lie together; so an index of a few bytes for each 256 KB finds them, for
 -- whatever is done to all of a request in turn. A new version of a prompt costs it next to nothing. Into the primary key each prompt
--- that is settled goes once more, and finds room there, as it does in the table.
+-- that is settled goes once more; where it was filled in the owners' order, as it is for a while, it has room for that.
 alter table answer drop constraint answer_prompt_fkey;
 alter table prompt
     drop constraint prompt_pkey,
