@@ -215,7 +215,7 @@ async def lock_due(
 ) -> LockedPrompts | None:
     """Lock up to `limit` due prompts of a channel and their owners, skipping what other senders hold.
 
-    `held` is what this process holds in other transactions: it would be skipped all the same, but not as fast.
+    `held` is what the caller holds in other transactions: it is left out by its places, which is faster than skipping.
     """
     held_places = f"{{{','.join(each.places[1:-1] for each in held)}}}"
     found = await connection.fetchrow(_SQL["lock_due_prompts"], channel, now, limit, held_places)
@@ -282,7 +282,9 @@ async def hold_open_requests(connection: asyncpg.Connection, request_ids: Iterab
 
     Closing changes the request alone, so that this never waits for whoever waits for a prompt.
     """
-    rows = await connection.fetch(_SQL["hold_open_requests"], sorted(set(request_ids)), now)
+    ids = sorted(set(request_ids))
+    await connection.execute(_SQL["share_requests"], ids)
+    rows = await connection.fetch(_SQL["hold_open_requests"], ids, now)
     return {id_: OpenRequest(*what) for id_, *what in rows}
 
 

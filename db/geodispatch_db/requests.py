@@ -145,7 +145,11 @@ async def withdraw(connection: asyncpg.Connection, request_id: int, agency_id: i
 
 
 async def close(connection: asyncpg.Connection, request_id: int, agency_id: int, now: datetime, reason: str) -> bool:
-    """Close an agency's open request; False if it has none of this id that is open."""
+    """Close an agency's open request; False if it has none of this id that is open.
+
+    Edges: it waits for whoever shares the request, and is next.
+    """
+    await connection.execute(_SQL["hold_request"], request_id)
     closed = await connection.fetchval(_SQL["close_request"], request_id, agency_id, now, reason) is not None
     if closed:
         await connection.execute(_SQL["insert_closing"], [request_id], now)

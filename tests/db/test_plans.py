@@ -38,6 +38,9 @@ async def test_the_claim_reads_the_queue_by_its_index(connection: asyncpg.Connec
     await connection.execute("analyze prompt")
     plan = await connection.fetch("explain " + load("prompts")["lock_due_prompts"], "inbox", NOW, 100, "{}")
     assert any("prompt_queue" in row[0] for row in plan), [row[0] for row in plan]
+    assert any("hashed SubPlan" in row[0] for row in plan), [
+        row[0] for row in plan
+    ]  # places are looked up, not compared
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from geodispatch.dry_run import foresee
 from geodispatch.errors import InvalidInput, InvalidSettings, NotFound
 from geodispatch.send import open_claims, open_sender
 from geodispatch.zone import QuietHours
-from geodispatch_db import requests
+from geodispatch_db import pace, prompts, requests
 from tests.services import OWNER_COUNT, Clock, Town, running_town, street_fence
 
 CHICAGO = ZoneInfo("America/Chicago")
@@ -33,6 +33,16 @@ def recent(clock: Clock) -> dict[str, str]:
 async def states(town: Town) -> dict[str, int]:
     rows = await town.database.pool.fetch("select state, count(*) from prompt group by state")
     return dict(map(tuple, rows))
+
+
+async def wait_for_a_lock(town: Town) -> None:
+    """Return once somebody waits for a lock."""
+    async with asyncio.timeout(30):
+        while not await town.database.pool.fetchval(
+            "select exists (select from pg_stat_activity "
+            "where datname = current_database() and wait_event_type = 'Lock')"
+        ):
+            await asyncio.sleep(0.01)
 
 
 # ---- large requests, in parts
@@ -169,14 +179,52 @@ async def test_what_a_claim_that_broke_off_had_locked_is_claimed_by_the_next(tow
         await closing.start()
         await other.execute("select from request for update")  # a claim holds its requests after its prompts
         claiming = asyncio.create_task(claims.claim("inbox", 30))
-        while not await other.fetchval("select exists (select from pg_stat_activity where wait_event_type = 'Lock')"):
-            assert not claiming.done()
-            await asyncio.sleep(0.01)
+        await wait_for_a_lock(town)
         claiming.cancel()
         with pytest.raises(asyncio.CancelledError):
             await claiming
         await closing.rollback()
     assert (await claims.claim("inbox", 100)).send.row_count == OWNER_COUNT
+
+
+async def test_closing_is_next_though_claims_come_one_after_the_other(town: Town) -> None:
+    """Claims share the request, each begins before the last has ended; a lock of the row would wait for all."""
+    request = (await town.submit()).json
+    async with AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(town.database.pool.acquire()) for _ in range(2)]
+        claims = [connection.transaction() for connection in connections]
+        await claims[0].start()
+        await prompts.hold_open_requests(connections[0], [request["id"]], town.clock())
+        closing = asyncio.create_task(
+            town.call("POST", f"requests/{request['id']}/close", town.agency_key, {"reason": "withdrawn"})
+        )
+        await wait_for_a_lock(town)
+        await claims[1].start()
+        next_claim = asyncio.create_task(prompts.hold_open_requests(connections[1], [request["id"]], town.clock()))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(next_claim), 0.2)
+        await claims[0].rollback()
+        assert (await closing).status == 200
+        assert await next_claim == {}
+        await claims[1].rollback()
+    assert await states(town) == {"suppressed": OWNER_COUNT}
+
+
+async def test_closing_and_counting_for_the_same_agency_do_not_wait_in_a_ring(town: Town) -> None:
+    """Closing holds the agency and waits for the request; a claim holds the request and counts for the agency."""
+    request = (await town.submit()).json
+    async with town.database.pool.acquire() as connection:
+        claim = connection.transaction()
+        await claim.start()
+        (asking,) = (await prompts.hold_open_requests(connection, [request["id"]], town.clock())).values()
+        closing = asyncio.create_task(
+            town.call("POST", f"requests/{request['id']}/close", town.agency_key, {"reason": "withdrawn"})
+        )
+        await wait_for_a_lock(town)
+        async with asyncio.timeout(0.5):  # a ring would be broken after a second
+            await pace.hold_counts(connection, [asking.agency_id], town.clock())
+        await claim.commit()
+        assert (await closing).status == 200
 
 
 async def test_a_channels_rate_is_shared_by_all_senders(database: str) -> None:

@@ -28,8 +28,8 @@ update channel_bucket set token_count = token_count + $2::double precision where
 
 -- name: hold_quotas
 -- Hold agencies' counts, so that one sender at a time adds to them.
--- $1 agency ids
-select id from agency where id = any ($1::bigint[]) order by id for no key update;
+-- $1 agency ids, in order
+select pg_advisory_xact_lock(line_of_quota(id)) from unnest($1::bigint[]) as asking (id);
 
 -- name: asked_by_hour
 -- How many owners agencies have asked, hour by hour.

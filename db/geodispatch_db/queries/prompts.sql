@@ -2,9 +2,9 @@
 -- Lock what is due on a channel, queued or with a lapsed lease, together with its owners: while this transaction lasts no
 -- other sender can ask the same person. A locked row keeps its place (ctid), which is the fastest way back to it. The places
 -- travel as text that nobody but PostgreSQL reads: making objects of them costs more than finding the rows. They are in line:
--- the requests are gathered apart, because for a distinct aggregate PostgreSQL would sort what all others see, too. What other
--- claims of the same process hold is left out by its places, which costs a tenth of finding it locked.
--- $1 channel, $2 now, $3 how many, $4 places that the process holds
+-- the requests are gathered apart, because for a distinct aggregate PostgreSQL would sort what all others see, too. What the caller
+-- holds in other transactions is left out by its places, which costs a tenth of finding it locked.
+-- $1 channel, $2 now, $3 how many, $4 places that the caller holds
 with held as materialized (
     select p.request_id, p.ctid as place, o.ctid as owner_place
     from prompt p join owner o on o.id = p.owner_id
@@ -34,7 +34,8 @@ from seen;
 
 -- name: due_prompts
 -- What decides over locked prompts. A statement of its own, because it must see what others committed up to the lock. What an
--- owner was asked lies beside each of them. One row of arrays, since a row for each prompt takes a client twice as long to read.
+-- owner was asked lies beside each of them. One row of arrays, since a row for each prompt takes a client twice as long to read. No
+-- index has prompts in the order of requests: else PostgreSQL, where statistics lag behind, might take a merge of both for short.
 -- $1 places, $2 owners' places, $3 since when asks count
 select array_agg(due.position::integer) as position, array_agg(p.request_id) as request_id, array_agg(p.owner_id) as owner_id,
        array_agg(p.key) as key, array_agg(p.attempt_count) as attempt_count, array_agg(o.external_id) as owner_external_id,
@@ -44,7 +45,7 @@ select array_agg(due.position::integer) as position, array_agg(p.request_id) as 
        array_agg(c.zone) as zone, array_agg(o.quiet_start) as quiet_start, array_agg(o.quiet_end) as quiet_end,
        array_agg(o.week_max) as week_max,
        array_agg(nullif(concat_ws(',',
-           case when o.asked_at <> '{}' then
+           case when cardinality(o.asked_at) > 0 then
                (select string_agg((extract(epoch from kept.at) * 1000000)::bigint::text, ',') from unnest(o.asked_at) as kept (at))
            end,
            (select string_agg((extract(epoch from other.asked_at) * 1000000)::bigint::text, ',') from prompt other
@@ -143,6 +144,11 @@ with done as materialized (
 insert into lost_attempt (request_id, owner_id, number, channel, duration_s, failure, settled_at)
 select request_id, owner_id, number, $8, duration_s, failure, $9 from done
 on conflict do nothing;
+
+-- name: share_requests
+-- Stand in line for these requests behind whoever is about to close one.
+-- $1 request ids, in order
+select pg_advisory_xact_lock_shared(line_of_request(id)) from unnest($1::bigint[]) as asked (id);
 
 -- name: hold_open_requests
 -- Which of these requests are open, with what of them decides; and keep them so until this transaction ends.

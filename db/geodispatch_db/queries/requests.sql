@@ -97,6 +97,11 @@ update request set justification = $3, justified_by = $2, justified_at = $4, lap
 -- $1 id, $2 agency
 update request set state = 'draft' where id = $1 and agency_id = $2 and state = 'review' returning id;
 
+-- name: hold_request
+-- Wait until nobody shares a request, as whoever claims for it or answers does; who comes later waits behind.
+-- $1 id
+select pg_advisory_xact_lock(line_of_request($1));
+
 -- name: close_request
 -- End an open request; no row where the agency has none of this id that is open.
 -- $1 id, $2 agency, $3 now, $4 reason
