@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import repeat
 from time import monotonic
 from typing import NamedTuple
 
@@ -382,7 +383,7 @@ def _messages(
         map(leaf_index_of.get, due.request_id),
         [attempt_count + 1 for attempt_count in due.attempt_count],
     )
-    return list(map(Message._make, zip(*columns, strict=True)))
+    return list(map(tuple.__new__, repeat(Message), zip(*columns, strict=True)))  # `Message._make`, without its frame
 
 
 async def _settle_in_time(settle: Settle, tries: Sequence[Try], lease_ends_s: float) -> None:
