@@ -30,7 +30,7 @@ GRID = """
                     web  accounts matcher sender law  auditor keeper
 access_key          -    SIU      -       -      -    -       sD
 account             -    SIU      -       -      -    s       -
-agency              Su   SIu      S       Su     Su   -       -
+agency              Su   SIu      S       S      Su   -       -
 agency_hour         -    -        -       SIUD   -    -       sD
 agency_jurisdiction S    -        S       -      SIu  -       -
 answer              -    -        -       SIU    -    -       sD
@@ -121,7 +121,6 @@ COLUMNS = {
     ("auditor", "break_glass", "S"): "asked_at asked_by ended_by ends_at granted_at granted_by id reason",
     ("accounts", "agency", "U"): "id",
     ("law", "agency", "U"): "day_quota",
-    ("sender", "agency", "U"): "id",
     ("web", "agency", "U"): "id",
     ("law", "agency_jurisdiction", "U"): "until_at",
     ("sender", "camera", "S"): "external_id id is_muted owner_id zone",
