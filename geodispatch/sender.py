@@ -96,7 +96,7 @@ class Sender:
         try:
             while True:
                 claimed = asyncio.Event()
-                round_ = asyncio.create_task(self._try(self.send_once(queue, claimed.set)))
+                round_ = asyncio.create_task(self._try(self.send_once(queue, claimed.set, CLAIM_COUNT)))
                 under_way = {task for task in under_way if not task.done()} | {round_}
                 waiting = asyncio.create_task(claimed.wait())
                 await asyncio.wait({round_, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -196,13 +196,15 @@ class Sender:
         self._news.set()
         return sum_up(claim, delivered_count=sent.row_count)
 
-    async def send_once(self, queue: str, claimed: Callable[[], None] = lambda: None) -> Batch:
+    async def send_once(self, queue: str, claimed: Callable[[], None] = lambda: None, claim_count: int = 1) -> Batch:
         """Claim one batch of a channel's queue, deliver it and settle it; `claimed` is called in between.
+
+        Of what an endpoint takes, `claim_count` claims that are under way at once take as much each.
 
         Errors: Unavailable; what was claimed is claimed again once its lease has lapsed.
         """
         lease_until = self._clock() + self._claims.lease
-        claim = await self._claims.claim_for(self._courier, queue, self._limit(queue))
+        claim = await self._claims.claim_for(self._courier, queue, self._limit(queue, claim_count))
         if not claim.is_empty:
             claimed()
         delivered_count = failed_count = 0
@@ -218,9 +220,9 @@ class Sender:
         await self._courier.deliver(claim.parcels, lease_until, settle=settle, still_wanted=self._still_wanted)
         return sum_up(claim, delivered_count=delivered_count, failed_count=failed_count)
 
-    def _limit(self, queue: str) -> int:
-        """How much each claim takes: all that are under way no more than one endpoint of the channel does."""
-        return min(self._batch_count, max(1, self._courier.capacity(queue) // CLAIM_COUNT))
+    def _limit(self, queue: str, claim_count: int) -> int:
+        """How much each of so many claims takes at once: together no more than one endpoint of the channel does."""
+        return min(self._batch_count, max(1, self._courier.capacity(queue) // claim_count))
 
     async def _still_wanted(self, messages: Sequence[Message]) -> Collection[PromptId]:
         claims = [(message.prompt_id, message.number) for message in messages]
