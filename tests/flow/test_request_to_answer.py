@@ -18,6 +18,7 @@ from standardwebhooks.webhooks import Webhook as Verifier
 from geodispatch.clock import utc_now
 from geodispatch.request import Submission
 from geodispatch.send import open_sender, run_sender
+from geodispatch.sender import CLAIM_COUNT
 from geodispatch_db.prompts import CHANNEL
 from tests.services import OWNER_COUNT, Clock, Town, cancelled, running_town, street_cameras, street_fence, submission
 
@@ -397,6 +398,19 @@ async def test_what_a_lease_may_not_outlast_is_left_for_later(database: str) -> 
                     clock.advance(seconds=0.5)
         ids = [item["prompt_id"] for _, body in receiver.got for item in json.loads(body)["data"]["prompts"]]
         assert len(ids) == len(set(ids)) == 12
+
+
+async def test_claims_at_once_share_what_an_endpoint_takes(database: str) -> None:
+    """Else all but the first would be put off, and the endpoint have nothing to do until their turn."""
+    clock = Clock(utc_now())
+    narrow = {"webhook_batch_count": 2, "webhook_concurrency": 1}
+    async with receiving() as receiver, running_town(database, clock, **narrow) as town:
+        await reached_by_webhook(town, receiver)
+        await town.submit(window=past_window(clock))
+        async with open_sender(town.service.databases.sender, town.service.settings, clock) as sender:
+            rounds = [sender.send_once("webhook", claim_count=CLAIM_COUNT) for _ in range(CLAIM_COUNT)]
+            batches = await asyncio.gather(*rounds)
+        assert [(batch.delivered_count, batch.delayed_count) for batch in batches] == [(5, 0)] * CLAIM_COUNT
 
 
 async def test_a_sender_wakes_up_when_prompts_are_queued(town: Town) -> None:
