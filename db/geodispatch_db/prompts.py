@@ -280,7 +280,8 @@ async def divert(connection: asyncpg.Connection, locked: LockedPrompts, channel_
 async def hold_open_requests(connection: asyncpg.Connection, request_ids: Iterable[int], now: datetime) -> OpenRequests:
     """Return which of the requests are open, and keep those open while the transaction lasts.
 
-    Closing changes the request alone, so that this never waits for whoever waits for a prompt.
+    Edges: it stands in line behind whoever is about to close one of them. Should that wait for a settling which waits
+           for a prompt that the caller has locked, PostgreSQL lets the caller pass after a second.
     """
     ids = sorted(set(request_ids))
     await connection.execute(_SQL["share_requests"], ids)

@@ -17,7 +17,7 @@ from geodispatch import pace
 from geodispatch.fan_out import draw_keys
 from geodispatch.prompt import TRANSITIONS, PromptState
 from geodispatch.zone import QuietHours
-from geodispatch_db import prompts
+from geodispatch_db import prompts, requests
 from geodispatch_db.copy import in_turn, microseconds
 from geodispatch_db.pool import open_connection
 from geodispatch_db.queries import load
@@ -246,15 +246,44 @@ async def test_an_owner_locked_by_one_sender_is_skipped_by_another(database: str
 async def test_what_a_process_holds_is_left_out_by_its_places(connection: asyncpg.Connection) -> None:
     """In one transaction, which its own locks do not keep from anything: what is missing was left out, not skipped."""
     await fill(connection, request_count=1, owner_count=50)
-    held = [locked for _ in range(2) if (locked := await prompts.lock_due(connection, "inbox", NOW, 20))]
-    assert held[0].places == held[1].places
-    rest = await prompts.lock_due(connection, "inbox", NOW, 100, held[:1])
-    everything = await prompts.lock_due(connection, "inbox", NOW, 100)
+    held = await prompts.lock_due(connection, "inbox", NOW, 20)
+    assert held is not None
+    assert await prompts.lock_due(connection, "inbox", NOW, 20) == held
+    rest = await prompts.lock_due(connection, "inbox", NOW, 100, [held])
     assert rest is not None
-    assert everything is not None
-    assert (rest.count, everything.count) == (30, 50)
-    assert not set(rest.places[2:-2].split('","')) & set(held[0].places[2:-2].split('","'))
-    assert await prompts.lock_due(connection, "inbox", NOW, 100, [held[0], rest]) is None
+    assert (held.count, rest.count) == (20, 30)
+    assert await prompts.lock_due(connection, "inbox", NOW, 100, [held, rest]) is None
+
+
+async def test_a_claim_that_a_late_settling_waits_for_passes_whoever_closes(database: str) -> None:
+    """A settling shares the request and waits for a prompt, whose next claim stands behind a closing that waits for it.
+
+    PostgreSQL breaks such a ring by letting the claim pass; nobody fails.
+    """
+    settling, claiming, closing = [await open_connection(database) for _ in range(3)]
+    try:
+        await fill(settling, request_count=1, owner_count=1)
+        await claim(settling, 1)
+        late, later = prompts.Attempts([1], [1], [1], [0.1]), NOW + LEASE
+        settlement, takeover = settling.transaction(), claiming.transaction()
+        await settlement.start()
+        await prompts.hold_open_requests(settling, [1], later)
+        await takeover.start()
+        assert await prompts.lock_due(claiming, "inbox", later, 1) is not None
+        settled = asyncio.create_task(prompts.mark_delivered(settling, late, prompts.Marks(), "inbox", later))
+        closed = asyncio.create_task(requests.close(closing, 1, 1, later, "withdrawn"))
+        await asyncio.sleep(0.3)
+        async with asyncio.timeout(30):
+            assert (await prompts.hold_open_requests(claiming, [1], later)).keys() == {1}
+        assert (settled.done(), closed.done()) == (False, False)
+        await takeover.rollback()
+        await settled
+        await settlement.commit()
+        assert await closed
+        assert await prompts.count_by_state(closing, 1) == {"delivered": 1}
+    finally:
+        for connection in (settling, claiming, closing):
+            await connection.close()
 
 
 async def test_a_lapsed_lease_is_taken_over_and_the_late_sender_changes_nothing(connection: asyncpg.Connection) -> None:
