@@ -77,7 +77,8 @@ class QuietHours:
         """Return when the quiet hours that hold now will end, in UTC; None if none hold.
 
         Edges: an end that comes twice, when clocks are set back, is the next of the two; one that is skipped, when they
-               are set forward, is as long after the last minute before the gap.
+               are set forward, is as long after the last minute before the gap, or a day later if by then it is quiet
+               again.
         """
         local = now.astimezone(zone)
         if not self.holds(local):
@@ -85,7 +86,7 @@ class QuietHours:
         end = time(*divmod(self.end, 60))
         ends = (
             datetime.combine(local.date() + timedelta(days=day), end.replace(fold=fold), zone).astimezone(UTC)
-            for day in (0, 1)
+            for day in (0, 1, 2)  # the next one may be skipped, and those of the day after are never skipped, too
             for fold in (0, 1)
         )
         return min(later for later in ends if later > now and not self.holds(later.astimezone(zone)))

@@ -246,6 +246,12 @@ def test_the_night_in_chicago(now: datetime, until: datetime | None) -> None:
     assert Pace().quiet.until(now, ZoneInfo("America/Chicago")) == until
 
 
+def test_the_only_hour_that_is_not_quiet_may_be_the_one_that_is_skipped() -> None:
+    quiet, zone = QuietHours.parse("03:00-02:00"), ZoneInfo("America/Chicago")
+    evening = datetime(2026, 3, 7, 18, tzinfo=zone)
+    assert quiet.until(evening, zone) == datetime(2026, 3, 9, 2, tzinfo=zone)
+
+
 @pytest.mark.parametrize("text", ["21-8", "25:00-08:00", "21:00-08:60", "", "21:00 08:00"])
 def test_quiet_hours_that_are_none(text: str) -> None:
     with pytest.raises(ValueError, match=r"write|hour|minutes"):
