@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import repeat
 from time import monotonic
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import asyncpg
 import structlog
@@ -22,6 +22,7 @@ from geodispatch import breaker as breaking
 from geodispatch.channels import Channel, Delivery, Message
 from geodispatch.errors import Unavailable
 from geodispatch.lane import Lanes
+from geodispatch.line import one_line
 from geodispatch.metrics import DELIVERIES, DELIVERY_DURATION
 from geodispatch.prompt import ChannelName, Delay
 from geodispatch.request import Request, request_of_row
@@ -34,11 +35,16 @@ from geodispatch_db.prompts import NO_PROMPTS, DuePrompts, PromptId
 
 log = structlog.get_logger()
 
+Said = TypeVar("Said")
+
 _PROBE_GRACE_S = 10.0
 _CHECK_AFTER_S = 0.05  # a batch that begins later after its claim asks once more whether it still may
 _SETTLING_S = 1.0  # what settling may take, of a lease
+_CLAIMING_S = 1.0  # and what claiming may
 _SETTLE_AGAIN_S = 0.5
 _REQUESTS_KEPT_COUNT = 1000
+_FAILURE_MAX = 500  # characters
+_NEVER_SETTLED = "its tries are used up, and its sender did not come back from the last one"
 
 
 class Parcel(NamedTuple):
@@ -107,6 +113,11 @@ class Courier:
         """True if a caller's function is told of what would only lie in the inbox."""
         return ChannelName.CALLBACK in self.channels
 
+    @property
+    def shortest_lease_s(self) -> dict[str, float]:
+        """How long a lease must be for each channel, so that one batch at the slowest fits into it."""
+        return {name: channel.batch_timeout_s + _CLAIMING_S + _SETTLING_S for name, channel in self.channels.items()}
+
     def capacity(self, queue: str) -> int:
         """How many messages of one endpoint may be under way, of what waits in a queue."""
         tells = queue == ChannelName.INBOX and self.tells_inbox
@@ -130,11 +141,18 @@ class Courier:
         found = await addresses.read(connection, [due.owner_id[rows[0]] for rows in groups.values()])
         address_of: list[Address] = [_UNREACHED] * due.row_count
         by_endpoint: dict[Endpoint, list[int]] = {}
+        dead: list[DeadLetter] = []
         for (_, _, _, is_given_up), rows in groups.items():
             address = found.get(due.owner_id[rows[0]], _UNREACHED)
             for row in rows:
                 address_of[row] = address
-            endpoint = choose(address, queue, self.channels, is_given_up=is_given_up)
+            endpoint = choose(address, queue, self.channels)
+            if is_given_up and endpoint != INBOX:
+                if queue != ChannelName.INBOX:  # what waits there was given up when it was settled
+                    dead += [
+                        DeadLetter((due.request_id[row], due.owner_id[row]), *endpoint, _NEVER_SETTLED) for row in rows
+                    ]
+                endpoint = INBOX
             by_endpoint.setdefault(endpoint, []).extend(rows)
         known = await breakers.read(connection, by_endpoint.keys() - {INBOX})
         probes = await self._take_probes(connection, known, now)
@@ -144,7 +162,7 @@ class Courier:
         leaf_index_of = await self._read_leaf_indexes(connection, set(due.request_id))
         # From here on nothing fails: a place that was taken is never lost.
         self._failing |= known.keys()
-        admission = Admission()
+        admission = Admission(dead=dead)
         send: list[int] = []
         for endpoint, rows in by_endpoint.items():
             if endpoint[0] not in (queue, ChannelName.CALLBACK):
@@ -192,25 +210,24 @@ class Courier:
         taken = await breakers.take_probes(connection, ready, now, until)
         return {(channel, name): self.channels[channel].batch_count for channel, name in taken}
 
-    async def _read_requests(self, connection: asyncpg.Connection, request_ids: Iterable[int]) -> dict[int, Request]:
+    async def _read_requests(self, connection: asyncpg.Connection, request_ids: set[int]) -> dict[int, Request]:
         """Return what these requests say; their words never change, so they are read once."""
-        wanted = set(request_ids)
-        if missing := wanted - self._requests.keys():
-            if len(self._requests) > _REQUESTS_KEPT_COUNT:
-                self._requests.clear()
-                missing = wanted
+        found = {id_: self._requests[id_] for id_ in request_ids & self._requests.keys()}
+        if missing := request_ids - found.keys():
             rows = await requests.find_many(connection, sorted(missing))
-            self._requests |= {row["id"]: request_of_row(row) for row in rows}
-        return {id_: self._requests[id_] for id_ in wanted}
+            read = {row["id"]: request_of_row(row) for row in rows}
+            found |= read
+            _keep(self._requests, read)
+        return found
 
     async def _read_leaf_indexes(self, connection: asyncpg.Connection, request_ids: set[int]) -> dict[int, int | None]:
         """Return where these requests' publications stand in the record, which is read once, too."""
-        if missing := request_ids - self._leaf_indexes.keys():
-            if len(self._leaf_indexes) > _REQUESTS_KEPT_COUNT:
-                self._leaf_indexes.clear()
-                missing = request_ids
-            self._leaf_indexes |= await requests.find_leaf_indexes(connection, sorted(missing))
-        return {id_: self._leaf_indexes[id_] for id_ in request_ids}
+        found = {id_: self._leaf_indexes[id_] for id_ in request_ids & self._leaf_indexes.keys()}
+        if missing := request_ids - found.keys():
+            read = await requests.find_leaf_indexes(connection, sorted(missing))
+            found |= read
+            _keep(self._leaf_indexes, read)
+        return found
 
     def drop(self, parcels: Iterable[Parcel]) -> None:
         """Give up places: what was admitted is not delivered, or has been."""
@@ -276,6 +293,8 @@ class Courier:
         began_at, started = self._clock(), monotonic()
         deliveries = await _deliver(channel, parcel.messages)
         failed_count = sum([delivery.failure is not None for delivery in deliveries])
+        if failed_count:
+            deliveries = list(map(_writable, deliveries))
         if failed_count < len(deliveries):  # how long a failure took tells no speed
             self._lanes.note_speed(parcel.endpoint, (monotonic() - started) / len(parcel.messages))
         _count(channel, deliveries, failed_count)
@@ -366,6 +385,12 @@ def _pass(
     return passed
 
 
+def _keep(kept: dict[int, Said], read: Mapping[int, Said]) -> None:
+    if len(kept) > _REQUESTS_KEPT_COUNT:
+        kept.clear()
+    kept |= read
+
+
 def _messages(
     due: DuePrompts,
     address: Sequence[Address],
@@ -409,6 +434,13 @@ async def _deliver(channel: Channel, messages: Sequence[Message]) -> list[Delive
         each = await asyncio.gather(*(_deliver(channel, [message]) for message in messages))
         return [deliveries[0] for deliveries in each]
     return deliveries
+
+
+def _writable(delivery: Delivery) -> Delivery:
+    """Return it with a failure that PostgreSQL can hold: others wrote it, and the batch is settled with it or not."""
+    if delivery.failure is None:
+        return delivery
+    return delivery._replace(failure=one_line(delivery.failure)[:_FAILURE_MAX])
 
 
 def _count(channel: Channel, deliveries: Sequence[Delivery], failed_count: int) -> None:

@@ -42,7 +42,7 @@ async def open_sender(
 ) -> AsyncIterator[Sender]:
     """Open a sender with the channels that the settings name, and the caller's own function if there is one.
 
-    Errors: those of `open_channels`; InvalidSettings for a rate of a channel that there is not; Unavailable.
+    Errors: those of `open_channels` and of `make_sender`.
     """
     async with open_channels(settings, clock, callback) as channels:
         yield await make_sender(database, settings, clock, channels, random=random)
@@ -58,7 +58,8 @@ async def make_sender(
 ) -> Sender:
     """Make a sender over open channels.
 
-    Errors: InvalidSettings for a rate of a channel that there is not; Unavailable.
+    Errors: InvalidSettings for a rate of a channel that there is not, and for a lease that is too short for one that
+            there is; Unavailable.
     """
     claims, courier = await open_claims(database, settings, clock, channels, random)
     return _sender(database, settings, clock, claims, courier)
@@ -86,8 +87,13 @@ async def open_claims(
         {name: Rate(rate) for name, rate in settings.channel_rates.items()},
         random or Random(),  # noqa: S311  # it spreads load
     )
+    courier = Courier(channels, clock, lease=claims.lease, try_count=len(claims.pace.backoff) + 1)
+    for name, needed_s in courier.shortest_lease_s.items():
+        if settings.send_lease_s < needed_s:
+            reason = f"a batch of the channel {name} can take so long that the lease must be {needed_s:g} s or more"
+            raise InvalidSettings("GEODISPATCH_SEND_LEASE_S", reason)
     await claims.open()
-    return claims, Courier(channels, clock, lease=claims.lease, try_count=len(claims.pace.backoff) + 1)
+    return claims, courier
 
 
 def _sender(

@@ -28,7 +28,7 @@ class Mailbox:
 
     port: int = 0
     taken: list[tuple[list[str], bytes]] = field(default_factory=list)
-    rcpt_reply: dict[str, str] = field(default_factory=dict)
+    rcpt_reply: dict[str, str | bytes] = field(default_factory=dict)
     data_reply: str = "250 OK"
     session_count: int = 0
     was_encrypted: list[bool] = field(default_factory=list)
@@ -59,11 +59,11 @@ class Mailbox:
 
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        reply = self.rcpt_reply.get(address, "250 OK")
-        if reply.startswith("250"):
+    ) -> str | bytes:
+        reply = self.rcpt_reply.get(address)
+        if reply is None:
             envelope.rcpt_tos.append(address)
-        return reply
+        return reply or "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         if self.data_reply.startswith("250"):

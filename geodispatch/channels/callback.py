@@ -42,6 +42,10 @@ class Callback:
                 await self._deliver(message)
         except TimeoutError:
             failure = "no answer in time"
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            failure = "CancelledError"  # of a task that the function waited for: nobody has cancelled this one
         except Exception as error:  # whatever a stranger's function raises
             failure = f"{type(error).__name__}: {error}"
         return Delivery(perf_counter() - started, failure)

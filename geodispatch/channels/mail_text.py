@@ -14,6 +14,7 @@ from email.policy import SMTP
 from email.utils import format_datetime
 
 from geodispatch.channels import Message
+from geodispatch.line import one_line
 from geodispatch.links import Links
 from geodispatch.request import Offence
 
@@ -121,11 +122,6 @@ def make_mail(message: Message, sender: MailAddress, links: Links, now: datetime
     mail.set_content(WORDINGS[language].body.format_map(words))  # drops what it finds of Content-…
     mail["Content-Language"] = language
     return mail
-
-
-def one_line(text: str) -> str:
-    """Return the text on one line: no line break, no control character, no run of spaces."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _words(message: Message, wording: Wording, links: Links) -> dict[str, str]:

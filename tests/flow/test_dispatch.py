@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from geodispatch import courier
 from geodispatch.channels.inbox import Inbox
 from geodispatch.dry_run import foresee
 from geodispatch.errors import InvalidInput, InvalidSettings, NotFound
@@ -185,6 +186,27 @@ async def test_what_a_claim_that_broke_off_had_locked_is_claimed_by_the_next(tow
             await claiming
         await closing.rollback()
     assert (await claims.claim("inbox", 100)).send.row_count == OWNER_COUNT
+
+
+async def test_a_claim_is_not_missing_what_another_has_just_forgotten(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A courier keeps what few requests say; one claim makes room while another is reading."""
+    monkeypatch.setattr(courier, "_REQUESTS_KEPT_COUNT", 1)
+    first, second, *others = [(await town.submit(case_number=f"26-{n}")).json["id"] for n in range(4)]
+    _, carrier = await open_claims(town.database, town.service.settings, town.clock, [Inbox()], Random(1))
+    find_many = requests.find_many
+    async with town.database.pool.acquire() as connection, town.database.pool.acquire() as other:
+        await carrier._read_requests(connection, {first})
+
+        async def let_another_claim_in(*asked: Any) -> Any:
+            monkeypatch.setattr(requests, "find_many", find_many)
+            for each in others:
+                await carrier._read_requests(other, {each})
+            return await find_many(*asked)
+
+        monkeypatch.setattr(requests, "find_many", let_another_claim_in)
+        assert (await carrier._read_requests(connection, {first, second})).keys() == {first, second}
 
 
 async def test_closing_is_next_though_claims_come_one_after_the_other(town: Town) -> None:

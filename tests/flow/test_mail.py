@@ -234,6 +234,18 @@ async def test_an_address_refused_for_good_is_used_no_more_and_the_prompt_is_in_
         assert box.mail_to("new@homes.example")
 
 
+async def test_a_refusal_in_an_old_script_settles_with_the_mails_that_went_along(database: str) -> None:
+    async with open_mail_server() as box, mailing(database, box, 1, 2, 3) as town:
+        box.rcpt_reply = {address(2): "550 5.1.1 Boîte inconnue".encode("latin-1")}
+        await town.submit(fence=street_fence(1, 8))
+        await town.send_all()
+        town.clock.advance(seconds=2 * town.service.settings.send_lease_s)
+        await town.send_all()
+        assert sorted(to for to, _ in box.taken) == [[address(1)], [address(3)]]  # and none of them twice
+        assert await failures(town) == [("mail", "SMTP 550 5.1.1 Bo te inconnue")]
+        assert await town.inbox("owner-2")
+
+
 async def test_a_mail_that_is_not_taken_now_is_sent_again_under_the_same_id(database: str) -> None:
     async with open_mail_server() as box, mailing(database, box, 1) as town:
         box.data_reply = "451 4.3.0 try again later"

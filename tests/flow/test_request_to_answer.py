@@ -385,7 +385,7 @@ async def test_what_a_lease_may_not_outlast_is_left_for_later(database: str) -> 
     async def take_long(_: Any) -> None:
         clock.advance(seconds=1.25)
 
-    slow = {"webhook_timeout_s": 0.5, "webhook_batch_count": 2, "webhook_concurrency": 1, "send_lease_s": 1.5}
+    slow = {"webhook_timeout_s": 1.0, "webhook_batch_count": 2, "webhook_concurrency": 1, "send_lease_s": 3.0}
     async with receiving() as receiver, running_town(database, clock, **slow) as town:
         await reached_by_webhook(town, receiver)
         receiver.react = take_long

@@ -20,7 +20,7 @@ from geodispatch.channels.webhook import Webhook
 from geodispatch.clock import utc_now
 from geodispatch.errors import InvalidSettings
 from geodispatch.prompt import ChannelName
-from geodispatch.send import make_sender, open_sender, run_sender
+from geodispatch.send import make_sender, open_claims, open_sender, run_sender
 from geodispatch_db import addresses, owners
 from tests.receivers import App, open_app
 from tests.services import OWNER_COUNT, Clock, Town, cancelled, running_town, street_cameras, street_fence
@@ -93,23 +93,28 @@ async def test_gone_disables_it_and_its_prompts_go_to_the_inbox_at_once(town: To
         assert len(app.posts) == 2
 
 
-async def test_too_many_requests_are_waited_out_by_every_prompt_and_every_sender(town: Town) -> None:
-    async with open_app() as app:
-        app.always(429, Retry_After="600")
+@pytest.mark.parametrize("patience_s", [600, 3600])
+async def test_too_many_requests_are_waited_out_by_every_prompt_and_every_sender(
+    database: str, patience_s: int
+) -> None:
+    async with open_app() as app, running_town(database, Clock(), webhook_batch_count=10) as town:
+        app.always(429, Retry_After=str(patience_s))
         await reach(town, app, *HOUSES)
-        await town.submit(fence=street_fence(1, 20))
+        await town.submit(fence=street_fence(1, 10))
         await town.send_all()
         assert len(app.posts) == 1
         app.always(204)
-        town.clock.advance(seconds=599)
-        await town.submit(fence=street_fence(21, 40), case_number="another")  # nobody there was tried yet
+        town.clock.advance(seconds=patience_s - 1)
+        await town.submit(fence=street_fence(11, 40), case_number="another")  # nobody there was tried yet
         await town.send_all()
         assert len(app.posts) == 1
         town.clock.advance(seconds=1)
         await town.send_all()
+        assert len(app.posts) == 2  # one batch finds out whether it works again
         town.clock.advance(seconds=5)
         await town.send_all()
         assert app.owners == {f"owner-{number}" for number in HOUSES}
+        assert await town.service.registry.list_dead_letters() == []
 
 
 async def test_a_broken_endpoint_is_left_alone_and_then_tried_by_one_sender_once(town: Town) -> None:
@@ -301,7 +306,7 @@ async def test_a_callback_is_told_of_what_lies_in_the_inbox_and_may_fail(town: T
     async def tell(message: Message) -> None:
         told.append(message)
         if message.owner == "owner-2" and sum(other.owner == "owner-2" for other in told) < 3:
-            raise LookupError("no device")
+            raise LookupError("no\0device")  # which PostgreSQL could not hold
 
     request = (await town.submit(fence=street_fence(1, 8))).json
     async with open_sender(town.service.databases.sender, town.service.settings, town.clock, callback=tell) as sender:
@@ -316,6 +321,42 @@ async def test_a_callback_is_told_of_what_lies_in_the_inbox_and_may_fail(town: T
     assert await in_inbox(town, *range(1, 9)) == list(range(1, 9))
     failures = [row[1:] for row in await attempts(town) if row[3]]
     assert failures == [(1, "callback", "LookupError: no device"), (2, "callback", "LookupError: no device")]
+
+
+async def test_a_callback_that_waits_for_a_cancelled_task_fails_alone(town: Town) -> None:
+    told: list[str] = []
+
+    async def tell(message: Message) -> None:
+        told.append(message.owner)
+        if message.owner == "owner-2":
+            task = asyncio.create_task(asyncio.sleep(0))
+            task.cancel()
+            await task
+
+    await town.submit(fence=street_fence(1, 8))
+    async with open_sender(town.service.databases.sender, town.service.settings, town.clock, callback=tell) as sender:
+        await sender.run_once()
+    assert sorted(told) == [f"owner-{number}" for number in range(1, 9)]
+    assert await in_inbox(town, *range(1, 9)) == [1, 3, 4, 5, 6, 7, 8]
+    assert [row[1:] for row in await attempts(town) if row[3]] == [(1, "callback", "CancelledError")]
+
+
+async def test_a_prompt_whose_senders_never_came_back_is_listed_and_lies_in_the_inbox(town: Town) -> None:
+    async with open_app() as app:
+        await reach(town, app, *HOUSES)
+        await town.submit(fence=street_fence(1, 8))
+        claims, _ = await open_claims(town.database, town.service.settings, town.clock, [Inbox()], None)
+        for _ in range(len(claims.pace.backoff) + 1):
+            assert (await claims.claim("webhook", 100)).send.row_count == 8
+            town.clock.advance(seconds=town.service.settings.send_lease_s)
+        await town.send_all()
+        assert app.posts == []
+    assert await in_inbox(town, *range(1, 9)) == list(range(1, 9))
+    letters = await town.service.registry.list_dead_letters()
+    assert {(letter.channel, letter.failure.partition(",")[0]) for letter in letters} == {
+        ("webhook", "its tries are used up")
+    }
+    assert len(letters) == 8
 
 
 async def test_each_message_has_its_own_owners_address_however_many_share_an_app(town: Town) -> None:
@@ -372,6 +413,13 @@ async def test_a_callback_that_always_fails_is_given_up_for_the_inbox(town: Town
 
 
 # ---- at the start
+
+
+async def test_a_lease_that_no_batch_fits_into_is_named(town: Town) -> None:
+    short = town.service.settings.model_copy(update={"send_lease_s": 11.0})
+    with pytest.raises(InvalidSettings, match=r"GEODISPATCH_SEND_LEASE_S: .*webhook.* 12 s"):
+        async with open_sender(town.service.databases.sender, short, town.clock):
+            pass
 
 
 async def test_a_secret_that_signs_nothing_is_found_at_the_start(town: Town) -> None:

@@ -12,7 +12,7 @@ from geodispatch.breaker import FAILURES_TO_OPEN, BreakerState, after, judge, st
 from geodispatch.channels import Channel, Delivery
 from geodispatch.channels.inbox import Inbox
 from geodispatch.lane import Lanes
-from geodispatch.route import INBOX, choose, hold_until, is_down_for_good
+from geodispatch.route import choose, hold_until, is_down_for_good
 from geodispatch_db.addresses import Address, Subscription
 from geodispatch_db.breakers import Breaker
 
@@ -104,6 +104,15 @@ def test_patience_asked_for_is_given_at_once() -> None:
     assert mixed.failure_count == 1
 
 
+@pytest.mark.parametrize("at_once", [1, 64])
+def test_an_hour_that_was_asked_for_is_no_hour_in_vain(at_once: int) -> None:
+    breaker = judged(None, [BUSY._replace(retry_after_s=3600.0)] * at_once, 1, NOW)
+    later = NOW + timedelta(hours=1)
+    assert state_of(breaker, later) is BreakerState.HALF_OPEN
+    assert not is_down_for_good(breaker, later)
+    assert is_down_for_good(run([DOWN] * FAILURES_TO_OPEN, later, breaker), later + timedelta(hours=1))
+
+
 @settings(max_examples=300, derandomize=True)
 @given(st.lists(st.sampled_from([UP, DOWN, REFUSED, BUSY]), max_size=30))
 def test_failures_are_counted_in_a_row_and_an_open_one_has_a_time(tries: list[Delivery]) -> None:
@@ -173,8 +182,7 @@ BROWSER = Subscription(1, "https://push.example/1", "", "")
 def test_the_queue_says_the_way_and_else_the_first_that_reaches_the_owner(
     address: Address, queue: str, there_are: tuple[str, ...], name: str
 ) -> None:
-    assert choose(address, queue, channels(*there_are), is_given_up=False)[0] == name
-    assert choose(address, queue, channels(*there_are), is_given_up=True) == INBOX
+    assert choose(address, queue, channels(*there_are))[0] == name
 
 
 # ---- lanes
