@@ -124,8 +124,9 @@ async def _find_owners(
             if start < camera_id.size:
                 next_ = look_up(start)
             for part in found:
-                is_new = np.isin(part.owner_id, seen, invert=True)
-                seen = np.union1d(seen, part.owner_id)
+                at = np.searchsorted(seen, part.owner_id)
+                is_new = np.append(seen, -1)[at] != part.owner_id
+                seen = np.insert(seen, at[is_new], part.owner_id[is_new])  # stays in order
                 yield OwnersOfChannel(part.channel, part.owner_id[is_new], part.camera_id[is_new])
     finally:
         next_.cancel()
