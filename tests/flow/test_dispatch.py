@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from geodispatch import courier
+from geodispatch import courier, fan_out
 from geodispatch.channels.inbox import Inbox
 from geodispatch.dry_run import foresee
 from geodispatch.errors import InvalidInput, InvalidSettings, NotFound
@@ -75,15 +75,26 @@ async def test_a_large_request_is_queued_in_parts_and_goes_on_after_a_crash(
         assert (await town.inbox("owner-10"))[0]["request"]["id"] == request["id"]
 
 
+async def test_an_owner_whose_cameras_are_looked_up_one_after_the_other_is_asked_once(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fan_out, "_LOOK_UP_COUNT", 4)
+    async with running_town(database, Clock(), fan_out_part_count=42) as town:
+        await town.submit()
+        assert await town.service.opening.fan_out.work_off(town.database, town.clock) == 42  # of 43 cameras
+        await town.send_all()
+        assert await states(town) == {"delivered": OWNER_COUNT}
+
+
 async def test_two_workers_never_take_the_same_part(database: str) -> None:
     async with running_town(database, Clock(), fan_out_part_count=3) as town:
         await town.submit()
-        fan_out, base = town.service.opening.fan_out, town.database
+        worker, base = town.service.opening.fan_out, town.database
 
         async def work() -> int:
             total = 0
             while await town.count("fan_out"):
-                total += await fan_out.work_off(base, town.clock)
+                total += await worker.work_off(base, town.clock)
             return total
 
         counts = await asyncio.gather(*(work() for _ in range(4)))
