@@ -2,7 +2,8 @@
 
 Every prompt ends, every owner entitled to one gets one, nobody gets two different ones, and the same one twice only
 where a crash fell between its sending and its settling: the very sender that the receiver said yes to was killed before
-it can have settled, or the database was. `make soak` plays it at full size; GEODISPATCH_SOAK_SEED plays another one.
+it can have settled, or the database was. Nearly all hear of it from their app, and who does not had all tries first.
+`make soak` plays it at full size; GEODISPATCH_SOAK_SEED plays another one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -49,13 +50,16 @@ SENDER_TIMEOUT_S = 4.0  # far above what an answer takes on a loaded machine, so
 HANG_S = 5.0
 LATE_S = 2.0  # what the receiver begins to answer so late after its sending, to the second, it answers with an error
 LEASE_S = 20.0
+RETRY_AFTER_S = [0.2, 0.4, 0.8, 1.6, 3.2]
+TRY_COUNT = 1 + len(RETRY_AFTER_S)
+MISSED_EVERY = 50  # at most one owner in so many: 13 % of tries fail, so crashes would have to take four of the six
 DURABLE = {name: value for name, value in THROWAWAY.items() if name == "shared_buffers"}
 
 SENDER = {
     "GEODISPATCH_QUIET_HOURS": "none",
     "GEODISPATCH_RANDOM_DELAY_S": "0",
     "GEODISPATCH_FAN_OUT_PART_COUNT": str(OWNER_COUNT // 8),
-    "GEODISPATCH_RETRY_AFTER_S": "[0.2, 0.4, 0.8, 1.6, 3.2]",
+    "GEODISPATCH_RETRY_AFTER_S": str(RETRY_AFTER_S),
     "GEODISPATCH_SEND_BATCH_COUNT": "500",
     "GEODISPATCH_SEND_LEASE_S": str(LEASE_S),
     "GEODISPATCH_SEND_POLL_S": "0.2",
@@ -273,6 +277,37 @@ def test_what_was_settled_was_not_lost() -> None:
         excuses([FIRST, THEN], 2, [Kill(11.0, 11.0, 7)])
 
 
+REACHED = {"key": "reached", "channel": "webhook", "attempt_count": 1, "failed_numbers": [], "has_letter": False}
+GIVEN_UP = {
+    "key": "given up",
+    "channel": "inbox",
+    "attempt_count": TRY_COUNT + 1,
+    "failed_numbers": [*range(1, TRY_COUNT + 1)],
+    "has_letter": True,
+}
+LAST_LOST = GIVEN_UP | {"failed_numbers": [*range(1, TRY_COUNT)], "has_letter": False}
+
+
+@pytest.mark.parametrize("row", [GIVEN_UP, LAST_LOST])
+def test_who_is_missed_after_all_tries_is_explained(row: dict[str, Any]) -> None:
+    assert missed_of([row, *[REACHED] * (MISSED_EVERY - 1)], {"reached"}) == [row]
+
+
+@pytest.mark.parametrize(
+    ("row", "accepted"),
+    [
+        (REACHED | {"key": "not accepted"}, {"reached"}),
+        (GIVEN_UP | {"attempt_count": 1, "failed_numbers": []}, {"reached"}),  # it never waited for the app
+        (GIVEN_UP | {"attempt_count": TRY_COUNT}, {"reached", "given up"}),  # it went to the inbox too early
+        (GIVEN_UP | {"has_letter": False}, {"reached"}),
+        (GIVEN_UP, set()),  # as all others are
+    ],
+)
+def test_who_is_missed_for_no_reason_is_found(row: dict[str, Any], accepted: set[str]) -> None:
+    with pytest.raises(AssertionError):
+        missed_of([row, *[REACHED] * (MISSED_EVERY - 1)], accepted)
+
+
 CLOSE = """with closed as (
     update request set state = 'closed', closed_at = now(), close_reason = 'resolved' where state = 'open' returning id)
 insert into closing (request_id, closed_at) select id, now() from closed returning request_id"""
@@ -285,11 +320,29 @@ async def until_settled(dsn: str) -> None:
             await asyncio.sleep(0.5)
 
 
+def missed_of(delivered: Sequence[Mapping[str, Any]], accepted: Collection[str]) -> list[Mapping[str, Any]]:
+    """Return which delivered prompts the app never accepted: few, each in the inbox, and after all its tries.
+
+    The last try that failed leaves a dead letter. One that was lost with its sender leaves nothing: nobody settled it.
+    """
+    missed = [row for row in delivered if row["key"] not in accepted]
+    assert len(missed) <= len(delivered) // MISSED_EVERY, f"{len(missed)} of {len(delivered)} heard nothing of the app"
+    assert [row for row in missed if row["channel"] != "inbox"] == []  # what counts as delivered there was accepted
+    for row in delivered:
+        if row["channel"] != "webhook":
+            assert row["attempt_count"] > TRY_COUNT, row
+            assert row["has_letter"] or TRY_COUNT not in row["failed_numbers"], row
+    return missed
+
+
 async def check_what_was_sent(dsn: str, app: MoodyApp, kills: Sequence[Kill]) -> None:
     rows = await ask(
         dsn,
-        "select request_id, owner_id, key::text, state::text, suppressed_for::text, channel::text, attempt_count "
-        "from prompt",
+        "select request_id, owner_id, key::text, state::text, suppressed_for::text, channel::text, attempt_count, "
+        "array(select number from lost_attempt t where t.request_id = p.request_id and t.owner_id = p.owner_id "
+        "and t.channel = 'webhook' and failure is not null) as failed_numbers, "
+        "exists (select from dead_letter d where d.request_id = p.request_id and d.owner_id = p.owner_id "
+        "and d.channel = 'webhook') as has_letter from prompt p",
     )
     assert len(rows) == OWNER_COUNT + TWICE_COUNT  # every owner inside each fence has a prompt, and only one
     assert {row["state"] for row in rows} == {"delivered", "suppressed"}
@@ -304,9 +357,7 @@ async def check_what_was_sent(dsn: str, app: MoodyApp, kills: Sequence[Kill]) ->
     for owner_id in range(1, OWNER_COUNT + 1):
         keys = app.keys_of.get(f"owner-{owner_id}", set())
         assert keys <= ({delivered[owner_id]["key"]} if owner_id in delivered else set()), owner_id
-    for row in delivered.values():
-        if row["channel"] == "webhook":
-            assert app.accepted[row["key"]], row  # what counts as delivered was accepted
+    missed = missed_of(list(delivered.values()), app.accepted.keys())
     settled = await ask(
         dsn,
         "select key::text, count(*) from attempt join prompt using (request_id, owner_id) "
@@ -318,3 +369,4 @@ async def check_what_was_sent(dsn: str, app: MoodyApp, kills: Sequence[Kill]) ->
         reasons.update(excuses(times, settled_count.get(key, 0), kills))
     killed = Counter("database" if kill.pid is None else "sender" for kill in kills)
     print(f"tries {dict(app.tries)}; kills {dict(killed)}; accepted again because of a crash of {dict(reasons)}")
+    print(f"{len(missed)} have it in the inbox alone, {sum(row['has_letter'] for row in missed)} of them with a letter")

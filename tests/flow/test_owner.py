@@ -12,10 +12,10 @@ import pytest
 
 from geodispatch.channels import Delivery, Message
 from geodispatch.channels.inbox import Inbox
-from geodispatch.send import make_sender, open_sender
+from geodispatch.send import make_sender, open_claims, open_sender
+from geodispatch.settling import Settling
 from geodispatch_db import prompts
 from geodispatch_db.addresses import Address
-from geodispatch_db.pool import open_connection
 from tests.services import OWNER_COUNT, Town, street_cameras, street_fence
 
 SEED = 20_260_704
@@ -124,25 +124,53 @@ async def test_a_camera_taken_again_stays_muted_and_one_sold_does_not(town: Town
     assert ("camera-7" in preferences["cameras"], preferences["muted_cameras"]) == (True, [])
 
 
-async def test_a_claim_that_decides_on_what_it_saw_before_an_opt_out_asks_all_the_same(town: Town) -> None:
-    """The race, once without the guard (rows read before they are locked), then with it."""
+async def stands_at_a_lock(town: Town, call: asyncio.Task[Any]) -> bool:
+    """Return once a call waits for a lock, or False once it has its reply without having waited."""
+    async with asyncio.timeout(30):
+        while not call.done():
+            if await town.database.pool.fetchval(
+                "select exists (select from pg_stat_activity "
+                "where datname = current_database() and wait_event_type = 'Lock')"
+            ):
+                return True
+            await asyncio.sleep(0.01)
+    return False
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+async def test_an_opt_out_waits_for_the_claim_that_has_decided_already_and_takes_it_back(
+    town: Town, is_held: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the hold on owners it would be answered before the claim is marked, find nothing and stop nothing."""
+    if not is_held:
+        lock = prompts._SQL["lock_due_prompts"]
+        loose = lock.replace("for no key update of p, o skip locked", "for no key update of p skip locked")
+        assert loose != lock
+        monkeypatch.setattr(prompts, "_SQL", {**prompts._SQL, "lock_due_prompts": loose})
+
+    async def state() -> tuple[Any, ...]:
+        query = "select state, suppressed_for from prompt join owner on owner.id = owner_id where external_id = $1"
+        return tuple(await town.database.pool.fetchrow(query, "owner-7"))
+
     await town.submit()
-    connection = await open_connection(town.database.dsn)
-    try:
-        async with open_sender(town.service.databases.sender, town.service.settings, town.clock) as sender:
-            stale = connection.transaction(isolation="repeatable_read")
-            await stale.start()
-            seen = await prompts.peek_due(connection, "inbox", town.clock(), 100)  # the snapshot is taken here
-            await wish(town, "owner-7", opted_out=True)
-            assert seen is not None
-            unguarded = await sender._claims.decide(connection, seen, town.clock())
-            assert "owner-7" in unguarded.send.owner_external_id
-            await stale.rollback()
-            guarded = await sender._claims.claim("inbox", 100)
-            assert guarded.send.row_count == OWNER_COUNT - 1
-            assert "owner-7" not in guarded.send.owner_external_id
-    finally:
-        await connection.close()
+    base, settings, now = town.service.databases.sender, town.service.settings, town.clock()
+    claims, courier = await open_claims(base, settings, town.clock, [Inbox()], Random(SEED))
+    async with base.transaction() as connection:
+        locked = await prompts.lock_due(connection, "inbox", now, 100)
+        assert locked is not None
+        sent = (await claims.decide(connection, locked, now)).send
+        assert "owner-7" in sent.owner_external_id
+        opting_out = asyncio.create_task(wish(town, "owner-7", opted_out=True))
+        assert await stands_at_a_lock(town, opting_out) is is_held
+        marks = await prompts.mark_sending(connection, locked, sent, now, now + claims.lease)
+    await opting_out
+    assert await state() == (("suppressed", "opted_out") if is_held else ("sending", None))
+    # The sender goes on with all that it claimed.
+    attempts = prompts.Attempts(sent.request_id, sent.owner_id, [1] * sent.row_count, [0.0] * sent.row_count)
+    await Settling(base, courier, town.clock, claims.pace.backoff).put_in_inboxes(attempts, marks)
+    assert await state() == (("suppressed", "opted_out") if is_held else ("delivered", None))
+    assert len(await town.inbox("owner-7")) == (0 if is_held else 1)
+    assert len(await town.inbox("owner-8")) == 1
 
 
 class Recorder:
