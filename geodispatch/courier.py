@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import repeat
@@ -31,14 +31,13 @@ from geodispatch_db import addresses, breakers, requests
 from geodispatch_db.addresses import Address
 from geodispatch_db.breakers import Breaker, Endpoint
 from geodispatch_db.dead_letters import DeadLetter
-from geodispatch_db.prompts import NO_PROMPTS, DuePrompts, PromptId
+from geodispatch_db.prompts import NO_PROMPTS, DuePrompts
 
 log = structlog.get_logger()
 
 Said = TypeVar("Said")
 
 _PROBE_GRACE_S = 10.0
-_CHECK_AFTER_S = 0.05  # a batch that begins later after its claim asks once more whether it still may
 _SETTLING_S = 1.0  # what settling may take, of a lease
 _CLAIMING_S = 1.0  # and what claiming may
 _SETTLE_AGAIN_S = 0.5
@@ -91,7 +90,7 @@ class Admission:
 _Alike = tuple[int | None, str | None, int | None, bool]
 _UNREACHED = Address()
 Settle = Callable[[Sequence[Try]], Awaitable[None]]
-StillWanted = Callable[[Sequence[Message]], Awaitable[Collection[PromptId]]]
+StillWanted = Callable[[Sequence[Message]], Awaitable[Sequence[Message]]]
 
 
 class Courier:
@@ -242,24 +241,21 @@ class Courier:
         """Take all parcels to their endpoints side by side, and have them settled as they are done, many at a time.
 
         Edges: a batch that the lease may not outlast, settling included, is not begun: another sender would begin it
-               again meanwhile. Of one that begins late, only what is still wanted is delivered. What is delivered
-               while the database is away is settled when it is back, or given up with the lease.
+               again meanwhile. Of one that is, only what is still wanted at that moment is delivered. What is
+               delivered while the database is away is settled when it is back, or given up with the lease.
         Errors: those of `settle` and `still_wanted`, the first of them, after the others have been settled.
         """
         done: asyncio.Queue[Try | None] = asyncio.Queue()
         errors: list[Exception] = []
-        claimed_at_s = monotonic()
-        lease_ends_s = claimed_at_s + (lease_until - self._clock()).total_seconds()
+        lease_ends_s = monotonic() + (lease_until - self._clock()).total_seconds()
 
         async def work_off(parcel: Parcel) -> None:
             tried: Try | None = None
             try:
                 async with self._lanes.place(parcel.endpoint):
-                    if monotonic() - claimed_at_s > _CHECK_AFTER_S:
-                        wanted = await still_wanted(parcel.messages)
-                        messages = [message for message in parcel.messages if message.prompt_id in wanted]
-                        parcel = parcel._replace(messages=messages)
-                    tried = await self._try(parcel, lease_until)
+                    # An owner's wish that was granted since the claim holds.
+                    wanted = parcel._replace(messages=await still_wanted(parcel.messages))
+                    tried = await self._try(wanted, lease_until)
             except Exception as error:
                 errors.append(error)
             finally:

@@ -72,11 +72,12 @@ class Replayer:
         async def settle(tries: Sequence[Try]) -> None:
             await self._settle(tries, round_.letter_of)
 
-        async def still_wanted(messages: Sequence[Message]) -> set[PromptId]:
+        async def still_wanted(messages: Sequence[Message]) -> Sequence[Message]:
             letters = [round_.letter_of[message.prompt_id] for message in messages]
             async with self._database.connection() as connection:
                 counts = {letter.id: letter.replay_count + 1 for letter in letters}
-                return await dead_letters.still_claimed(connection, counts, self._clock())
+                wanted = await dead_letters.still_claimed(connection, counts, self._clock())
+            return [message for message in messages if message.prompt_id in wanted]
 
         await self._courier.deliver(round_.parcels, round_.lease_until, settle=settle, still_wanted=still_wanted)
         return round_.due_count

@@ -10,7 +10,7 @@ rounds overlap and each endpoint has its lane (courier.py), so that it keeps no 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -28,7 +28,7 @@ from geodispatch.prompt import ChannelName
 from geodispatch.settling import Settling
 from geodispatch_db import inboxes, prompts
 from geodispatch_db.notice import Notice
-from geodispatch_db.prompts import Attempts, PromptId
+from geodispatch_db.prompts import Attempts, Marks
 
 log = structlog.get_logger()
 
@@ -217,18 +217,21 @@ class Sender:
             failed_count += failed
             delivered_count += sum(len(tried.deliveries) for tried in tries) - failed
 
-        await self._courier.deliver(claim.parcels, lease_until, settle=settle, still_wanted=self._still_wanted)
+        async def still_wanted(messages: Sequence[Message]) -> Sequence[Message]:
+            return await self._still_wanted(messages, claim.marks)
+
+        await self._courier.deliver(claim.parcels, lease_until, settle=settle, still_wanted=still_wanted)
         return sum_up(claim, delivered_count=delivered_count, failed_count=failed_count)
 
     def _limit(self, queue: str, claim_count: int) -> int:
         """How much each of so many claims takes at once: together no more than one endpoint of the channel does."""
         return min(self._batch_count, max(1, self._courier.capacity(queue) // claim_count))
 
-    async def _still_wanted(self, messages: Sequence[Message]) -> Collection[PromptId]:
-        claims = [(message.prompt_id, message.number) for message in messages]
-        async with self._database.transaction() as connection:
-            still_open = await prompts.hold_open_requests(
-                connection, {message.request_id for message in messages}, self._clock()
-            )
-            claimed = await prompts.still_claimed(connection, claims)
-        return {id_ for id_ in claimed if id_[0] in still_open}
+    async def _still_wanted(self, messages: Sequence[Message], marks: Marks) -> Sequence[Message]:
+        request_ids = {message.request_id for message in messages}
+        async with self._database.connection() as connection:
+            if await prompts.nothing_recalled(connection, request_ids, marks, self._clock()):
+                return messages
+            claims = [(message.prompt_id, message.number) for message in messages]
+            wanted = await prompts.still_claimed(connection, claims, self._clock())
+        return [message for message in messages if message.prompt_id in wanted]

@@ -7,7 +7,7 @@ stands in geodispatch/prompt.py.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
@@ -157,6 +157,7 @@ class Marks:
 
     transaction: str = "0"
     file: int = 0
+    recall_count: int = 0
     place_by_owner: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -252,7 +253,7 @@ async def mark_sending(
     """
     marked = await connection.fetchrow(_SQL["mark_sending"], locked.places_at(due.position), now, lease_until)
     place_by_owner = dict(zip(marked["owner_ids"], _each_of(marked["places"]), strict=True))
-    return Marks(marked["transaction"], marked["file"], place_by_owner)
+    return Marks(marked["transaction"], marked["file"], marked["recall_count"], place_by_owner)
 
 
 async def suppress(
@@ -295,10 +296,23 @@ async def find_open_requests(connection: asyncpg.Connection, request_ids: Iterab
     return {id_: OpenRequest(*what) for id_, *what in rows}
 
 
-async def still_claimed(connection: asyncpg.Connection, claims: Sequence[tuple[PromptId, int]]) -> set[PromptId]:
-    """Return which claims, each with its number, still stand."""
+async def nothing_recalled(
+    connection: asyncpg.Connection, request_ids: Collection[int], marks: Marks, now: datetime
+) -> bool:
+    """True if all that was marked for these requests still may go out: nobody has taken anything back since.
+
+    Where it moved, by a wish of anybody's, `still_claimed` tells which.
+    """
+    found = await connection.fetchval(_SQL["nothing_recalled"], marks.recall_count, list(request_ids), now)
+    return bool(found)
+
+
+async def still_claimed(
+    connection: asyncpg.Connection, claims: Sequence[tuple[PromptId, int]], now: datetime
+) -> set[PromptId]:
+    """Return which claims, each with its number, still may go out."""
     ids = _columns(prompt_id for prompt_id, _ in claims)
-    rows = await connection.fetch(_SQL["claimed_prompts"], *ids, [number for _, number in claims])
+    rows = await connection.fetch(_SQL["claimed_prompts"], *ids, [number for _, number in claims], now)
     return {(row["request_id"], row["owner_id"]) for row in rows}
 
 

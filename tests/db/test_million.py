@@ -73,7 +73,7 @@ async def check_plans(connection: asyncpg.Connection) -> None:
         "mark_sending": ("Tid Scan on prompt", (held.places, NOW, NOW + LEASE)),
         "suppress": ("Tid Scan on prompt", (held.places_at([1, 2]), ["muted", "muted"])),
         "delay": ("Tid Scan on prompt", (held.places_at([1, 2]), [NOW, NOW])),
-        "claimed_prompts": ("prompt_pkey", (*ids, numbers)),
+        "claimed_prompts": ("prompt_pkey", (*ids, numbers, NOW)),
         "mark_delivered_there": ("Tid Scan on prompt", (held.places, "1", 1, 0.1, NOW)),
         "mark_delivered": ("prompt_pkey", (*map(text_of, (*ids, numbers, seconds)), NOW)),
         "insert_lost_attempts": ("prompt_pkey", (*ids, numbers, seconds, "inbox", NOW)),

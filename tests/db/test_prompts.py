@@ -449,6 +449,8 @@ async def test_no_operation_leaves_a_state_but_as_the_table_says(
         "close_next": lambda: prompts.close_next(connection, 1, 10),
         "close_these": lambda: prompts.close_these(connection, [prompt_id]),
         "take_back": lambda: prompts.take_back(connection, 1),
+        "give_up_for": lambda: prompts.give_up_for(connection, 1),
+        "reroute": lambda: prompts.reroute(connection, 1),
         "answer": lambda: prompts.answer(connection, prompt_id, "share", NOW),
     }
     for name, operate in operations.items():

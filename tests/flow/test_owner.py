@@ -202,7 +202,17 @@ async def by_app(town: Town) -> None:
     await town.service.registry.put_cameras(street_cameras(), webhook_id=webhook_id)
 
 
-async def test_what_is_claimed_and_has_not_left_is_taken_back(town: Town) -> None:
+@pytest.mark.parametrize(
+    ("wished", "reason"),
+    [
+        ({"opted_out": True}, "opted_out"),
+        ({"muted_agencies": ["springfield-pd"]}, "muted"),
+        ({"muted_offences": ["burglary"]}, "muted"),
+        ({"muted_cameras": ["camera-40"]}, "no_camera"),
+        ({"week_max": 0}, "weekly_cap"),
+    ],
+)
+async def test_what_is_claimed_and_has_not_left_is_taken_back(town: Town, wished: dict[str, Any], reason: str) -> None:
     await by_app(town)
     await town.submit()
     recorder = Recorder()
@@ -216,15 +226,32 @@ async def test_what_is_claimed_and_has_not_left_is_taken_back(town: Town) -> Non
         )
     }
     assert set(states.values()) == {"sending"}
-    await wish(town, "owner-40", opted_out=True)
+    await wish(town, "owner-40", **wished)
     request = (await town.call("GET", "public/requests")).json["requests"][0]
-    await asyncio.sleep(0.1)  # so that the later batches ask once more
     recorder.gate.set()
     await sending
     assert "owner-40" not in recorder.got
     assert len(recorder.got) == OWNER_COUNT - 1
     (item,) = (await history(town, "owner-40"))["prompts"]
-    assert (item["suppressed_for"], item["request"]["id"]) == ("opted_out", request["id"])
+    assert (item["suppressed_for"], item["request"]["id"]) == (reason, request["id"])
+
+
+async def test_an_opt_out_between_a_claim_and_its_delivery_stops_it_however_short_that_is(town: Town) -> None:
+    await by_app(town)
+    await town.submit()
+    recorder = Recorder()
+    recorder.gate.set()
+    sender = await make_sender(town.database, town.service.settings, town.clock, [Inbox(), recorder])
+    deliver = sender._courier.deliver
+
+    async def opt_out_first(*claimed: Any, **how: Any) -> None:
+        await wish(town, "owner-1", opted_out=True)
+        await deliver(*claimed, **how)
+
+    sender._courier.deliver = opt_out_first  # type: ignore[method-assign]
+    await sender.send_once(recorder.name)
+    assert len(recorder.got) == OWNER_COUNT - 1
+    assert "owner-1" not in recorder.got
 
 
 async def test_what_is_claimed_and_has_not_left_stops_when_the_request_is_closed(town: Town) -> None:
@@ -235,7 +262,6 @@ async def test_what_is_claimed_and_has_not_left_stops_when_the_request_is_closed
     sending = asyncio.create_task(sender.send_once(recorder.name))
     await recorder.begun.wait()
     await town.call("POST", f"requests/{request['id']}/close", town.agency_key, {"reason": "withdrawn"})
-    await asyncio.sleep(0.1)
     recorder.gate.set()
     await sending
     assert len(recorder.got) == 5

@@ -67,6 +67,7 @@ with marked as (
     returning ctid, owner_id
 )
 select pg_current_xact_id()::xid::text as transaction, pg_relation_filenode('prompt') as file,
+       (select last_value from recalls) as recall_count,
        coalesce(array_agg(owner_id), '{}') as owner_ids, coalesce(array_agg(ctid)::text, '{}') as places
 from marked;
 
@@ -91,13 +92,20 @@ update prompt p set channel = due.channel
 from unnest($1::text::tid[], $2::channel[]) as due (place, channel)
 where p.ctid = due.place and p.state in ('queued', 'sending');
 
+-- name: nothing_recalled
+-- True if no owner has taken anything back since a claim, and its requests are open.
+-- $1 the claim's count of recalls, $2 request ids, $3 now
+select (select last_value from recalls) = $1
+   and cardinality($2::bigint[]) = (select count(*) from request r where r.id = any ($2::bigint[]) and is_live(r, $3)) as is_so;
+
 -- name: claimed_prompts
--- Which claims still stand: not taken over, not taken back by their owner.
--- $1 request ids, $2 owner ids, $3 attempt numbers: one array a column
+-- Which claims still may go out: not taken over, not taken back by their owner, of requests that are open.
+-- $1 request ids, $2 owner ids, $3 attempt numbers: one array a column; $4 now
 select mine.request_id, mine.owner_id
 from unnest($1::bigint[], $2::bigint[], $3::smallint[]) as mine (request_id, owner_id, number)
 join prompt p on p.request_id = mine.request_id and p.owner_id = mine.owner_id
-where p.state = 'sending' and p.attempt_count = mine.number;
+where p.state = 'sending' and p.attempt_count = mine.number
+  and mine.request_id in (select r.id from request r where r.id = any ($1::bigint[]) and is_live(r, $4));
 
 -- name: mark_delivered_there
 -- Settle what arrived and lies where its claim has left it: whatever has changed since lies elsewhere, or was put there by another
@@ -251,20 +259,34 @@ limit $3;
 select request_id from reached_prompt where owner_id = $1 and key = $2;
 
 -- name: take_back
--- Give up what is under way to an owner against the owner's wish: its sender will find that the claim no longer stands.
+-- Give up what is under way to an owner against the owner's wish, and let its sender find that the claim no longer stands.
 -- $1 owner id
-update prompt p set
-    state = 'suppressed', suppressed_for = case when o.opted_out_at is null then 'muted' else 'opted_out' end::suppression,
-    due_at = null, lease_until = null
-from owner o cross join request r
-where o.id = $1 and p.owner_id = o.id and r.id = p.request_id and p.state = 'sending'
-  and (o.opted_out_at is not null or r.agency_id = any (o.muted_agency_ids) or r.offence = any (o.muted_offences));
+with wished as materialized (
+    select p.request_id, p.owner_id, case
+        when o.opted_out_at is not null then 'opted_out'
+        when r.agency_id = any (o.muted_agency_ids) or r.offence = any (o.muted_offences) then 'muted'
+        when c.is_muted then 'no_camera'
+        when o.week_max = 0 then 'weekly_cap'
+    end::suppression as reason
+    from prompt p join owner o on o.id = p.owner_id join request r on r.id = p.request_id left join camera c on c.id = p.camera_id
+    where p.owner_id = $1 and p.state = 'sending'
+), taken as (
+    update prompt p set state = 'suppressed', suppressed_for = wished.reason, due_at = null, lease_until = null
+    from wished
+    where p.request_id = wished.request_id and p.owner_id = wished.owner_id and p.state = 'sending' and wished.reason is not null
+    returning 1
+)
+select nextval('recalls') from taken limit 1;
 
 -- name: give_up_prompts_of_owner
 -- Send an owner who has left nothing more.
 -- $1 owner id
-update prompt set state = 'suppressed', suppressed_for = 'opted_out', due_at = null, lease_until = null
-where owner_id = $1 and state in ('queued', 'sending');
+with taken as (
+    update prompt set state = 'suppressed', suppressed_for = 'opted_out', due_at = null, lease_until = null
+    where owner_id = $1 and state in ('queued', 'sending')
+    returning 1
+)
+select nextval('recalls') from taken limit 1;
 
 -- name: withdraw_answers_of_owner
 -- Take all answers of an owner back that were not taken back before.
