@@ -17,13 +17,14 @@ from geodispatch.channels.push import application_server_key, check_subscription
 from geodispatch.database import Database
 from geodispatch.errors import InvalidInput, NotFound
 from geodispatch.links import Links
+from geodispatch.request import Line
 from geodispatch.settings import Settings
 from geodispatch_db import addresses
 from geodispatch_db.addresses import Subscription
 
 _BROWSERS_MAX = 10
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+Text = Annotated[Line, StringConstraints(min_length=1, max_length=2048)]
 
 
 class BrowserKeys(BaseModel):

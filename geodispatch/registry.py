@@ -183,8 +183,12 @@ class Registry:
 
         Errors: InvalidInput for what is no address of one.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            is_endpoint = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # no host in brackets, no number of a port
+            is_endpoint = False
+        if not is_endpoint:
             raise InvalidInput.at("url", "an address that begins with https:// or http:// and names a host")
         secret = new_secret()
         async with self.databases.sender.connection() as connection:

@@ -147,14 +147,22 @@ def check_subscription(signer: WebPush, subscription: Subscription, allowed: Seq
 
     Errors: InvalidInput.
     """
-    parts = urlsplit(subscription.endpoint)
-    # Plain HTTP is for push services of our own on a network that the operator allows.
-    if not parts.hostname or not (parts.scheme == "https" or (allowed and parts.scheme == "http")):
+    if not _is_push_service(subscription.endpoint, allowed):
         raise InvalidInput.at("/endpoint", "the https:// address of a push service")
     try:
         signer.get(b"{}", _readable(subscription))
     except Exception as error:  # base64's, the curve's, pydantic's
         raise InvalidInput.at("/keys", f"no keys of a browser's subscription: {type(error).__name__}") from error
+
+
+def _is_push_service(url: str, allowed: Sequence[Network]) -> bool:
+    try:
+        parts = urlsplit(url)
+        has_place = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no host in brackets, no number of a port
+        return False
+    # Plain HTTP is for push services of our own on a network that the operator allows.
+    return has_place and (parts.scheme == "https" or (bool(allowed) and parts.scheme == "http"))
 
 
 @asynccontextmanager

@@ -126,7 +126,7 @@ class Route:
                 visitor.origin,
                 request,
                 query and read_query(request, query),
-                _read_path(request) if has_path else _NOTHING,
+                read_path(request) if has_path else _NOTHING,
                 _read_headers(request, header_names) if header_names else _NOTHING,
                 read_body and await read_body(request),
             )
@@ -218,7 +218,11 @@ async def read_body(request: web.Request, media_type: str, limit_bytes: int) -> 
     return content
 
 
-def _read_path(request: web.Request) -> Mapping[str, str]:
+def read_path(request: web.Request) -> Mapping[str, str]:
+    """Read the parts of the path that name something.
+
+    Errors: NotFound for what can be no name.
+    """
     names = request.match_info
     for value in names.values():
         if not value.isprintable():

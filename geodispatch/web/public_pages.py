@@ -21,7 +21,7 @@ from geodispatch.feed import FeedFilter, FeedKind, Place
 from geodispatch.flags import FlagInput, FlagItem, FlagReason
 from geodispatch.request import Offence
 from geodispatch.web.api.page import PageQuery, Slug, SlugPageQuery
-from geodispatch.web.call import SERVICE, read_body, read_id, read_query
+from geodispatch.web.call import SERVICE, read_body, read_id, read_path, read_query
 from geodispatch.web.errors import STATUS, invalid_input, kind_of, problem_response
 from geodispatch.web.gazette import Gazette
 from geodispatch.web.layout import read_templates
@@ -190,14 +190,14 @@ class PublicPages:
         """Show an agency's record."""
         query = read_query(request, PageQuery)
         found = await request.app[SERVICE].profiles.find(
-            request.match_info["slug"], before=query.before, limit=_ITEMS_A_PAGE
+            read_path(request)["slug"], before=query.before, limit=_ITEMS_A_PAGE
         )
         return self.write("agency.html", here="/agencies", agency=found, is_older=query.before is not None)
 
     async def report(self, request: web.Request) -> web.Response:
         """Show an agency's annual report."""
-        year = read_id(request.match_info["year"], "report")
-        drawn = await request.app[SERVICE].annual_reports.draw(request.match_info["slug"], year)
+        names = read_path(request)
+        drawn = await request.app[SERVICE].annual_reports.draw(names["slug"], read_id(names["year"], "report"))
         return self.write("report.html", here="/agencies", report=drawn)
 
     async def retention(self, request: web.Request) -> web.Response:

@@ -185,6 +185,34 @@ async def test_a_subscription_that_nothing_could_be_sent_to_is_refused(database:
         assert await subscribe(town, "owner-2", browser) == 204
 
 
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"endpoint": "https://push.example/\0"}, "/endpoint"),
+        ({"endpoint": "https://push.example/\ud800"}, ""),
+        ({"endpoint": "https://push.example/" + "x" * 2048}, "/endpoint"),
+        ({"endpoint": "https://[x"}, "/endpoint"),
+        ({"endpoint": "https://push.example:99999/"}, "/endpoint"),
+        ({"endpoint": "https://push.example:0/"}, "/endpoint"),
+        ({"endpoint": "https://a\u2100b/"}, "/endpoint"),
+        ({"p256dh": "\0"}, "/keys/p256dh"),
+        ({"auth": "\0"}, "/keys/auth"),
+        ({"auth": "x\0y"}, "/keys/auth"),
+    ],
+)
+async def test_a_subscription_of_bad_texts_is_refused(
+    database: str, tmp_path: Path, changes: dict[str, str], pointer: str
+) -> None:
+    async with open_app() as service, pushing(database, tmp_path) as town:
+        good = Browser.at(service, "x").subscription()
+        keys = {name: key + changes.get(name, "") for name, key in good["keys"].items()}
+        bad = {"endpoint": changes.get("endpoint", good["endpoint"]), "keys": keys}
+        reply = await town.call("POST", "push/subscriptions", await town.token("owner-1"), bad)
+        assert (reply.status, reply.headers["Content-Type"].split(";")[0]) == (422, "application/problem+json")
+        assert [fault["pointer"] for fault in reply.json["errors"]] == [pointer]
+        assert await town.count("push_subscription") == 0
+
+
 async def test_a_browser_that_changes_hands_tells_its_new_owner_only(database: str, tmp_path: Path) -> None:
     async with open_app() as service, pushing(database, tmp_path) as town:
         service.always(201)

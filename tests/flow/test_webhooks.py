@@ -18,7 +18,7 @@ from geodispatch.channels import Delivery, Message
 from geodispatch.channels.inbox import Inbox
 from geodispatch.channels.webhook import Webhook
 from geodispatch.clock import utc_now
-from geodispatch.errors import InvalidSettings
+from geodispatch.errors import InvalidInput, InvalidSettings
 from geodispatch.prompt import ChannelName
 from geodispatch.send import make_sender, open_claims, open_sender, run_sender
 from geodispatch_db import addresses, owners
@@ -35,6 +35,13 @@ async def reach(town: Town, app: App, *houses: int) -> int:
     cameras = [(place, camera) for place, camera in street_cameras() if camera.owner in wanted]
     await town.service.registry.put_cameras(cameras, webhook_id=webhook_id)
     return webhook_id
+
+
+@pytest.mark.parametrize("url", ["", "ftp://x/", "https://", "https://[x", "https://x:99999/", "https://a\u2100b/"])
+async def test_an_address_that_is_none_is_refused(town: Town, url: str) -> None:
+    with pytest.raises(InvalidInput):
+        await town.service.registry.add_webhook(url)
+    assert await town.count("webhook") == 0
 
 
 async def attempts(town: Town) -> list[tuple[Any, ...]]:

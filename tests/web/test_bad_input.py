@@ -296,6 +296,66 @@ async def test_a_bad_parameter(town: Town, query: str) -> None:
     check_problem(await town.call("GET", f"public/requests?{query}"), 422, f"?/{name}")
 
 
+def operator_key(town: Town) -> str:
+    return town.operator_key
+
+
+def owner_token(town: Town) -> str:
+    return town.owner_tokens["owner-1"]
+
+
+# No text that PostgreSQL or a parser cannot take; lone surrogates are no JSON, and an address has no way to write one.
+BAD_TEXTS: dict[str, tuple[str, str, Callable[[Town], str], Any, str]] = {
+    "a browser": ("DELETE", "push/subscriptions?endpoint=%00", owner_token, None, "?/endpoint"),
+    "a long browser": ("DELETE", f"push/subscriptions?endpoint={'x' * 2049}", owner_token, None, "?/endpoint"),
+    "a muted agency": ("PUT", "preferences", owner_token, {"muted_agencies": ["\0"]}, "/muted_agencies/0"),
+    "a muted camera": ("PUT", "preferences", owner_token, {"muted_cameras": ["\0"]}, "/muted_cameras/0"),
+    "a language": ("PUT", "preferences", owner_token, {"language": "en-\0\0"}, "/language"),
+    "quiet hours": ("PUT", "preferences", owner_token, {"quiet_hours": "\0"}, "/quiet_hours"),
+    "half a character": ("PUT", "preferences", owner_token, {"language": "\ud800"}, ""),
+    "a letter's endpoint": ("GET", "dead-letters?endpoint=%00", operator_key, None, "?/endpoint"),
+    "a letter's long endpoint": ("GET", f"dead-letters?endpoint={'x' * 2049}", operator_key, None, "?/endpoint"),
+    "a letter's channel": ("GET", "dead-letters?channel=%00", operator_key, None, "?/channel"),
+    "a letter's time": ("GET", "dead-letters?after=%00", operator_key, None, "?/after"),
+    "a replay's endpoint": ("POST", "dead-letters/replay", operator_key, {"endpoint": "\0"}, "/endpoint"),
+    "a replay's half character": ("POST", "dead-letters/replay", operator_key, {"endpoint": "\ud800"}, ""),
+    "a mail address": ("PUT", "owners/owner-1/mail", operator_key, {"address": "a\0@b.example"}, "/address"),
+    "an agency's kind": (
+        "POST",
+        "agencies",
+        operator_key,
+        {"slug": "a", "name": "A", "kind": "federal \0"},
+        "/kind",
+    ),
+    "who signs in": ("POST", "session", lambda _: "", {"email": "\0", "password": "x"}, "/email"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TEXTS)
+async def test_a_bad_text(town: Town, name: str) -> None:
+    method, path, key_of, body, pointer = BAD_TEXTS[name]
+    await town.token("owner-1")
+    tables = ("dead_letter", "mail_address", "push_subscription", "agency", "audit", "brake")
+    before = [await town.count(table) for table in tables]
+    check_problem(await town.call(method, path, key_of(town) or None, body), 422, pointer)
+    assert [await town.count(table) for table in tables] == before
+    await nothing_is_stored(town)
+
+
+async def test_a_name_in_an_address_that_is_none(town: Town) -> None:
+    token = await town.token("owner-1")
+    for name in ("%00", "%ed%a0%80"):
+        check_problem(await town.call("DELETE", f"prompts/{name}/answer", token), 404, "")
+        check_problem(await town.call("POST", f"webhooks/{name}/enable", town.operator_key), 404, "")
+        check_problem(await town.call("DELETE", f"owners/{name}", town.operator_key), 404, "")
+        check_problem(await town.call("DELETE", f"owners/{name}/mail", town.operator_key), 404, "")
+        body = {"address": "a@b.example"}
+        check_problem(await town.call("PUT", f"owners/{name}/mail", town.operator_key, body), 404, "")
+        for path in (f"agencies/{name}", f"agencies/{name}/reports/2026"):
+            async with town.http.get(f"{town.url}/{path}") as reply:
+                assert reply.status == 404, path
+
+
 async def test_bad_cameras_are_named_and_the_good_ones_taken(town: Town) -> None:
     lines = [
         {"id": "good", "lon": WEST, "lat": SOUTH, "owner": "owner-1"},

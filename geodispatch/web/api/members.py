@@ -11,6 +11,7 @@ from geodispatch.audit import AuditItem
 from geodispatch.authority import Action
 from geodispatch.errors import AccountExists, AgencyExists, AgencyRefused, InvalidInput, LastAdmin, NotFound
 from geodispatch.members import KeyItem, MemberItem, Name
+from geodispatch.request import Line
 from geodispatch.web.api.invitation import InvitationList, NewInvitation, invited
 from geodispatch.web.api.page import PageQuery, Slug
 from geodispatch.web.call import BODY_ERRORS, INT64, Call, Reply, Route
@@ -37,7 +38,7 @@ class AgencyInput(_Input):
 
     slug: Slug
     name: Name
-    kind: Annotated[str, Field(min_length=1, max_length=100, description="one of the closed list of kinds")]
+    kind: Annotated[Line, Field(min_length=1, max_length=100, description="one of the closed list of kinds")]
 
 
 class InvitationInput(_Input):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from geodispatch.authority import Action
 from geodispatch.errors import InvalidInput, NotFound
 from geodispatch.owner import Preferences, PreferencesInput
-from geodispatch.reach import BrowserInput
+from geodispatch.reach import BrowserInput, Text
 from geodispatch.web.call import BODY_ERRORS, Call, Reply, Route
 
 
@@ -30,7 +28,7 @@ class BrowserQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    endpoint: Annotated[str, Field(min_length=1, max_length=2048)]
+    endpoint: Text
 
 
 async def read_preferences(call: Call) -> Reply:

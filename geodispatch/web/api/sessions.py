@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 from geodispatch.accounts import Role, StaffRole
 from geodispatch.authority import Action
@@ -19,6 +19,7 @@ from geodispatch.errors import (
     SignInRefused,
     TooManyFailures,
 )
+from geodispatch.request import Line
 from geodispatch.session import Session
 from geodispatch.sign_in import Entry
 from geodispatch.web.call import BODY_ERRORS, Call, Reply, Route
@@ -34,7 +35,7 @@ class _Input(BaseModel):
 class SignInInput(_Input):
     """Who signs in."""
 
-    email: Annotated[str, Field(min_length=1, max_length=254)]
+    email: Annotated[Line, StringConstraints(min_length=1, max_length=254)]
     password: _Secret
 
 
