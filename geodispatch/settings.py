@@ -83,6 +83,7 @@ class Settings(BaseSettings):
     metrics_port: Annotated[
         int | None, Field(ge=1, le=65535, description="where `geodispatch send` shows its counters; nowhere if unset")
     ] = None
+    metrics_host: Annotated[str, Field(description="and at which address, to whoever reaches that")] = "127.0.0.1"
     send_lease_s: Annotated[float, Field(ge=1, description="a sender silent for so long loses its claim")] = 120
     retry_after_s: Annotated[
         tuple[Annotated[float, Field(gt=0)], ...],

@@ -65,12 +65,24 @@ def send(
                     out.print(line, markup=False)
                 return
             if settings.metrics_port is not None:
-                from prometheus_client import start_http_server
-
-                start_http_server(settings.metrics_port, settings.host)
+                _show_counters(settings.metrics_host, settings.metrics_port)
             await run_sender(databases, settings, utc_now, started=lambda: out.print("sending"))
 
     run(work(), until_stopped=not dry_run)
+
+
+def _show_counters(host: str, port: int) -> None:
+    """Show what this process counts, to whoever reaches the address: nobody is asked for a key there.
+
+    Errors: InvalidSettings.
+    """
+    from prometheus_client import start_http_server
+
+    try:
+        start_http_server(port, host)
+    except OSError as error:
+        reason = f"nothing can listen at {host} (GEODISPATCH_METRICS_HOST), port {port}: {error.strerror}"
+        raise InvalidSettings("GEODISPATCH_METRICS_PORT", f"{reason}; each sender here needs its own") from error
 
 
 @app.command()

@@ -315,6 +315,40 @@ async def test_a_revoked_key_opens_nothing_and_an_interrupted_import_says_so(
     assert importing.returncode == 128 + signal.SIGTERM
 
 
+async def test_a_sender_shows_its_counters_to_its_own_machine_at_a_port_of_its_own(
+    town: Town, environment: dict[str, str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = environment | {
+        "GEODISPATCH_DATABASE_URL": town.database.dsn,
+        "GEODISPATCH_HOST": "0.0.0.0",  # where `serve` may listen, the counters do not
+        "GEODISPATCH_METRICS_PORT": str(port),
+    }
+    sending = await start(environment, "send")
+    try:
+        await first_match(sending, r"sending()")
+        async with aiohttp.ClientSession() as http:
+            async with http.get(f"http://127.0.0.1:{port}/metrics") as response:
+                assert "geodispatch_prompts_delayed_total" in await response.text()
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await http.get(f"http://127.0.0.2:{port}/metrics")
+        code, _, err = await run(environment, "send")
+        assert (code, "GEODISPATCH_METRICS_PORT" in err, "Address already in use" in err) == (1, True, True), err
+        assert "Traceback" not in err
+        second = await start(environment | {"GEODISPATCH_METRICS_HOST": "127.0.0.2"}, "send")
+        try:
+            await first_match(second, r"sending()")
+            async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.2:{port}/metrics") as response:
+                assert response.status == 200
+        finally:
+            second.send_signal(signal.SIGTERM)
+            await second.communicate()
+    finally:
+        sending.send_signal(signal.SIGTERM)
+        await sending.communicate()
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
