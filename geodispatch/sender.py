@@ -24,6 +24,7 @@ from geodispatch.courier import Courier, Try
 from geodispatch.database import Database
 from geodispatch.errors import Unavailable
 from geodispatch.fan_out import FanOut
+from geodispatch.metrics import DELIVERIES
 from geodispatch.prompt import ChannelName
 from geodispatch.settling import Settling
 from geodispatch_db import inboxes, prompts
@@ -193,6 +194,7 @@ class Sender:
         numbers = [attempt_count + 1 for attempt_count in sent.attempt_count]
         attempts = Attempts(sent.request_id, sent.owner_id, numbers, [0.0] * sent.row_count)
         await self._settling.put_in_inboxes(attempts, claim.marks)
+        DELIVERIES.labels(ChannelName.INBOX, "delivered").inc(sent.row_count)
         self._news.set()
         return sum_up(claim, delivered_count=sent.row_count)
 

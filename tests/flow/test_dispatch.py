@@ -11,6 +11,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from aiohttp import web
+from prometheus_client import REGISTRY
 
 from geodispatch import courier, fan_out
 from geodispatch.channels.inbox import Inbox
@@ -19,6 +21,8 @@ from geodispatch.errors import InvalidInput, InvalidSettings, NotFound
 from geodispatch.send import open_claims, open_sender
 from geodispatch.zone import QuietHours
 from geodispatch_db import pace, prompts, requests
+from tests.flow.test_webhooks import reach
+from tests.receivers import open_app
 from tests.services import OWNER_COUNT, Clock, Town, running_town, street_fence
 
 CHICAGO = ZoneInfo("America/Chicago")
@@ -350,6 +354,65 @@ async def test_the_queue_shows_in_the_metrics(town: Town) -> None:
         text = await reply.text()
     assert f'geodispatch_queue_prompts{{channel="inbox",state="due"}} {OWNER_COUNT}.0' in text
     assert 'geodispatch_queue_oldest_seconds{channel="inbox"} 90.0' in text
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+async def test_what_lies_in_the_inbox_only_counts_as_delivered_there(town: Town) -> None:
+    before = counted("geodispatch_deliveries_total", channel="inbox", outcome="delivered")
+    await town.submit()
+    await town.send_all()
+    assert counted("geodispatch_deliveries_total", channel="inbox", outcome="delivered") - before == OWNER_COUNT
+
+
+def delayed() -> dict[str, float]:
+    names = ("quiet_hours", "agency_quota", "endpoint_down", "endpoint_busy")
+    return {name: counted("geodispatch_prompts_delayed_total", channel="webhook", reason=name) for name in names}
+
+
+async def test_what_is_put_back_in_line_is_counted_by_reason(database: str) -> None:
+    """Of 30 owners, two sleep and three are beyond the quota. Six more have an app that fails."""
+    one_each = {"webhook_batch_count": 1, "webhook_concurrency": 1}  # six failures, one after the other
+    async with open_app() as down, open_app() as healthy, running_town(database, Clock(), **one_each) as town:
+        await town.service.registry.set_quota("springfield-pd", 6 + 25)
+        down.always(503)
+        await reach(town, down, *range(1, 7))
+        await reach(town, healthy, *range(11, OWNER_COUNT + 1))
+        await town.submit(fence=street_fence(1, 6))
+        await town.send_all()  # its breaker opens
+        for house in (39, 40):
+            await town.call("PUT", "preferences", await town.token(f"owner-{house}"), {"quiet_hours": "00:00-23:59"})
+        before = delayed()
+        town.clock.advance(seconds=5)  # those that failed are due again, and count against no quota
+        await town.submit(fence=street_fence(11, OWNER_COUNT))
+        await town.send_all()
+        put_back = {name: count - before[name] for name, count in delayed().items()}
+        assert put_back == {"quiet_hours": 2, "agency_quota": 3, "endpoint_down": 6, "endpoint_busy": 0}
+
+
+async def test_what_finds_its_lane_full_is_counted_as_put_back(database: str) -> None:
+    narrow = {"webhook_batch_count": 1, "webhook_concurrency": 1}  # ten are under way
+    async with open_app() as app, running_town(database, Clock(), **narrow) as town:
+        answering = asyncio.Event()
+
+        async def hold(_: web.Request) -> web.Response:
+            await answering.wait()
+            return web.Response(status=204)
+
+        app.answer = hold
+        await reach(town, app, *range(1, OWNER_COUNT + 1))
+        await town.submit()
+        before = delayed()
+        async with open_sender(town.service.databases.sender, town.service.settings, town.clock) as sender:
+            first = asyncio.create_task(sender.send_once("webhook"))
+            await app.got_post.wait()
+            await sender.send_once("webhook")
+            put_back = {name: count - before[name] for name, count in delayed().items()}
+            answering.set()
+            await first
+        assert put_back == {"quiet_hours": 0, "agency_quota": 0, "endpoint_down": 0, "endpoint_busy": 10}
 
 
 # ---- a fortnight at random
