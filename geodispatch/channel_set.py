@@ -52,7 +52,7 @@ async def open_channels(
                 batch_count=settings.webhook_batch_count,
                 timeout_s=settings.webhook_timeout_s,
                 concurrency=settings.webhook_concurrency,
-                connection_limit=settings.webhook_connections,
+                shared_concurrency=settings.webhook_connections,
             )
             channels.append(await stack.enter_async_context(webhook))
         if ChannelName.PUSH in settings.channels:
@@ -63,7 +63,7 @@ async def open_channels(
                 batch_count=_PUSH_BATCH_COUNT,
                 timeout_s=settings.push_timeout_s,
                 concurrency=_PUSH_CONCURRENCY,
-                connection_limit=settings.push_connections,
+                service_connection_limit=settings.push_connections,
             )
             channels.append(await stack.enter_async_context(push))
         if ChannelName.MAIL in settings.channels:

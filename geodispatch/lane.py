@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from geodispatch.channels import Channel
 from geodispatch_db.breakers import Endpoint
@@ -14,6 +16,13 @@ _BATCHES_MAX = 10  # for each place of a lane
 _SPEEDS_KEPT_COUNT = 10_000
 _FIRST_GUESS_S = 0.01  # a message, at an endpoint of which nothing is known
 _NEWEST_WEIGHT = 0.3
+
+
+class _Places(NamedTuple):
+    """What the batches of one endpoint wait for."""
+
+    all: asyncio.Semaphore
+    first: asyncio.Semaphore
 
 
 class Lanes:
@@ -28,7 +37,8 @@ class Lanes:
         self._channels = channels
         self._capacity = {name: _capacity(channel, lease) for name, channel in channels.items()}
         self._under_way: Counter[Endpoint] = Counter()
-        self._places: dict[Endpoint, asyncio.Semaphore] = {}
+        self._places: dict[Endpoint, _Places] = {}
+        self._shared = {name: asyncio.Semaphore(channel.shared_concurrency) for name, channel in channels.items()}
         self._message_s: dict[Endpoint, float] = {}
         self._tail: dict[Endpoint, datetime] = {}
 
@@ -59,9 +69,19 @@ class Lanes:
             self._places.pop(endpoint, None)
             self._tail.pop(endpoint, None)
 
-    def place(self, endpoint: Endpoint) -> asyncio.Semaphore:
-        """Return what a batch waits for."""
-        return self._places.setdefault(endpoint, asyncio.Semaphore(self._channels[endpoint[0]].concurrency))
+    @asynccontextmanager
+    async def place(self, endpoint: Endpoint) -> AsyncIterator[None]:
+        """Wait for a place of a batch's endpoint, and hold it meanwhile.
+
+        The first place of an endpoint is its own. The others are the channel's, so that there are not too many at once;
+        they are taken where they are free and never waited for, as endpoints that hang may hold them all.
+        """
+        if endpoint not in self._places:
+            most = self._channels[endpoint[0]].concurrency
+            self._places[endpoint] = _Places(asyncio.Semaphore(most), asyncio.Semaphore(1))
+        places, shared = self._places[endpoint], self._shared[endpoint[0]]
+        async with places.all, shared if places.first.locked() and not shared.locked() else places.first:
+            yield
 
     def note_speed(self, endpoint: Endpoint, message_s: float) -> None:
         """Learn how long a message took at this endpoint, of those that went together."""

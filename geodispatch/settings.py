@@ -103,7 +103,7 @@ class Settings(BaseSettings):
         Field(description="networks inside (10.0.0.0/8, …) that webhooks and push services may be in"),
     ] = ()
     webhook_timeout_s: Annotated[float, Field(gt=0)] = 10.0
-    webhook_connections: Annotated[int, Field(ge=1, description="to all endpoints together")] = 256
+    webhook_connections: Annotated[int, Field(ge=1, description="to all endpoints, beyond the first of each")] = 256
     webhook_batch_count: Annotated[int, Field(ge=1, le=1000, description="prompts in one POST")] = 100
     webhook_concurrency: Annotated[int, Field(ge=1, description="POSTs to one endpoint at a time")] = 4
 
@@ -145,7 +145,7 @@ class Settings(BaseSettings):
     vapid_key_file: Path | None = Field(None, description="PEM, of `geodispatch push-key`")
     vapid_contact: str | None = Field(None, description="mail address for push services")
     push_timeout_s: Annotated[float, Field(gt=0)] = 10.0
-    push_connections: Annotated[int, Field(ge=1)] = 64
+    push_connections: Annotated[int, Field(ge=1, description="to one push service")] = 64
 
     inbox_streams_max: Annotated[int, Field(ge=1, description="owners' pages that may listen to one `serve`")] = 10_000
 

@@ -26,6 +26,7 @@ class Sink:
     batch_count = BATCH_COUNT
     batch_timeout_s = 0.0
     concurrency = 1
+    shared_concurrency = 0
     tells_request = False
 
     def __init__(self) -> None:

@@ -64,6 +64,8 @@ class Channel(Protocol):
     """How long so many can take at the most."""
     concurrency: int
     """How many batches one endpoint gets at a time."""
+    shared_concurrency: int
+    """How many of these all endpoints share; the first of each endpoint does not count."""
     tells_request: bool
     """It says what is asked, so that its messages have a `request`."""
 

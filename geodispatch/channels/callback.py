@@ -19,6 +19,7 @@ class Callback:
 
     name: str = ChannelName.CALLBACK
     concurrency = 1
+    shared_concurrency = 0
     tells_request = True
 
     def __init__(self, deliver: Deliver, *, batch_count: int, timeout_s: float) -> None:

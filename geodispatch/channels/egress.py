@@ -55,8 +55,13 @@ def _innermost(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 
 
 @asynccontextmanager
-async def open_http(allowed: Sequence[Network], *, connection_limit: int) -> AsyncIterator[aiohttp.ClientSession]:
-    """Open a client that connects to public addresses and to the allowed networks only."""
+async def open_http(
+    allowed: Sequence[Network], *, connection_limit: int, host_limit: int = 0
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open a client that connects to public addresses and to the allowed networks only.
+
+    Edges: a limit of 0 is none.
+    """
 
     def open_socket(info: tuple[Any, Any, int, str, Any]) -> socket.socket:
         family, kind, protocol, _, address = info
@@ -64,7 +69,7 @@ async def open_http(allowed: Sequence[Network], *, connection_limit: int) -> Asy
             raise AddressRefused(errno.EACCES, f"{address[0]} is not a public address")
         return socket.socket(family, kind, protocol)
 
-    connector = aiohttp.TCPConnector(limit=connection_limit, socket_factory=open_socket)
+    connector = aiohttp.TCPConnector(limit=connection_limit, limit_per_host=host_limit, socket_factory=open_socket)
     jar: AbstractCookieJar = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(
         connector=connector, timeout=aiohttp.ClientTimeout(total=None), cookie_jar=jar, auto_decompress=False

@@ -16,6 +16,7 @@ class Inbox:
     batch_count = 10_000
     batch_timeout_s = 0.0
     concurrency = 1
+    shared_concurrency = 0
     tells_request = False
 
     def endpoint_of(self, address: Address) -> str:

@@ -89,7 +89,7 @@ class Mail:
         self._clock = clock
         self.batch_count = batch_count
         self.batch_timeout_s = batch_timeout_s
-        self.concurrency = concurrency
+        self.concurrency = self.shared_concurrency = concurrency  # there is one server
 
     def endpoint_of(self, address: Address) -> str | None:
         """Return the server, through which all mail goes."""

@@ -30,12 +30,14 @@ from geodispatch_db.addresses import Address, Subscription
 
 _TTL_S = 24 * 60 * 60  # how long a push service keeps it for a browser that is away
 _GONE = frozenset({404, 410})  # RFC 8030, 7.3
+_HANGING_SERVICES_MAX = 8  # the connections of so many may be held at once; browsers come with four services
 
 
 class Push:
     """POSTs each message to the owner's browsers; one that takes it is enough."""
 
     name: str = ChannelName.PUSH
+    shared_concurrency = 64  # a batch is many POSTs: what they share is counted by the client
     tells_request = False
 
     def __init__(
@@ -174,8 +176,13 @@ async def open_push(
     batch_count: int,
     timeout_s: float,
     concurrency: int,
-    connection_limit: int,
+    service_connection_limit: int,
 ) -> AsyncIterator[Push]:
-    """Open the channel with its own connections."""
-    async with open_http(allowed, connection_limit=connection_limit) as http:
+    """Open the channel with its own connections.
+
+    Each push service has its own, so that one which hangs takes them from itself only. All together have a limit, too,
+    as owners name the services, and a file descriptor belongs to each: it is far beyond what the known ones use.
+    """
+    limit = _HANGING_SERVICES_MAX * service_connection_limit
+    async with open_http(allowed, connection_limit=limit, host_limit=service_connection_limit) as http:
         yield Push(http, signer, clock, batch_count=batch_count, timeout_s=timeout_s, concurrency=concurrency)

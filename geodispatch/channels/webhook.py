@@ -60,12 +60,14 @@ class Webhook:
         batch_count: int,
         timeout_s: float,
         concurrency: int,
+        shared_concurrency: int,
     ) -> None:
         self._http = http
         self._clock = clock
         self.batch_count = batch_count
         self.batch_timeout_s = timeout_s
         self.concurrency = concurrency
+        self.shared_concurrency = shared_concurrency
 
     def endpoint_of(self, address: Address) -> str | None:
         """Return the webhook's id."""
@@ -148,8 +150,19 @@ async def open_webhook(
     batch_count: int,
     timeout_s: float,
     concurrency: int,
-    connection_limit: int,
+    shared_concurrency: int,
 ) -> AsyncIterator[Webhook]:
-    """Open the channel with its own connections."""
-    async with open_http(allowed, connection_limit=connection_limit) as http:
-        yield Webhook(http, clock, batch_count=batch_count, timeout_s=timeout_s, concurrency=concurrency)
+    """Open the channel with its own connections.
+
+    A batch is one POST at a time, so whoever gives it a place limits the connections, too. The client does not: who
+    waited for another endpoint's connection would use up the time for an answer, and be held to be down.
+    """
+    async with open_http(allowed, connection_limit=0) as http:
+        yield Webhook(
+            http,
+            clock,
+            batch_count=batch_count,
+            timeout_s=timeout_s,
+            concurrency=concurrency,
+            shared_concurrency=shared_concurrency,
+        )

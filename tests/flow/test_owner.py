@@ -180,6 +180,7 @@ class Recorder:
     batch_count = 5
     batch_timeout_s = 1.0
     concurrency = 1
+    shared_concurrency = 0
     tells_request = False
 
     def __init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -151,6 +153,33 @@ async def test_a_push_service_that_is_busy_is_given_time(database: str, tmp_path
         await town.send_all()
         assert len(service.posts) == 2
         assert await town.inbox("owner-1")
+
+
+async def test_a_push_service_that_hangs_takes_no_connection_from_another(database: str, tmp_path: Path) -> None:
+    options = {"push_timeout_s": 60.0, "push_connections": 1}
+    async with open_app() as hanging, open_app() as service, pushing(database, tmp_path, **options) as town:
+        over = asyncio.Event()
+
+        async def hang(_: web.Request) -> web.Response:
+            await over.wait()
+            return web.Response(status=201)
+
+        hanging.answer = hang
+        for house in (1, 2):
+            await subscribe(town, f"owner-{house}", Browser.at(hanging, f"h{house}"))
+        for house in (3, 4):
+            await subscribe(town, f"owner-{house}", Browser.at(service, f"s{house}"))
+        await town.submit(fence=street_fence(1, 8))
+        sending = asyncio.create_task(town.send_all())
+        async with asyncio.timeout(30):
+            await hanging.got_post.wait()
+            while len(service.posts) < 2:
+                service.got_post.clear()
+                await service.got_post.wait()
+            assert len(hanging.posts) == 1  # it has one, and holds it
+        over.set()
+        await sending
+        assert await town.count("breaker") == 0
 
 
 async def test_a_push_service_inside_is_refused(database: str, tmp_path: Path) -> None:

@@ -270,6 +270,42 @@ async def test_an_endpoint_that_hangs_keeps_nobody_else_waiting(database: str) -
                 await asyncio.sleep(0.01)
 
 
+async def test_many_endpoints_that_hang_take_no_connection_from_a_healthy_one(database: str) -> None:
+    settings = {
+        "webhook_timeout_s": 60.0,  # nobody's time runs out here, so whoever has to wait for the others is not served
+        "send_lease_s": 600.0,
+        "webhook_batch_count": 2,
+        "webhook_concurrency": 2,
+        "webhook_connections": 3,
+    }
+    async with contextlib.AsyncExitStack() as stack:
+        hanging = [await stack.enter_async_context(open_app()) for _ in range(8)]
+        healthy = await stack.enter_async_context(open_app())
+        town = await stack.enter_async_context(running_town(database, utc_now, **settings))
+        over = asyncio.Event()
+
+        async def hang(_: web.Request) -> web.Response:
+            await over.wait()
+            return web.Response(status=204)
+
+        for number, app in enumerate(hanging):
+            app.answer = hang
+            await reach(town, app, *range(4 * number + 1, 4 * number + 5))
+        healthy_id = await reach(town, healthy, *range(33, 41))
+        await town.submit(fence=street_fence(1, 32), window=_window(utc_now))
+        async with sending(town), asyncio.timeout(30):
+            for app in hanging:
+                await app.got_post.wait()
+            await town.submit(fence=street_fence(33, 40), window=_window(utc_now), case_number="behind")
+            while await town.database.pool.fetchval("select count(*) from prompt where state = 'delivered'") < 8:
+                await asyncio.sleep(0.01)
+            assert healthy.owners == {f"owner-{number}" for number in range(33, 41)}
+            assert len(hanging) < sum(len(app.posts) for app in hanging) <= len(hanging) + 3
+            over.set()
+        (webhook,) = [each for each in await town.service.registry.list_webhooks() if each.id == healthy_id]
+        assert (webhook.failure_count, webhook.left_alone_until) == (0, None)
+
+
 class Moody(Inbox):
     """A stranger's channel under a webhook's name, that raises whenever it sees a certain owner."""
 

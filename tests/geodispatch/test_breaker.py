@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -146,6 +147,7 @@ class Fake(Inbox):
         self.batch_count = batch_count
         self.batch_timeout_s = timeout_s
         self.concurrency = 2
+        self.shared_concurrency = 1
 
     def endpoint_of(self, address: Address) -> str:
         return str(getattr(address, self.column) or "") if self.column else "callback"
@@ -218,3 +220,32 @@ def test_a_lane_learns_how_fast_its_endpoint_is() -> None:
         lane.note_speed(ENDPOINT, 0.001)
     (turn,) = lane.enter(ENDPOINT, lane.capacity("webhook") + 1, NOW)
     assert turn - NOW < timedelta(seconds=0.2)
+
+
+async def test_each_endpoint_has_a_place_of_its_own_and_waits_for_no_other() -> None:
+    lane = lanes()
+    begun: list[str] = []
+    gates = {name: asyncio.Event() for name in ("hanging 1", "hanging 2", "one", "two", "three")}
+
+    async def carry(endpoint: str, batch: str) -> None:
+        async with lane.place(("webhook", endpoint)):
+            begun.append(batch)
+            await gates[batch].wait()
+
+    async def settled() -> list[str]:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return begun
+
+    async with asyncio.TaskGroup() as group:
+        for batch in gates:
+            group.create_task(carry("7" if batch.startswith("hanging") else "8", batch))
+        assert await settled() == ["hanging 1", "hanging 2", "one"]  # 7 has the one place that they share
+        gates["one"].set()
+        assert await settled() == ["hanging 1", "hanging 2", "one", "two"]
+        gates["hanging 2"].set()
+        assert "three" not in await settled()  # it waits for its own endpoint now
+        gates["two"].set()
+        assert "three" in await settled()
+        gates["three"].set()
+        gates["hanging 1"].set()
