@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from time import perf_counter
 from urllib.parse import urlsplit
@@ -30,6 +30,7 @@ from geodispatch_db.addresses import Address, Subscription
 
 _TTL_S = 24 * 60 * 60  # how long a push service keeps it for a browser that is away
 _GONE = frozenset({404, 410})  # RFC 8030, 7.3
+_OTHERS_S = 1.0  # what an owner's other browsers have once one has the message: an old one may be at a black hole
 _HANGING_SERVICES_MAX = 8  # the connections of so many may be held at once; browsers come with four services
 
 
@@ -69,12 +70,12 @@ class Push:
         started = perf_counter()
         subscriptions = message.address.subscriptions
         body = json.dumps({"type": "prompt.created", "prompt_id": str(message.key)}).encode()
-        replies = await asyncio.gather(*(self._post(subscription, message, body) for subscription in subscriptions))
-        gone = tuple(s.id for s, reply in zip(subscriptions, replies, strict=True) if reply.status in _GONE)
+        replies = await self._post_to_all(subscriptions, message, body)
+        gone = tuple(id_ for id_, reply in replies.items() if reply.status in _GONE)
         duration_s = perf_counter() - started
-        if any(reply.is_success for reply in replies):
+        if any(reply.is_success for reply in replies.values()):
             return Delivery(duration_s, gone_subscription_ids=gone)
-        newest = replies[-1]
+        newest = replies[subscriptions[-1].id]
         return Delivery(
             duration_s,
             newest.failure,
@@ -83,6 +84,27 @@ class Push:
             retry_after_s=newest.retry_after_s if newest.status in (429, 503) else None,
             gone_subscription_ids=gone,
         )
+
+    async def _post_to_all(
+        self, subscriptions: Sequence[Subscription], message: Message, body: bytes
+    ) -> dict[int, Reply]:
+        """POST to all browsers side by side; return what each one's service said.
+
+        Edges: one that said nothing until a while after another took the message is left out, its POST is broken off.
+        """
+        replies: dict[int, Reply] = {}
+        limit = asyncio.timeout(None)
+
+        async def tell(subscription: Subscription) -> None:
+            replies[subscription.id] = reply = await self._post(subscription, message, body)
+            if reply.is_success and limit.when() is None:
+                limit.reschedule(asyncio.get_running_loop().time() + _OTHERS_S)
+
+        with suppress(TimeoutError):
+            async with limit, asyncio.TaskGroup() as group:
+                for subscription in subscriptions:
+                    group.create_task(tell(subscription))
+        return replies
 
     async def _post(self, subscription: Subscription, message: Message, body: bytes) -> Reply:
         try:

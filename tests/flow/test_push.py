@@ -182,6 +182,35 @@ async def test_a_push_service_that_hangs_takes_no_connection_from_another(databa
         assert await town.count("breaker") == 0
 
 
+@pytest.mark.parametrize("is_newest_dead", [False, True])
+async def test_a_browser_at_a_black_hole_holds_up_nobody_once_another_was_told(
+    database: str, tmp_path: Path, is_newest_dead: bool
+) -> None:
+    async with open_app() as living, open_app() as dead, pushing(database, tmp_path, push_timeout_s=60.0) as town:
+        living.always(201)
+        hung_up = asyncio.Event()
+
+        async def hang(_: web.Request) -> web.Response:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                hung_up.set()
+            raise AssertionError
+
+        dead.answer = hang
+        for app in (living, dead) if is_newest_dead else (dead, living):
+            await subscribe(town, "owner-1", Browser.at(app, "x"))
+        await subscribe(town, "owner-2", Browser.at(living, "another"))
+        await town.submit(fence=street_fence(1, 8))
+        async with asyncio.timeout(30):
+            await town.send_all()
+            await hung_up.wait()
+        assert (len(living.posts), len(dead.posts)) == (2, 1)
+        assert (await town.count("push_subscription"), await town.count("breaker")) == (3, 0)
+        assert await town.inbox("owner-1")
+        assert await town.count("lost_attempt") == 0
+
+
 async def test_a_push_service_inside_is_refused(database: str, tmp_path: Path) -> None:
     async with open_app() as inside, pushing(database, tmp_path, allowed_networks="10.0.0.0/8") as town:
         await subscribe(town, "owner-1", Browser.at(inside, "x"))
