@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from random import Random
 
+from geodispatch.channel_set import check_names
 from geodispatch.claim import Claims
 from geodispatch.database import Database
 from geodispatch.pace import Pace
@@ -21,8 +22,9 @@ async def foresee(database: Database, settings: Settings, clock: Callable[[], da
     Nothing is locked and nothing changes. An owner whom one channel would ask counts as asked on the next; a channel's
     rate is not looked at, for it only spreads what is sent.
 
-    Errors: Unavailable.
+    Errors: InvalidSettings for a channel that there is not; Unavailable.
     """
+    check_names(settings)
     lease = timedelta(seconds=settings.send_lease_s)
     claims = Claims(database, Pace.of(settings), clock, lease, {}, Random(0))  # noqa: S311  # it draws delays
     lines: list[str] = []

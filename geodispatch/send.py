@@ -58,7 +58,7 @@ async def make_sender(
 ) -> Sender:
     """Make a sender over open channels.
 
-    Errors: InvalidSettings for a rate of a channel that there is not, and for a lease that is too short for one that
+    Errors: InvalidSettings for a rate of what has no queue, and for a lease that is too short for one that
             there is; Unavailable.
     """
     claims, courier = await open_claims(database, settings, clock, channels, random)
@@ -76,6 +76,9 @@ async def open_claims(
 
     Errors: as `make_sender`.
     """
+    if ChannelName.CALLBACK in settings.channel_rates:
+        reason = "a function is told of what waits for the inbox: the rate of 'inbox' is meant"
+        raise InvalidSettings("GEODISPATCH_CHANNEL_RATES", reason)
     names = [channel.name for channel in channels]
     if unknown := sorted(settings.channel_rates.keys() - set(names)):
         raise InvalidSettings("GEODISPATCH_CHANNEL_RATES", f"there is no channel {unknown[0]!r}: {', '.join(names)}")

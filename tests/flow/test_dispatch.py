@@ -15,6 +15,7 @@ from aiohttp import web
 from prometheus_client import REGISTRY
 
 from geodispatch import courier, fan_out
+from geodispatch.channels import Message
 from geodispatch.channels.inbox import Inbox
 from geodispatch.dry_run import foresee
 from geodispatch.errors import InvalidInput, InvalidSettings, NotFound
@@ -288,6 +289,16 @@ async def test_a_rate_of_a_channel_that_there_is_not(database: str) -> None:
                 pass
 
 
+async def test_a_function_has_no_rate_of_its_own(database: str) -> None:
+    async def tell(_: Message) -> None:
+        raise AssertionError
+
+    async with running_town(database, Clock(), channel_rates={"callback": 5}) as town:
+        with pytest.raises(InvalidSettings, match=r"GEODISPATCH_CHANNEL_RATES: .* the rate of 'inbox' is meant"):
+            async with open_sender(town.database, town.service.settings, town.clock, callback=tell):
+                pass
+
+
 async def test_who_was_asked_twice_this_week_is_asked_by_nobody_else(town: Town) -> None:
     for day in range(9):
         await town.submit(case_number=f"day {day}", window=recent(town.clock))
@@ -345,6 +356,12 @@ async def test_a_dry_run_says_what_a_sender_would_do_and_does_nothing(town: Town
     await town.send_all()
     assert await states(town) == {"delivered": 38, "suppressed": 11, "queued": 1}
     assert "inbox: 0 would be sent" in await foresee(town.database, town.service.settings, town.clock, 1000)
+
+
+async def test_a_dry_run_knows_the_channels_names(town: Town) -> None:
+    settings = town.service.settings.model_copy(update={"channels": ("pigeon",)})
+    with pytest.raises(InvalidSettings, match=r"GEODISPATCH_CHANNELS: 'pigeon' is no channel"):
+        await foresee(town.database, settings, town.clock, 1000)
 
 
 async def test_the_queue_shows_in_the_metrics(town: Town) -> None:
