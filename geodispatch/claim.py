@@ -204,10 +204,13 @@ class Claims:
             asked_before=asked_before,
         )
 
-    async def preview(self, channel: str, limit: int, asked_before: Collection[int]) -> tuple[DuePrompts, Plan]:
+    async def preview(
+        self, channel: str, limit: int, asked_before: Collection[int], asked_by: Mapping[int, int]
+    ) -> tuple[DuePrompts, Plan]:
         """Say what `claim` would do with the first `limit` due prompts, and change nothing.
 
-        `asked_before` are owners whom another channel would ask before. Buckets are not looked into: they delay only.
+        `asked_before` are owners whom another channel would ask before, `asked_by` how many each agency asks thereby,
+        which its quota has no more. Buckets are not looked into: they delay only.
 
         Errors: Unavailable.
         """
@@ -223,7 +226,11 @@ class Claims:
             due = await prompts.read_due(connection, seen, now - paces.QUARTER)
             limits = _limits(open_requests)
             asked = await shared.read_counts(connection, limits, now - paces.QUOTA_WINDOW)
-            return due, self._plan(due, now, open_requests, _quotas(limits, asked, now), asked_before)
+            quotas = {
+                id_: replace(quota, left_count=quota.left_count - asked_by.get(id_, 0))
+                for id_, quota in _quotas(limits, asked, now).items()
+            }
+            return due, self._plan(due, now, open_requests, quotas, asked_before)
 
     async def _mark(self, connection: asyncpg.Connection, locked: LockedPrompts, plan: Plan, now: datetime) -> Marks:
         if plan.suppress:
@@ -243,9 +250,7 @@ class Claims:
         Errors: _QuotaPassed.
         """
         limits = _limits(plan.open_requests)
-        tries = zip(plan.send.request_id, plan.send.attempt_count, strict=True)
-        counts = paces.count_by_agency([id_ for id_, attempt_count in tries if not attempt_count], plan.open_requests)
-        asking = {agency_id: count for agency_id, count in counts.items() if agency_id in limits}
+        asking = {agency_id: count for agency_id, count in count_asked(plan).items() if agency_id in limits}
         if not asking:
             return
         limits = {agency_id: limits[agency_id] for agency_id in asking}
@@ -253,6 +258,12 @@ class Claims:
         if any(asking[id_] > quota.left_count for id_, quota in _quotas(limits, asked, now).items()):
             raise _QuotaPassed
         await shared.count_asked(connection, asking, paces.hour_of(now))
+
+
+def count_asked(plan: Plan) -> Counter[int]:
+    """Count whom each agency asks for the first time."""
+    tries = zip(plan.send.request_id, plan.send.attempt_count, strict=True)
+    return paces.count_by_agency([id_ for id_, attempt_count in tries if not attempt_count], plan.open_requests)
 
 
 def _limits(open_requests: OpenRequests) -> dict[int, int]:

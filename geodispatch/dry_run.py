@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from geodispatch.channel_set import check_names
-from geodispatch.claim import Claims
+from geodispatch.claim import Claims, count_asked
 from geodispatch.database import Database
 from geodispatch.pace import Pace
 from geodispatch.prompt import ChannelName
@@ -19,8 +19,8 @@ from geodispatch_db import prompts
 async def foresee(database: Database, settings: Settings, clock: Callable[[], datetime], limit: int) -> list[str]:
     """Say, a line each, what would be sent, delayed and suppressed and why, of the first `limit` due of each channel.
 
-    Nothing is locked and nothing changes. An owner whom one channel would ask counts as asked on the next; a channel's
-    rate is not looked at, for it only spreads what is sent.
+    Nothing is locked and nothing changes. An owner whom one channel would ask counts as asked on the next, and
+    against the agency's quota; a channel's rate is not looked at, for it only spreads what is sent.
 
     Errors: InvalidSettings for a channel that there is not; Unavailable.
     """
@@ -29,9 +29,11 @@ async def foresee(database: Database, settings: Settings, clock: Callable[[], da
     claims = Claims(database, Pace.of(settings), clock, lease, {}, Random(0))  # noqa: S311  # it draws delays
     lines: list[str] = []
     asked: set[int] = set()
+    asked_by: Counter[int] = Counter()
     for channel in ChannelName:
-        due, plan = await claims.preview(channel, limit, asked)
+        due, plan = await claims.preview(channel, limit, asked, asked_by)
         asked.update(plan.send.owner_id)
+        asked_by += count_asked(plan)
         async with database.connection() as connection:
             level = await prompts.measure_queue(connection, channel, clock())
         lines.append(f"{channel}: {plan.send.row_count:,} would be sent")

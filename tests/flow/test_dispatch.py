@@ -358,6 +358,22 @@ async def test_a_dry_run_says_what_a_sender_would_do_and_does_nothing(town: Town
     assert "inbox: 0 would be sent" in await foresee(town.database, town.service.settings, town.clock, 1000)
 
 
+async def test_a_dry_run_grants_a_quota_once_over_all_channels(town: Town) -> None:
+    await town.service.registry.set_quota("springfield-pd", 15)
+    async with open_app() as app:
+        await reach(town, app, *range(1, 11))
+        await town.submit()
+        lines = await foresee(town.database, town.service.settings, town.clock, 1000)
+        assert lines[lines.index("webhook: 10 would be sent") :] == [
+            "webhook: 10 would be sent",
+            *(f"{channel}: 0 would be sent" for channel in ("push", "mail")),
+            "inbox: 5 would be sent",
+            "  25 delayed: agency_quota",
+        ]
+        await town.send_all()
+    assert await states(town) == {"delivered": 15, "queued": OWNER_COUNT - 15}
+
+
 async def test_a_dry_run_knows_the_channels_names(town: Town) -> None:
     settings = town.service.settings.model_copy(update={"channels": ("pigeon",)})
     with pytest.raises(InvalidSettings, match=r"GEODISPATCH_CHANNELS: 'pigeon' is no channel"):
