@@ -9,19 +9,16 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import asyncpg
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from geodispatch.accounts import OwnerCaller
 from geodispatch.cameras import Identifier
 from geodispatch.database import Database
 from geodispatch.errors import InvalidInput, NotFound, UnknownKey
-from geodispatch.index import CameraIndex
 from geodispatch.prompt import Answer, ChannelName, PromptState, Suppression
 from geodispatch.request import Offence, Request, request_of_row
 from geodispatch.zone import QuietHours
 from geodispatch_db import accounts, addresses, break_glass, inboxes, owners, prompts
-from geodispatch_kernels.degrees import to_degrees
 
 _LISTED_MAX = 1000
 
@@ -115,7 +112,7 @@ class Owners:
         Errors: InvalidInput for agencies and cameras that there are not, and for a webhook where no app is registered;
                 UnknownKey for an owner who has just left.
         """
-        async with self.database.acting_for(caller) as connection:
+        async with self.database.transaction() as connection:
             if not await owners.lock(connection, caller.owner_id):
                 raise UnknownKey
             before = await owners.read_preferences(connection, caller.owner_id)
@@ -190,24 +187,6 @@ class Owners:
             muted_offences=[*dict.fromkeys(map(str, wished.muted_offences))],
             muted_cameras=wished.muted_cameras,
         )
-
-    async def _go_by_other_cameras(self, connection: asyncpg.Connection, caller: OwnerCaller) -> None:
-        """Let prompts in line go by another camera inside the same fence; those without one will be given up."""
-        cameras = await owners.list_cameras(connection, caller.owner_id)
-        muted = {camera["id"] for camera in cameras if camera["is_muted"]}
-        loud = [place for place in await owners.places_of_caller(connection) if place["id"] not in muted]
-        waiting = [row for row in await owners.list_queued(connection, caller.owner_id, self.clock()) if
-                   row["camera_id"] in muted]  # fmt: skip
-        if not loud or not waiting:
-            return
-        lon, lat = (np.array([camera[name] for camera in loud], np.int32) for name in ("lon_e7", "lat_e7"))
-        index = CameraIndex.build(
-            np.array([camera["id"] for camera in loud], np.uint64), to_degrees(lon), to_degrees(lat)
-        )
-        for row in waiting:
-            inside = index.match(row["fence"])
-            if inside.size:
-                await owners.go_by_camera(connection, row["request_id"], caller.owner_id, int(inside.min()))
 
 
 async def _check_channel(connection: asyncpg.Connection, owner_id: int, channel: ChannelName) -> None:

@@ -133,26 +133,6 @@ async def list_cameras(connection: asyncpg.Connection, owner_id: int) -> list[as
     return rows
 
 
-async def places_of_caller(connection: asyncpg.Connection) -> list[asyncpg.Record]:
-    """Return where the cameras are of the owner whom the transaction acts for."""
-    rows: list[asyncpg.Record] = await connection.fetch(_SQL["places_of_caller"])
-    return rows
-
-
-async def list_queued(connection: asyncpg.Connection, owner_id: int, now: datetime) -> list[asyncpg.Record]:
-    """Return what is still in line or under way for an owner, with the fence and the camera it goes by.
-
-    Cost: one look-up for each open request of anybody.
-    """
-    rows: list[asyncpg.Record] = await connection.fetch(_SQL["queued_of_owner"], owner_id, now)
-    return rows
-
-
-async def go_by_camera(connection: asyncpg.Connection, request_id: int, owner_id: int, camera_id: int) -> None:
-    """Let a queued prompt go by another of its owner's cameras."""
-    await connection.execute(_SQL["go_by_camera"], request_id, owner_id, camera_id)
-
-
 async def add_webhook(connection: asyncpg.Connection, url: str, secret: str) -> int:
     """Register a webhook and return its id; one known already gets the new secret."""
     return int(await connection.fetchval(_SQL["insert_webhook"], url, secret))

@@ -232,7 +232,8 @@ async def peek_due(connection: asyncpg.Connection, channel: str, now: datetime, 
 async def read_due(connection: asyncpg.Connection, locked: LockedPrompts, asked_since: datetime) -> DuePrompts:
     """Read what decides over locked prompts, in no promised order; earlier asks do not count.
 
-    Cost: O(what is kept of each owner's prompts).
+    Edges: a prompt whose camera is gone, muted or another owner's goes by another one of its owner's inside the fence.
+    Cost: O(what is kept of each owner's prompts); another query where some have lost their camera.
     """
     found = await connection.fetchrow(_SQL["due_prompts"], locked.places, locked.owner_places, asked_since)
     if found["position"] is None:
@@ -241,7 +242,18 @@ async def read_due(connection: asyncpg.Connection, locked: LockedPrompts, asked_
     asked_at = [
         each and [_UNIX + timedelta(microseconds=int(us)) for us in each.split(",")] for each in columns.pop("asked_us")
     ]
-    return DuePrompts(**columns, asked_at=asked_at)
+    due = DuePrompts(**columns, asked_at=asked_at)
+    return await _by_other_cameras(connection, due) if False in due.has_camera else due
+
+
+async def _by_other_cameras(connection: asyncpg.Connection, due: DuePrompts) -> DuePrompts:
+    lost = due.take([row for row, has_camera in enumerate(due.has_camera) if not has_camera])
+    rows = await connection.fetch(_SQL["other_cameras"], lost.position, lost.request_id, lost.owner_id)
+    zone_at = {row["position"]: row["zone"] for row in rows}
+    return due._replace(
+        has_camera=[has or at in zone_at for has, at in zip(due.has_camera, due.position, strict=True)],
+        zone=[zone_at.get(at, zone) for at, zone in zip(due.position, due.zone, strict=True)],
+    )
 
 
 async def mark_sending(

@@ -70,6 +70,7 @@ async def check_plans(connection: asyncpg.Connection) -> None:
         "lock_due_prompts": ("prompt_queue", ("inbox", NOW, 1000, "{}")),
         "peek_due_prompts": ("prompt_queue", ("inbox", NOW, 1000)),
         "due_prompts": ("Tid Scan on prompt", (*places, NOW - QUARTER)),
+        "other_cameras": ("camera_pkey", (due.position, *ids)),
         "mark_sending": ("Tid Scan on prompt", (held.places, NOW, NOW + LEASE)),
         "suppress": ("Tid Scan on prompt", (held.places_at([1, 2]), ["muted", "muted"])),
         "delay": ("Tid Scan on prompt", (held.places_at([1, 2]), [NOW, NOW])),

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import permutations
+from itertools import islice, permutations
 from random import Random
 from typing import Any
 
 import asyncpg
 import numpy as np
 import pytest
+import shapely
 
 from geodispatch import pace
 from geodispatch.fan_out import draw_keys
+from geodispatch.index import CameraIndex
 from geodispatch.prompt import TRANSITIONS, PromptState
 from geodispatch.zone import QuietHours
 from geodispatch_db import prompts, requests
@@ -458,6 +460,50 @@ async def test_no_operation_leaves_a_state_but_as_the_table_says(
         await operate()
         after = PromptState(await connection.fetchval("select state from prompt"))
         assert after == state or after in TRANSITIONS[state], f"{name}: {state} became {after}"
+
+
+def drawn_fences(random: Random) -> Iterator[list[list[tuple[float, float]]]]:
+    """Yield rings on a coarse grid, so that many cameras lie on a border or a corner; the first has a hole."""
+    boxes = [[(0.0, 0.0), (0.008, 0.0), (0.008, 0.008), (0.0, 0.008)], [(0.002, 0.002), (0.002, 0.004), (0.004, 0.004)]]
+    yield boxes
+    while True:
+        ring = [(random.randrange(9) / 1000, random.randrange(9) / 1000) for _ in range(random.randrange(3, 8))]
+        if shapely.Polygon(ring).is_valid and shapely.Polygon(ring).area > 0:
+            yield [ring]
+
+
+async def test_another_camera_is_one_that_the_index_finds_inside(connection: asyncpg.Connection) -> None:
+    await fill(connection, request_count=1, owner_count=2)
+    await connection.execute("alter table request disable trigger request_keep_words")
+    random = Random(4711)
+    fences = list(islice(drawn_fences(random), 60))
+    # The second town lies across the antimeridian; where the index cuts a slanting side there, it rounds.
+    for east, drawn in ((-89.65, fences), (179.996, fences[:1])):
+        place = [(east + x / 1000, y / 1000 - 0.004) for x in range(9) for y in range(9)]
+        lon, lat = ([round(((each[axis] + 180) % 360 - 180) * 1e7) for each in place] for axis in (0, 1))
+        await connection.execute("delete from camera")
+        id_ = list(range(1, len(place) + 1))
+        random.shuffle(id_)
+        await connection.execute(
+            "insert into camera (id, external_id, owner_id, lon_e7, lat_e7) overriding system value "
+            "select id, 'c' || id, 1, lon, lat "
+            "from unnest($1::bigint[], $2::integer[], $3::integer[]) as c (id, lon, lat)",
+            id_,
+            lon,
+            lat,
+        )
+        index = CameraIndex.build(np.array(id_, np.uint64), np.array(lon) / 1e7, np.array(lat) / 1e7)
+        for rings in drawn:
+            turned = [[[((east + x + 180) % 360) - 180, y - 0.004] for x, y in [*ring, ring[0]]] for ring in rings]
+            fence = {"type": "Polygon", "coordinates": turned}
+            await connection.execute("update request set fence = $1", fence)
+            found: list[int] = []
+            while (camera_id := await connection.fetchval("select other_camera(1, 1)")) is not None:
+                found.append(camera_id)
+                await connection.execute("update camera set is_muted = true where id = $1", camera_id)
+            assert found == sorted(map(int, index.match(fence))), (east, rings)
+            assert await connection.fetchval("select other_camera(1, 2)") is None
+            await connection.execute("update camera set is_muted = false")
 
 
 DISTINCT = [(state, like) for state, like in permutations(PromptState, 2) if COLUMNS[state] != COLUMNS[like]]

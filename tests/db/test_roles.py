@@ -163,9 +163,9 @@ FUNCTIONS = {
     "feed_request": "",
     "keep_asks": "keeper",
     "members_at": "web",
+    "other_camera": "sender",
     "owners_by_channel": "sender web",
     "pairs_of_cameras": "sender web",
-    "places_of_caller": "sender",
     "record_append": "keeper law sender web",
     "shared_counts": "keeper web",
     "strip_owner": "sender",
@@ -439,15 +439,19 @@ async def test_an_agency_changes_and_publishes_nothing_of_another(town: asyncpg.
         assert await web.fetchval("select string_agg(name, ', ') from member") == "Member of a"
 
 
-async def test_an_owner_gets_the_places_of_no_other(town: asyncpg.Connection, enter: Enter) -> None:
-    sender, code_of = await enter(DatabaseRole.SENDER), CallerCode(*await read_keys(town))
-    places = "select coalesce(array_agg(id), '{}') from places_of_caller()"
-    assert await sender.fetchval(places) == []
-    async with sender.transaction():
-        await act_for(sender, str(code_of.name(OwnerCaller(2))))
-        assert await sender.fetchval(places) == [2]
-        await act_for(sender, str(code_of.name(AgencyCaller(2, 2, Role.ADMIN))))
-        assert await sender.fetchval(places) == []
+async def test_whoever_sends_learns_only_which_camera_a_prompt_can_go_by(
+    town: asyncpg.Connection, enter: Enter
+) -> None:
+    await town.execute("update camera set lon_e7 = 20000000, lat_e7 = 30000000")
+    sender = await enter(DatabaseRole.SENDER)
+    found = "select array[other_camera(1, 1), other_camera(1, 2)]"
+    assert await sender.fetchval(found) == [None, None]
+    await town.execute(
+        "insert into prompt (request_id, owner_id, camera_id, key, due_at) values (1, 1, 1, gen_random_uuid(), now())"
+    )
+    assert await sender.fetchval(found) == [1, None]
+    for role in set(DatabaseRole) - {DatabaseRole.SENDER}:
+        await refused(await enter(role), found)
 
 
 async def test_whoever_sends_strips_nobody_but_owners_who_left(town: asyncpg.Connection, enter: Enter) -> None:

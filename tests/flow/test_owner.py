@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from random import Random
 from typing import Any
 
 import pytest
 
+from geodispatch.cameras import CameraInput
 from geodispatch.channels import Delivery, Message
 from geodispatch.channels.inbox import Inbox
 from geodispatch.send import make_sender, open_claims, open_sender
@@ -112,6 +113,60 @@ async def test_a_prompt_goes_by_another_camera_of_the_same_house(town: Town) -> 
     await town.send_all()
     assert len(await town.inbox("owner-10")) == 1  # and none that goes by a muted one is queued at all
     assert len((await history(town, "owner-10"))["prompts"]) == 1
+
+
+async def remove(town: Town, *names: str) -> None:
+    for name in names:
+        await town.service.registry.remove_camera(name)
+
+
+async def sell(town: Town, *names: str) -> None:
+    sold = [(place, camera.model_copy(update={"owner": "owner-9"})) for place, camera in street_cameras()
+            if camera.id in names]  # fmt: skip
+    await town.service.registry.put_cameras(sold)
+
+
+async def mute(town: Town, *names: str) -> None:
+    await wish(town, "owner-10", muted_cameras=names)
+
+
+@pytest.mark.parametrize("lose", [remove, sell, mute])
+async def test_a_prompt_in_line_goes_by_another_camera_and_where_there_is_none_by_none(
+    town: Town, lose: Callable[..., Awaitable[None]]
+) -> None:
+    west = next((place, camera) for place, camera in street_cameras() if camera.id == "camera-1")
+    far = CameraInput(id="camera-10-far", lon=west[1].lon, lat=west[1].lat, owner="owner-10")
+    await town.service.registry.put_cameras([(west[0], far)])
+    await town.submit(fence=street_fence(5, 14))
+    assert await town.database.pool.fetchval(
+        "select c.external_id from prompt p join camera c on c.id = p.camera_id where p.owner_id = c.owner_id "
+        "and c.external_id like 'camera-10%'"
+    ) == "camera-10"  # fmt: skip
+    await lose(town, "camera-10", "camera-10-b")
+    await town.send_all()
+    assert len(await town.inbox("owner-10")) == 1
+    town.clock.advance(days=2)
+    await town.submit(fence=street_fence(5, 14))
+    await lose(town, *(name for name in ("camera-10-a", "camera-10-c")))
+    if lose is mute:
+        await mute(town, "camera-10", "camera-10-a", "camera-10-b", "camera-10-c")
+    await town.send_all()
+    assert len(await town.inbox("owner-10")) == 1
+    (newest, _) = (await history(town, "owner-10"))["prompts"]
+    assert (newest["state"], newest["suppressed_for"]) == ("suppressed", "no_camera")
+
+
+async def test_a_prompt_that_goes_by_another_camera_keeps_the_hours_of_that_one(town: Town) -> None:
+    await town.submit(fence=street_fence(5, 14))
+    await wish(town, "owner-10", quiet_hours="21:00-08:00")
+    await town.database.pool.execute("update camera set zone = 'Asia/Tokyo' where external_id = 'camera-10-a'")
+    await remove(town, "camera-10")
+    await town.send_all()  # 10 in the morning here, midnight there
+    assert await town.inbox("owner-10") == []
+    assert len(await town.inbox("owner-9")) == 1
+    town.clock.advance(hours=9)
+    await town.send_all()
+    assert len(await town.inbox("owner-10")) == 1
 
 
 async def test_a_camera_taken_again_stays_muted_and_one_sold_does_not(town: Town) -> None:

@@ -54,27 +54,11 @@ where id = $1;
 -- $1 owner id
 select id, external_id, is_muted from camera where owner_id = $1 order by id;
 
--- name: places_of_caller
--- Where the cameras are of the owner whom the transaction acts for, to find another one inside a fence.
-select id, lon_e7, lat_e7 from places_of_caller() order by id;
-
 -- name: mute_cameras
 -- Mute these of an owner's cameras and no others.
 -- $1 owner id, $2 external ids
 update camera set is_muted = not is_muted
 where owner_id = $1 and is_muted <> (external_id = any ($2::text[]));
-
--- name: queued_of_owner
--- What is still in line or under way for an owner, of requests that are live, and the camera it goes by.
--- $1 owner id, $2 now
-select p.request_id, p.camera_id, p.state, r.fence
-from request r join prompt p on p.request_id = r.id and p.owner_id = $1
-where r.state = 'open' and is_live(r, $2) and p.due_at is not null and p.camera_id is not null;
-
--- name: go_by_camera
--- Let a queued prompt go by another of its owner's cameras.
--- $1 request id, $2 owner id, $3 camera id
-update prompt set camera_id = $3 where request_id = $1 and owner_id = $2 and due_at is not null;
 
 -- name: leave
 -- Take a locked owner's name away and ask the owner no more.

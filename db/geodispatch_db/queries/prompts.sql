@@ -58,6 +58,13 @@ join owner o on o.ctid = due.owner_place
 join request r on r.id = p.request_id
 left join camera c on c.id = p.camera_id;
 
+-- name: other_cameras
+-- Which prompts can go by another camera, where their own is gone, muted or another owner's, and the time zone there.
+-- $1 positions, $2 request ids, $3 owner ids: one array a column
+select due.position, c.zone
+from unnest($1::integer[], $2::bigint[], $3::bigint[]) as due (position, request_id, owner_id)
+join camera c on c.id = other_camera(due.request_id, due.owner_id);
+
 -- name: mark_sending
 -- Claim locked prompts: from now on the lease runs, and this is the ask that counts. Whoever marked them, and where they lie then.
 -- $1 places, $2 now, $3 end of the lease
