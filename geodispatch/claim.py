@@ -111,14 +111,27 @@ class Claims:
         """
         return await self._claim(channel, limit, courier)
 
-    async def _claim(self, channel: str, limit: int, courier: Courier | None) -> Claim:
+    async def take_tokens(self, channel: str, limit: int, now: datetime) -> int:
+        """Return how many of so many a channel's bucket lets go now, all without a rate; they are taken from it.
+
+        Errors: Unavailable.
+        """
         rate = self.rates.get(channel)
+        if rate is None:
+            return limit
+        async with self.database.connection() as connection:
+            return await shared.take_tokens(connection, channel, limit, rate=rate.per_s, burst=rate.burst, now=now)
+
+    async def give_back_tokens(self, connection: asyncpg.Connection, channel: str, count: int) -> None:
+        """Put back what of taken tokens was not needed. The last thing in a transaction: others wait for the bucket."""
+        if count and channel in self.rates:
+            await shared.give_back_tokens(connection, channel, count)
+
+    async def _claim(self, channel: str, limit: int, courier: Courier | None) -> Claim:
         now = self.clock()
-        if rate is not None:
-            async with self.database.connection() as connection:
-                limit = await shared.take_tokens(connection, channel, limit, rate=rate.per_s, burst=rate.burst, now=now)
-            if not limit:
-                return Claim()
+        limit = await self.take_tokens(channel, limit, now)
+        if not limit:
+            return Claim()
         while True:
             try:
                 claim = await self._claim_due(channel, limit, courier, now)
@@ -138,7 +151,6 @@ class Claims:
         """
         plan, marks, admission = Plan(), Marks(), Admission()
         siblings, locked = self._siblings[channel], None
-        rate = self.rates.get(channel)
         try:
             async with AsyncExitStack() as stack:
                 async with siblings.lock:
@@ -162,8 +174,7 @@ class Claims:
                             await dead_letters.add(connection, admission.dead, now)
                     marks = await self._mark(connection, locked, plan, now)
                     await self._count(connection, plan, now)
-                if rate is not None and (left_count := limit - plan.send.row_count):
-                    await shared.give_back_tokens(connection, channel, left_count)
+                await self.give_back_tokens(connection, channel, limit - plan.send.row_count)
         except BaseException:
             if courier is not None:
                 courier.drop(admission.parcels)

@@ -26,7 +26,7 @@ from geodispatch_db.prompts import LockedPrompts, PromptId
 log = structlog.get_logger()
 
 _BATCH_COUNT = 500
-_POLL_S = 5.0  # an operator's rare wish may wait so long
+_POLL_S = 5.0  # an operator's rare wish may wait so long; what its channel's rate brings meanwhile is for first prompts
 _ANSWERED = "not sent: its owner has answered, or its request has ended"
 _NO_WAY = "not sent: the channel is not in use, or does not reach the owner any more"
 
@@ -63,9 +63,10 @@ class Replayer:
             await asyncio.sleep(_POLL_S)
 
     async def run_once(self) -> int:
-        """Claim what is due, try it and settle it; return how many were due.
+        """Claim what is due and its channels' rates allow, try it and settle it; return how many that were.
 
-        Errors: Unavailable; what was claimed is claimed again once its lease has lapsed.
+        Errors: Unavailable; what was claimed is claimed again once its lease has lapsed. Tokens that were taken for it
+                are lost.
         """
         round_ = await self._claim(self._clock())
 
@@ -85,9 +86,14 @@ class Replayer:
     async def _claim(self, now: datetime) -> ReplayRound:
         lease_until = now + self._claims.lease
         admissions: dict[str, Admission] = {}
+        allowed = await self._allow(now)
+        if not allowed:
+            return ReplayRound(lease_until)
         try:
             async with self._database.transaction() as connection:
-                replays = await dead_letters.lock_due(connection, now, _BATCH_COUNT)
+                replays: list[Replay] = []
+                for channel, limit in allowed.items():
+                    replays += await dead_letters.lock_due(connection, channel, now, limit)
                 # One letter of a prompt at a time: if it arrives, the others need not be tried.
                 first: dict[PromptId, Replay] = {}
                 for replay in replays:
@@ -119,12 +125,23 @@ class Replayer:
                 await dead_letters.mark_replaying(connection, going_ids, lease_until)
                 asked = [(replay.request_id, replay.owner_id) for replay in going]
                 await dead_letters.mark_asked_again(connection, asked, now)
+                for channel, limit in allowed.items():
+                    sent = admissions.get(channel, Admission()).send
+                    await self._claims.give_back_tokens(connection, channel, limit - sent.row_count)
         except BaseException:
             for admission in admissions.values():
                 self._courier.drop(admission.parcels)
             raise
         parcels = [parcel for admission in admissions.values() for parcel in admission.parcels]
         return ReplayRound(lease_until, len(replays), parcels, first)
+
+    async def _allow(self, now: datetime) -> dict[str, int]:
+        """Return how many replays of each channel go into a round, by its rate; the others stay due."""
+        async with self._database.connection() as connection:
+            due = await dead_letters.count_due(connection, now)
+        wanted = {channel: min(count, _BATCH_COUNT) for channel, count in due.items()}
+        allowed = {channel: await self._claims.take_tokens(channel, count, now) for channel, count in wanted.items()}
+        return {channel: limit for channel, limit in allowed.items() if limit}
 
     async def _settle(self, tries: Sequence[Try], letter_of: dict[PromptId, Replay]) -> None:
         now = self._clock()

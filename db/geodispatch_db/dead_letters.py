@@ -85,9 +85,17 @@ async def replay(
     return int(await connection.fetchval(_SQL["replay_dead_letters"], channel, endpoint, request_id, now))
 
 
-async def lock_due(connection: asyncpg.Connection, now: datetime, limit: int) -> list[Replay]:
-    """Lock up to `limit` due replays, their prompts and owners, skipping what other senders hold."""
-    return [Replay(**row) for row in await connection.fetch(_SQL["lock_due_replays"], now, limit)]
+async def count_due(connection: asyncpg.Connection, now: datetime) -> dict[str, int]:
+    """Count the replays that are due, by channel, in the order of the channels.
+
+    Cost: O(what is due).
+    """
+    return {row["channel"]: row["count"] for row in await connection.fetch(_SQL["count_due_replays"], now)}
+
+
+async def lock_due(connection: asyncpg.Connection, channel: str, now: datetime, limit: int) -> list[Replay]:
+    """Lock up to `limit` due replays of a channel, their prompts and owners, skipping what other senders hold."""
+    return [Replay(**row) for row in await connection.fetch(_SQL["lock_due_replays"], channel, now, limit)]
 
 
 async def mark_replaying(connection: asyncpg.Connection, ids: Iterable[LetterId], lease_until: datetime) -> None:

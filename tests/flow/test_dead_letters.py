@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from geodispatch.channel_set import open_channels
+from geodispatch.prompt import ChannelName
 from geodispatch.replay import Replayer
 from geodispatch.send import open_claims
 from tests.flow.test_webhooks import HOUSES, reach
@@ -161,7 +162,17 @@ async def test_a_replay_that_fails_lies_again_and_one_whose_sender_dies_is_taken
         assert await town.service.registry.list_dead_letters() == []
 
 
-async def test_an_opt_out_between_claim_and_delivery_is_heeded(town: Town) -> None:
+@pytest.mark.parametrize(
+    "wish",
+    [
+        "update owner set opted_out_at = now()",
+        "update owner set muted_agency_ids = array(select id from agency)",
+        "update owner set muted_offences = '{burglary}'",
+        "update owner set week_max = 0",
+        "update camera set is_muted = true",
+    ],
+)
+async def test_a_wish_between_claim_and_delivery_is_heeded(town: Town, wish: str) -> None:
     async with open_app() as app:
         await give_up(town, app)
         await town.service.registry.replay_dead_letters()
@@ -177,7 +188,7 @@ async def test_an_opt_out_between_claim_and_delivery_is_heeded(town: Town) -> No
             replay = asyncio.create_task(replayer.run_once())
             await holding.wait()
             waiting = {f"owner-{number}" for number in range(1, 9)} - app.owners
-            await town.database.pool.execute("update owner set opted_out_at = now()")
+            await town.database.pool.execute(wish)
             await asyncio.sleep(0.1)  # from here on a batch counts as late
             release.set()
             await replay
@@ -199,6 +210,49 @@ async def test_a_replay_at_an_endpoint_that_is_still_left_alone_waits(town: Town
         town.clock.advance(days=1, seconds=301)
         await replay_all(town)
         assert len(app.posts) == 2
+
+
+async def test_replays_keep_to_their_channels_rate(town: Town) -> None:
+    async with open_app() as app:
+        await give_up(town, app)
+        await town.service.registry.replay_dead_letters()
+        async with replaying(town, channel_rates={"webhook": 3.0}) as replayer:
+            counts = []
+            for _ in range(4):
+                counts.append(await replayer.run_once())
+                assert await replayer.run_once() == 0  # so it pauses; what the rate holds is left as it is
+                assert len(app.prompts) == sum(counts)
+                town.clock.advance(seconds=1)
+        assert counts == [3, 3, 2, 0]
+        assert await town.service.registry.list_dead_letters() == []
+
+
+async def test_a_replay_that_is_not_sent_gives_its_token_back(town: Town) -> None:
+    async with open_app() as app:
+        await give_up(town, app)
+        await town.database.pool.execute("update owner set opted_out_at = now() where external_id = 'owner-8'")
+        await town.service.registry.replay_dead_letters()
+        async with replaying(town, channel_rates={"webhook": 8.0}) as replayer:
+            assert await replayer.run_once() == 8
+        assert len(app.prompts) == 7
+        assert await town.database.pool.fetchval("select token_count from channel_bucket") == 1
+
+
+async def test_replays_of_another_channel_do_not_wait_for_one_that_its_rate_holds(town: Town) -> None:
+    async with open_app() as app:
+        await give_up(town, app)
+        await town.service.registry.replay_dead_letters()
+        await town.database.pool.execute(
+            "update dead_letter d set channel = 'mail', due_at = due_at + interval '1 second' "
+            "from owner o where o.id = d.owner_id and o.external_id = 'owner-8'"
+        )
+        town.clock.advance(seconds=1)
+        async with replaying(town, channel_rates={"webhook": 3.0}) as replayer:
+            assert await replayer.run_once() == 4
+        letters = await town.service.registry.list_dead_letters(channel=ChannelName.MAIL)
+        assert [letter.failure for letter in letters] == [
+            "not sent: the channel is not in use, or does not reach the owner any more"
+        ]
 
 
 async def test_dead_letters_go_when_their_prompts_do(town: Town) -> None:

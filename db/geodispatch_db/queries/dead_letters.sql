@@ -35,17 +35,22 @@ with asked as (
     returning 1)
 select count(*) from asked;
 
+-- name: count_due_replays
+-- How many replays are due or have a lapsed lease, by channel.
+-- $1 now
+select channel, count(*) from dead_letter where due_at <= $1 group by channel order by channel;
+
 -- name: lock_due_replays
--- Lock replays that are due or whose lease has lapsed, with their prompts and owners: the order in which a claim locks.
--- $1 now, $2 how many
+-- Lock replays of a channel that are due or whose lease has lapsed, with their prompts and owners: the order in which a claim locks.
+-- $1 channel, $2 now, $3 how many
 select d.request_id, d.owner_id, d.channel, d.replay_count, p.state = 'delivered' as is_waiting,
        p.ctid::text as place, o.ctid::text as owner_place
 from dead_letter d
 join prompt p using (request_id, owner_id)
 join owner o on o.id = d.owner_id
-where d.due_at <= $1
+where d.channel = $1 and d.due_at <= $2
 order by d.due_at
-limit $2
+limit $3
 for no key update of d, p, o skip locked;
 
 -- name: mark_replaying
@@ -63,7 +68,7 @@ from unnest($1::bigint[], $2::bigint[]) as due (request_id, owner_id)
 where p.request_id = due.request_id and p.owner_id = due.owner_id and p.state = 'delivered';
 
 -- name: claimed_replays
--- Which claims of replays still may go out: not taken over, not answered, neither opted out nor closed since.
+-- Which claims of replays still may go out: not taken over, not answered, not unwished nor closed since.
 -- $1 request ids, $2 owner ids, $3 channels, $4 replay counts: one array a column; $5 now
 select d.request_id, d.owner_id
 from unnest($1::bigint[], $2::bigint[], $3::channel[], $4::smallint[]) as mine (request_id, owner_id, channel, replay_count)
@@ -72,7 +77,7 @@ join prompt p using (request_id, owner_id)
 join owner o on o.id = d.owner_id
 join request r on r.id = d.request_id
 where d.replay_count = mine.replay_count and d.due_at is not null and p.state = 'delivered'
-  and o.opted_out_at is null and is_live(r, $5);
+  and unwished(p, o, r) is null and is_live(r, $5);
 
 -- name: hold_replays
 -- Put replays off.
