@@ -106,8 +106,8 @@ class Owners:
         """Replace what the owner wishes; in force from the moment that this returns.
 
         The owner's row is the one that every claim locks: a claim that had it before has committed, and what it took is
-        taken back here; one that comes after sees what was wished. What had left for a receiver by then cannot be
-        recalled.
+        taken back here if the owner is not to be asked at all; one that comes after sees what was wished. What had left
+        for a receiver by then cannot be recalled.
 
         Errors: InvalidInput for agencies and cameras that there are not, and for a webhook where no app is registered;
                 UnknownKey for an owner who has just left.

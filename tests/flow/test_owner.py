@@ -258,17 +258,24 @@ async def by_app(town: Town) -> None:
     await town.service.registry.put_cameras(street_cameras(), webhook_id=webhook_id)
 
 
-@pytest.mark.parametrize(
-    ("wished", "reason"),
-    [
-        ({"opted_out": True}, "opted_out"),
-        ({"muted_agencies": ["springfield-pd"]}, "muted"),
-        ({"muted_offences": ["burglary"]}, "muted"),
-        ({"muted_cameras": ["camera-40"]}, "no_camera"),
-        ({"week_max": 0}, "weekly_cap"),
-    ],
-)
-async def test_what_is_claimed_and_has_not_left_is_taken_back(town: Town, wished: dict[str, Any], reason: str) -> None:
+TAKEN_BACK: list[tuple[dict[str, Any], str | None]] = [
+    ({"opted_out": True}, "opted_out"),
+    ({"muted_agencies": ["springfield-pd"]}, "muted"),
+    ({"muted_offences": ["burglary"]}, "muted"),
+    ({"muted_cameras": ["camera-40"]}, "no_camera"),
+    ({"week_max": 0}, "owner_max"),
+    ({"week_max": 0, "muted_cameras": ["camera-40"]}, "no_camera"),
+    # What is in line obeys these; what is claimed already goes out.
+    ({"week_max": 1}, None),
+    ({"quiet_hours": "00:00-23:59"}, None),
+    ({"channel": "inbox"}, None),
+]
+
+
+@pytest.mark.parametrize(("wishes", "reason"), TAKEN_BACK)
+async def test_what_is_claimed_and_has_not_left_is_taken_back(
+    town: Town, wishes: dict[str, Any], reason: str | None
+) -> None:
     await by_app(town)
     await town.submit()
     recorder = Recorder()
@@ -282,12 +289,12 @@ async def test_what_is_claimed_and_has_not_left_is_taken_back(town: Town, wished
         )
     }
     assert set(states.values()) == {"sending"}
-    await wish(town, "owner-40", **wished)
+    await wish(town, "owner-40", **wishes)
     request = (await town.call("GET", "public/requests")).json["requests"][0]
     recorder.gate.set()
     await sending
-    assert "owner-40" not in recorder.got
-    assert len(recorder.got) == OWNER_COUNT - 1
+    assert ("owner-40" in recorder.got) is (reason is None)
+    assert len(recorder.got) == OWNER_COUNT - (reason is not None)
     (item,) = (await history(town, "owner-40"))["prompts"]
     assert (item["suppressed_for"], item["request"]["id"]) == (reason, request["id"])
 
@@ -308,6 +315,19 @@ async def test_an_opt_out_between_a_claim_and_its_delivery_stops_it_however_shor
     await sender.send_once(recorder.name)
     assert len(recorder.got) == OWNER_COUNT - 1
     assert "owner-1" not in recorder.got
+
+
+async def test_what_is_claimed_goes_by_another_camera_that_is_not_muted(town: Town) -> None:
+    await by_app(town)
+    await town.submit()
+    recorder = Recorder()
+    sender = await make_sender(town.database, town.service.settings, town.clock, [Inbox(), recorder])
+    sending = asyncio.create_task(sender.send_once(recorder.name))
+    await recorder.begun.wait()
+    await wish(town, "owner-10", muted_cameras=["camera-10"])
+    recorder.gate.set()
+    await sending
+    assert "owner-10" in recorder.got
 
 
 async def test_what_is_claimed_and_has_not_left_stops_when_the_request_is_closed(town: Town) -> None:

@@ -268,19 +268,10 @@ select request_id from reached_prompt where owner_id = $1 and key = $2;
 -- name: take_back
 -- Give up what is under way to an owner against the owner's wish, and let its sender find that the claim no longer stands.
 -- $1 owner id
-with wished as materialized (
-    select p.request_id, p.owner_id, case
-        when o.opted_out_at is not null then 'opted_out'
-        when r.agency_id = any (o.muted_agency_ids) or r.offence = any (o.muted_offences) then 'muted'
-        when c.is_muted then 'no_camera'
-        when o.week_max = 0 then 'weekly_cap'
-    end::suppression as reason
-    from prompt p join owner o on o.id = p.owner_id join request r on r.id = p.request_id left join camera c on c.id = p.camera_id
-    where p.owner_id = $1 and p.state = 'sending'
-), taken as (
-    update prompt p set state = 'suppressed', suppressed_for = wished.reason, due_at = null, lease_until = null
-    from wished
-    where p.request_id = wished.request_id and p.owner_id = wished.owner_id and p.state = 'sending' and wished.reason is not null
+with taken as (
+    update prompt p set state = 'suppressed', suppressed_for = unwished(p, o, r), due_at = null, lease_until = null
+    from owner o cross join request r
+    where o.id = $1 and p.owner_id = o.id and r.id = p.request_id and p.state = 'sending' and unwished(p, o, r) is not null
     returning 1
 )
 select nextval('recalls') from taken limit 1;
