@@ -119,8 +119,6 @@ class Owners:
             columns = await self._columns(connection, caller, wished)
             agency_ids = await _agency_ids(connection, wished.muted_agencies)
             await owners.write_preferences(connection, caller.owner_id, columns, agency_ids, self.clock())
-            if set(columns.muted_cameras) - set(before.muted_cameras):
-                await self._go_by_other_cameras(connection, caller)
             await prompts.take_back(connection, caller.owner_id)
             if columns.channel != before.channel:
                 await prompts.reroute(connection, caller.owner_id)
