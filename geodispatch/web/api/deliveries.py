@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from geodispatch.authority import Action
 from geodispatch.errors import InvalidInput, NotFound
 from geodispatch.prompt import ChannelName
+from geodispatch.reach import Text
 from geodispatch.registry import DeadLetterItem, WebhookItem
-from geodispatch.request import Line, Moment
+from geodispatch.request import Moment
 from geodispatch.web.call import BODY_ERRORS, INT64, Call, Reply, Route
-
-EndpointName = Annotated[Line, StringConstraints(min_length=1, max_length=2048)]
 
 
 class WebhookList(BaseModel):
@@ -28,7 +27,7 @@ class DeadLetterQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     channel: ChannelName | None = None
-    endpoint: EndpointName | None = None
+    endpoint: Text | None = None
     after: Annotated[Moment | None, Field(description="`died_at` of the last one on the page before")] = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
@@ -45,7 +44,7 @@ class ReplayInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     channel: ChannelName | None = None
-    endpoint: EndpointName | None = None
+    endpoint: Text | None = None
     request_id: Annotated[int | None, Field(ge=1, lt=2**63)] = None
 
 
