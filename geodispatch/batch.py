@@ -30,16 +30,20 @@ class Batch:
         return Batch(*(mine + theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))
 
 
-def sum_up(claim: Claim, **counts: int) -> Batch:
-    """Count what became of a claim, for the caller and for the metrics."""
+def sum_up(claim: Claim) -> Batch:
+    """Count what became of a claim at once, for the caller and for the metrics."""
     plan = claim.plan
-    batch = Batch(
+    PROMPTS_SETTLED.labels("suppressed").inc(len(plan.suppress))
+    return Batch(
         claimed_count=plan.send.row_count,
         suppressed_count=len(plan.suppress),
         delayed_count=len(plan.delay),
         diverted_count=claim.diverted_count,
-        **counts,
     )
-    for outcome in ("delivered", "failed", "suppressed"):
-        PROMPTS_SETTLED.labels(outcome).inc(getattr(batch, f"{outcome}_count"))
-    return batch
+
+
+def count_settled(delivered_count: int, failed_count: int = 0) -> Batch:
+    """Count tries that were settled, for both as well."""
+    PROMPTS_SETTLED.labels("delivered").inc(delivered_count)
+    PROMPTS_SETTLED.labels("failed").inc(failed_count)
+    return Batch(delivered_count=delivered_count, failed_count=failed_count)

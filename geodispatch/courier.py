@@ -229,28 +229,32 @@ class Courier:
         return found
 
     def drop(self, parcels: Iterable[Parcel]) -> None:
-        """Give up places: what was admitted is not delivered, or has been."""
+        """Let parcels out of their lanes: they are not delivered, or have been."""
         for parcel in parcels:
             self._lanes.leave(parcel.endpoint, len(parcel.messages))
 
     # ---- between the transactions
 
     async def deliver(
-        self, parcels: Sequence[Parcel], lease_until: datetime, *, settle: Settle, still_wanted: StillWanted
+        self, parcels: list[Parcel], lease_until: datetime, *, settle: Settle, still_wanted: StillWanted
     ) -> None:
         """Take all parcels to their endpoints side by side, and have them settled as they are done, many at a time.
+
+        The list is emptied, and what was settled is forgotten: what hangs keeps only itself in memory, and in its lane.
 
         Edges: a batch that the lease may not outlast, settling included, is not begun: another sender would begin it
                again meanwhile. Of one that is, only what is still wanted at that moment is delivered. What is
                delivered while the database is away is settled when it is back, or given up with the lease.
         Errors: those of `settle` and `still_wanted`, the first of them, after the others have been settled.
         """
-        done: asyncio.Queue[Try | None] = asyncio.Queue()
+        under_way = dict(enumerate(parcels))
+        parcels.clear()
+        done: asyncio.Queue[tuple[int, Try | None]] = asyncio.Queue()
         errors: list[Exception] = []
         lease_ends_s = monotonic() + (lease_until - self._clock()).total_seconds()
 
-        async def work_off(parcel: Parcel) -> None:
-            tried: Try | None = None
+        async def work_off(number: int) -> None:
+            parcel, tried = under_way[number], None
             try:
                 async with self._lanes.place(parcel.endpoint):
                     # An owner's wish that was granted since the claim holds.
@@ -259,25 +263,27 @@ class Courier:
             except Exception as error:
                 errors.append(error)
             finally:
-                done.put_nowait(tried)
+                done.put_nowait((number, tried))
+
+        async def settle_next() -> None:
+            parts = [await done.get()]
+            while not done.empty():
+                parts.append(done.get_nowait())
+            if tries := [tried for _, tried in parts if tried is not None]:
+                try:
+                    await _settle_in_time(settle, tries, lease_ends_s)
+                except Exception as error:
+                    errors.append(error)
+            self.drop([under_way.pop(number) for number, _ in parts])
 
         try:
             async with asyncio.TaskGroup() as group:
-                for parcel in parcels:
-                    group.create_task(work_off(parcel))
-                waiting_count = len(parcels)
-                while waiting_count:
-                    parts = [await done.get()]
-                    while not done.empty():
-                        parts.append(done.get_nowait())
-                    waiting_count -= len(parts)
-                    if tries := [tried for tried in parts if tried is not None]:
-                        try:
-                            await _settle_in_time(settle, tries, lease_ends_s)
-                        except Exception as error:
-                            errors.append(error)
+                for number in under_way:
+                    group.create_task(work_off(number))
+                while under_way:
+                    await settle_next()
         finally:
-            self.drop(parcels)
+            self.drop(under_way.values())
         if errors:
             raise errors[0]
 

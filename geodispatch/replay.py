@@ -37,7 +37,7 @@ class ReplayRound:
 
     lease_until: datetime
     due_count: int = 0
-    parcels: Sequence[Parcel] = ()
+    parcels: list[Parcel] = field(default_factory=list)
     letter_of: dict[PromptId, Replay] = field(default_factory=dict)
 
 

@@ -16,7 +16,7 @@ from datetime import datetime
 
 import structlog
 
-from geodispatch.batch import Batch, sum_up
+from geodispatch.batch import Batch, count_settled, sum_up
 from geodispatch.channels import Message
 from geodispatch.claim import Claims
 from geodispatch.closing import Closings
@@ -37,7 +37,6 @@ _RETRY_S = 2
 CLAIM_COUNT = 4
 """How many claims a sender has under way of each queue: while PostgreSQL works for some, Python does for another."""
 
-_ROUNDS_MAX = 4  # that are under way behind each of these claims, where a channel is slow
 _ANNOUNCE_S = 0.2
 _LAST_ROUNDS_S = 10.0
 
@@ -92,7 +91,10 @@ class Sender:
                 await notice.wait(idle_s)
 
     async def _carry(self, queue: str, notice: Notice, idle_s: float) -> None:
-        """Claim from a queue while earlier rounds are under way: who waits for a slow endpoint holds up nobody else."""
+        """Claim from a queue while earlier rounds are under way: who waits for a slow endpoint holds up nobody else.
+
+        However many rounds that are: endpoints' lanes limit what is under way, and put off what is beyond.
+        """
         under_way: set[asyncio.Task[Batch]] = set()
         try:
             while True:
@@ -104,8 +106,6 @@ class Sender:
                 waiting.cancel()
                 if round_.done() and round_.result().is_empty:
                     await notice.wait(idle_s)
-                elif len(under_way) >= _ROUNDS_MAX:
-                    await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
         finally:
             # What is under way is settled, or else its owners would hear of it again.
             if under_way:
@@ -196,7 +196,7 @@ class Sender:
         await self._settling.put_in_inboxes(attempts, claim.marks)
         DELIVERIES.labels(ChannelName.INBOX, "delivered").inc(sent.row_count)
         self._news.set()
-        return sum_up(claim, delivered_count=sent.row_count)
+        return sum_up(claim) + count_settled(sent.row_count)
 
     async def send_once(self, queue: str, claimed: Callable[[], None] = lambda: None, claim_count: int = 1) -> Batch:
         """Claim one batch of a channel's queue, deliver it and settle it; `claimed` is called in between.
@@ -209,21 +209,21 @@ class Sender:
         claim = await self._claims.claim_for(self._courier, queue, self._limit(queue, claim_count))
         if not claim.is_empty:
             claimed()
-        delivered_count = failed_count = 0
+        batch, marks, parcels = sum_up(claim), claim.marks, claim.parcels
+        del claim  # what has arrived of it need not wait in memory for what hangs
 
         async def settle(tries: Sequence[Try]) -> None:
-            nonlocal delivered_count, failed_count
-            await self._settling.settle(tries, claim.marks, queue)
+            nonlocal batch
+            await self._settling.settle(tries, marks, queue)
             self._news.set()
-            failed = sum(tried.failed_count for tried in tries)
-            failed_count += failed
-            delivered_count += sum(len(tried.deliveries) for tried in tries) - failed
+            failed_count = sum(tried.failed_count for tried in tries)
+            batch += count_settled(sum(len(tried.deliveries) for tried in tries) - failed_count, failed_count)
 
         async def still_wanted(messages: Sequence[Message]) -> Sequence[Message]:
-            return await self._still_wanted(messages, claim.marks)
+            return await self._still_wanted(messages, marks)
 
-        await self._courier.deliver(claim.parcels, lease_until, settle=settle, still_wanted=still_wanted)
-        return sum_up(claim, delivered_count=delivered_count, failed_count=failed_count)
+        await self._courier.deliver(parcels, lease_until, settle=settle, still_wanted=still_wanted)
+        return batch
 
     def _limit(self, queue: str, claim_count: int) -> int:
         """How much each of so many claims takes at once: together no more than one endpoint of the channel does."""

@@ -270,6 +270,35 @@ async def test_an_endpoint_that_hangs_keeps_nobody_else_waiting(database: str) -
                 await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize("lease_s", [130.0, 1200.0])  # a lane of two batches, and one of twenty
+async def test_an_endpoint_that_hangs_in_every_claim_keeps_nobody_waiting(database: str, lease_s: float) -> None:
+    """Each claim holds a prompt for it and one for the healthy one, and lasts until it is over."""
+    settings = {
+        "webhook_timeout_s": 60.0,
+        "send_lease_s": lease_s,
+        "webhook_batch_count": 4,
+        "webhook_concurrency": 2,
+        "send_batch_count": 2,
+    }
+    async with open_app() as hanging, open_app() as healthy, running_town(database, utc_now, **settings) as town:
+        over = asyncio.Event()
+
+        async def hang(_: web.Request) -> web.Response:
+            await over.wait()
+            return web.Response(status=204)
+
+        hanging.answer = hang
+        await reach(town, hanging, *range(1, 41, 2))
+        await reach(town, healthy, *range(2, 41, 2))
+        await town.submit(fence=street_fence(1, 40), window=_window(utc_now))
+        async with sending(town), asyncio.timeout(30):
+            while await town.database.pool.fetchval("select count(*) from prompt where state = 'delivered'") < 20:
+                await asyncio.sleep(0.01)
+            assert healthy.owners == {f"owner-{number}" for number in range(2, 41, 2)}
+            assert len(hanging.posts) == 2
+            over.set()
+
+
 async def test_many_endpoints_that_hang_take_no_connection_from_a_healthy_one(database: str) -> None:
     settings = {
         "webhook_timeout_s": 60.0,  # nobody's time runs out here, so whoever has to wait for the others is not served
