@@ -17,10 +17,11 @@ from random import Random
 import asyncpg
 
 from geodispatch import pace as paces
-from geodispatch.courier import Admission, Courier, Parcel
+from geodispatch.courier import Admission, Courier
 from geodispatch.database import Database
 from geodispatch.metrics import PROMPTS_DELAYED, PROMPTS_SUPPRESSED
 from geodispatch.pace import Pace, Plan, Quota
+from geodispatch.parcel import Parcel
 from geodispatch_db import dead_letters, prompts
 from geodispatch_db import pace as shared
 from geodispatch_db.prompts import NO_PROMPTS, DuePrompts, LockedPrompts, Marks, OpenRequests

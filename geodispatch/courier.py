@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import repeat
 from time import monotonic
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import asyncpg
 import structlog
 
-from geodispatch import breaker as breaking
 from geodispatch.channels import Channel, Delivery, Message
+from geodispatch.endpoints import Endpoints
 from geodispatch.errors import Unavailable
 from geodispatch.lane import Lanes
 from geodispatch.line import one_line
 from geodispatch.metrics import DELIVERIES, DELIVERY_DURATION
+from geodispatch.parcel import Parcel, Try
 from geodispatch.prompt import ChannelName, Delay
 from geodispatch.request import Request, request_of_row
 from geodispatch.route import INBOX, choose, hold_until, is_down_for_good
-from geodispatch_db import addresses, breakers, requests
+from geodispatch_db import addresses, requests
 from geodispatch_db.addresses import Address
 from geodispatch_db.breakers import Breaker, Endpoint
 from geodispatch_db.dead_letters import DeadLetter
@@ -37,41 +38,12 @@ log = structlog.get_logger()
 
 Said = TypeVar("Said")
 
-_PROBE_GRACE_S = 10.0
 _SETTLING_S = 1.0  # what settling may take, of a lease
 _CLAIMING_S = 1.0  # and what claiming may
 _SETTLE_AGAIN_S = 0.5
 _REQUESTS_KEPT_COUNT = 1000
 _FAILURE_MAX = 500  # characters
 _NEVER_SETTLED = "its tries are used up, and its sender did not come back from the last one"
-
-
-class Parcel(NamedTuple):
-    """Messages of claimed prompts that go to one endpoint together: no more than it takes at a time."""
-
-    endpoint: Endpoint
-    messages: Sequence[Message]
-
-
-class Try(NamedTuple):
-    """A parcel that was taken to its endpoint, and how that ended for each message."""
-
-    parcel: Parcel
-    deliveries: Sequence[Delivery]
-    failed_count: int
-    began_at: datetime
-
-    @property
-    def ended(self) -> Iterator[tuple[Message, Delivery]]:
-        """Each message with how it ended."""
-        return zip(self.parcel.messages, self.deliveries, strict=True)
-
-    @property
-    def arrived(self) -> Sequence[Message]:
-        """The messages that did not fail."""
-        if not self.failed_count:
-            return self.parcel.messages
-        return [message for message, delivery in self.ended if delivery.failure is None]
 
 
 @dataclass
@@ -103,7 +75,7 @@ class Courier:
         self._clock = clock
         self._try_count = try_count
         self._lanes = Lanes(self.channels, lease)
-        self._failing: set[Endpoint] = set()
+        self.endpoints = Endpoints(self.channels)
         self._requests: dict[int, Request] = {}
         self._leaf_indexes: dict[int, int | None] = {}
 
@@ -153,14 +125,13 @@ class Courier:
                     ]
                 endpoint = INBOX
             by_endpoint.setdefault(endpoint, []).extend(rows)
-        known = await breakers.read(connection, by_endpoint.keys() - {INBOX})
-        probes = await self._take_probes(connection, known, now)
+        known = await self.endpoints.read(connection, by_endpoint.keys() - {INBOX})
+        probes = await self.endpoints.take_probes(connection, known, now)
         telling = [endpoint for endpoint in by_endpoint if self.channels[endpoint[0]].tells_request]
         told = {due.request_id[row] for endpoint in telling for row in by_endpoint[endpoint]}
         asked = await self._read_requests(connection, told)
         leaf_index_of = await self._read_leaf_indexes(connection, set(due.request_id))
         # From here on nothing fails: a place that was taken is never lost.
-        self._failing |= known.keys()
         admission = Admission(dead=dead)
         send: list[int] = []
         for endpoint, rows in by_endpoint.items():
@@ -196,18 +167,6 @@ class Courier:
         for row, who in enumerate(each):
             groups[who].append(row)
         return groups
-
-    async def _take_probes(
-        self, connection: asyncpg.Connection, known: Mapping[Endpoint, Breaker], now: datetime
-    ) -> dict[Endpoint, int]:
-        """Take the tries of half open endpoints: how many messages may go to each, one batch."""
-        ready = [id_ for id_, b in known.items() if breaking.state_of(b, now) is breaking.BreakerState.HALF_OPEN]
-        if not ready:
-            return {}
-        longest_s = max(self.channels[channel].batch_timeout_s for channel, _ in ready)
-        until = now + timedelta(seconds=longest_s + _PROBE_GRACE_S)
-        taken = await breakers.take_probes(connection, ready, now, until)
-        return {(channel, name): self.channels[channel].batch_count for channel, name in taken}
 
     async def _read_requests(self, connection: asyncpg.Connection, request_ids: set[int]) -> dict[int, Request]:
         """Return what these requests say; their words never change, so they are read once."""
@@ -301,64 +260,6 @@ class Courier:
             self._lanes.note_speed(parcel.endpoint, (monotonic() - started) / len(parcel.messages))
         _count(channel, deliveries, failed_count)
         return Try(parcel, deliveries, failed_count, began_at)
-
-    # ---- in the settling's transaction
-
-    async def note(self, connection: asyncpg.Connection, tries: Sequence[Try], now: datetime) -> None:
-        """Write down what the tries said about endpoints and addresses.
-
-        Cost: nothing where all arrived and nothing had failed before.
-        """
-        by_endpoint: dict[Endpoint, list[Delivery]] = {}
-        began_at: dict[Endpoint, datetime] = {}
-        for tried in tries:
-            endpoint = tried.parcel.endpoint
-            ended = tried.deliveries if tried.failed_count else tried.deliveries[:1]  # where all arrived, one says it
-            by_endpoint.setdefault(endpoint, []).extend(ended)
-            began_at[endpoint] = max(tried.began_at, began_at.get(endpoint, tried.began_at))
-        verdicts = {e: breaking.judge(ended, self.channels[e[0]].batch_count) for e, ended in by_endpoint.items()}
-        told = {
-            e: v for e, v in verdicts.items() if e in self._failing or not v.is_alive or v.retry_after_s is not None
-        }
-        if told:
-            before = await breakers.lock(connection, told)
-            after = {
-                e: breaking.after(before.get(e), e, verdict, now, began_at=began_at[e]) for e, verdict in told.items()
-            }
-            await breakers.put(connection, [b for b in after.values() if b is not None], now)
-            await breakers.remove(connection, [endpoint for endpoint, b in after.items() if b is None])
-            for endpoint, b in after.items():
-                was_open = endpoint in before and before[endpoint].open_until is not None
-                if b is None:
-                    self._failing.discard(endpoint)
-                elif b.open_until is not None and not was_open:
-                    log.warning("an endpoint is left alone", endpoint=endpoint, until=b.open_until, why=b.last_failure)
-        await self._forget_gone(connection, tries, now)
-
-    async def _forget_gone(self, connection: asyncpg.Connection, tries: Sequence[Try], now: datetime) -> None:
-        gone = [
-            (tried.parcel.endpoint, message, delivery.failure or "")
-            for tried in tries
-            if tried.failed_count
-            for message, delivery in tried.ended
-            if delivery.is_gone
-        ]
-        webhooks = {int(name): reason for (channel, name), _, reason in gone if channel == ChannelName.WEBHOOK}
-        for webhook_id, reason in webhooks.items():
-            if await addresses.disable_webhooks(connection, [webhook_id], reason, now):
-                log.warning("a webhook is used no more", webhook_id=webhook_id, why=reason)
-        refused = {
-            (message.owner_id, message.address.mail_address or ""): reason
-            for (channel, _), message, reason in gone
-            if channel == ChannelName.MAIL
-        }
-        if refused:
-            await addresses.refuse_mail_addresses(connection, refused, now)
-        subscriptions = [
-            id_ for tried in tries for delivery in tried.deliveries for id_ in delivery.gone_subscription_ids
-        ]
-        if subscriptions:
-            await addresses.remove_gone_subscriptions(connection, subscriptions)
 
 
 def _pass(

@@ -15,10 +15,11 @@ import structlog
 
 from geodispatch.channels import Message
 from geodispatch.claim import Claims
-from geodispatch.courier import Admission, Courier, Parcel, Try
+from geodispatch.courier import Admission, Courier
 from geodispatch.database import Database
 from geodispatch.errors import Unavailable
 from geodispatch.pace import Plan
+from geodispatch.parcel import Parcel, Try
 from geodispatch_db import dead_letters
 from geodispatch_db.dead_letters import LetterId, Replay
 from geodispatch_db.prompts import LockedPrompts, PromptId
@@ -152,7 +153,7 @@ class Replayer:
                 failures[letter.id] = (letter.replay_count + 1, delivery.failure)
         async with self._database.transaction() as connection:
             await dead_letters.settle(connection, failures, now)
-            await self._courier.note(connection, tries, now)
+            await self._courier.endpoints.note(connection, tries, now)
 
 
 def _locked(replays: Sequence[Replay]) -> LockedPrompts:

@@ -20,11 +20,12 @@ from geodispatch.batch import Batch, count_settled, sum_up
 from geodispatch.channels import Message
 from geodispatch.claim import Claims
 from geodispatch.closing import Closings
-from geodispatch.courier import Courier, Try
+from geodispatch.courier import Courier
 from geodispatch.database import Database
 from geodispatch.errors import Unavailable
 from geodispatch.fan_out import FanOut
 from geodispatch.metrics import DELIVERIES
+from geodispatch.parcel import Try
 from geodispatch.prompt import ChannelName
 from geodispatch.settling import Settling
 from geodispatch_db import inboxes, prompts
@@ -66,7 +67,7 @@ class Sender:
         self._fan_out = fan_out
         self._clock = clock
         self._batch_count = batch_count
-        self._settling = Settling(database, courier, clock, claims.pace.backoff)
+        self._settling = Settling(database, courier.endpoints, clock, claims.pace.backoff)
         self._news = asyncio.Event()  # something was settled that owners' pages have not been told of
         self._carried = [name for name in courier.channels if name not in (ChannelName.INBOX, ChannelName.CALLBACK)]
         if courier.tells_inbox:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from geodispatch import pace
 from geodispatch.channels import Delivery, Message
-from geodispatch.courier import Courier, Try
 from geodispatch.database import Database
+from geodispatch.endpoints import Endpoints
+from geodispatch.parcel import Try
 from geodispatch.prompt import ChannelName
 from geodispatch_db import dead_letters, prompts
 from geodispatch_db.breakers import Endpoint
@@ -30,10 +31,10 @@ class Settling:
     """Writes down tries; a failed prompt is put back in line, or goes to the inbox once its tries are used up."""
 
     def __init__(
-        self, database: Database, courier: Courier, clock: Callable[[], datetime], backoff: Sequence[timedelta]
+        self, database: Database, endpoints: Endpoints, clock: Callable[[], datetime], backoff: Sequence[timedelta]
     ) -> None:
         self._database = database
-        self._courier = courier
+        self._endpoints = endpoints
         self._clock = clock
         self._backoff = backoff
 
@@ -92,7 +93,7 @@ class Settling:
             if dead:
                 await dead_letters.add(connection, dead, now)
             if tries:
-                await self._courier.note(connection, tries, now)
+                await self._endpoints.note(connection, tries, now)
 
     def _next_try(self, message: Message, delivery: Delivery, now: datetime) -> datetime | None:
         """Return when a failed prompt is tried again by the same channel; None: it gives it up.
