@@ -73,6 +73,7 @@ class Courier:
     ) -> None:
         self.channels: Mapping[str, Channel] = {channel.name: channel for channel in channels}
         self._clock = clock
+        self._lease = lease
         self._try_count = try_count
         self._lanes = Lanes(self.channels, lease)
         self.endpoints = Endpoints(self.channels)
@@ -202,8 +203,9 @@ class Courier:
         The list is emptied, and what was settled is forgotten: what hangs keeps only itself in memory, and in its lane.
 
         Edges: a batch that the lease may not outlast, settling included, is not begun: another sender would begin it
-               again meanwhile. Of one that is, only what is still wanted at that moment is delivered. What is
-               delivered while the database is away is settled when it is back, or given up with the lease.
+               again meanwhile. Nor is one whose endpoint failed since the claim, or asked for patience. Of one that
+               is, only what is still wanted at that moment is delivered. What is delivered while the database is away
+               is settled when it is back, or given up with the lease.
         Errors: those of `settle` and `still_wanted`, the first of them, after the others have been settled.
         """
         under_way = dict(enumerate(parcels))
@@ -247,11 +249,15 @@ class Courier:
             raise errors[0]
 
     async def _try(self, parcel: Parcel, lease_until: datetime) -> Try | None:
-        channel = self.channels[parcel.endpoint[0]]
-        lasts_until = self._clock() + timedelta(seconds=channel.batch_timeout_s + _SETTLING_S)
-        if not parcel.messages or lasts_until > lease_until:
+        if not parcel.messages:
             return None
-        began_at, started = self._clock(), monotonic()
+        channel, began_at = self.channels[parcel.endpoint[0]], self._clock()
+        lasts_until = began_at + timedelta(seconds=channel.batch_timeout_s + _SETTLING_S)
+        if lasts_until > lease_until or self.endpoints.is_left_alone(
+            parcel.endpoint, lease_until - self._lease, began_at
+        ):
+            return Try(parcel, (), 0, began_at)
+        started = monotonic()
         deliveries = await _deliver(channel, parcel.messages)
         failed_count = sum([delivery.failure is not None for delivery in deliveries])
         if failed_count:
@@ -259,7 +265,9 @@ class Courier:
         if failed_count < len(deliveries):  # how long a failure took tells no speed
             self._lanes.note_speed(parcel.endpoint, (monotonic() - started) / len(parcel.messages))
         _count(channel, deliveries, failed_count)
-        return Try(parcel, deliveries, failed_count, began_at)
+        tried = Try(parcel, deliveries, failed_count, began_at)
+        self.endpoints.heed(tried, self._clock())
+        return tried
 
 
 def _pass(

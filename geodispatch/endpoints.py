@@ -26,12 +26,32 @@ class Endpoints:
     def __init__(self, channels: Mapping[str, Channel]) -> None:
         self._channels = channels
         self._failing: set[Endpoint] = set()
+        self._left_alone: dict[Endpoint, tuple[datetime, datetime]] = {}  # since and until when
 
     async def read(self, connection: asyncpg.Connection, ids: Iterable[Endpoint]) -> dict[Endpoint, Breaker]:
         """Return the breakers of those endpoints that failed lately."""
         known = await breakers.read(connection, ids)
-        self._failing |= known.keys()
+        self._keep(known.values())
         return known
+
+    def _keep(self, known: Iterable[Breaker]) -> None:
+        for b in known:
+            self._failing.add(b.id)
+            if b.opened_at is not None and b.open_until is not None:
+                self._left_alone[b.id] = b.opened_at, b.open_until
+
+    def heed(self, tried: Try, now: datetime) -> None:
+        """Have what waits for the same endpoint know at once that it asked for patience."""
+        waits = [delivery.retry_after_s for delivery in tried.deliveries if delivery.retry_after_s is not None]
+        if waits:
+            self._left_alone[tried.parcel.endpoint] = now, now + timedelta(seconds=max(waits))
+
+    def is_left_alone(self, endpoint: Endpoint, claimed_at: datetime, now: datetime) -> bool:
+        """True if it failed, or asked for patience, after something was claimed for it: that is to wait."""
+        if endpoint not in self._left_alone:
+            return False
+        since, until = self._left_alone[endpoint]
+        return claimed_at <= since and now < until
 
     async def take_probes(
         self, connection: asyncpg.Connection, known: Mapping[Endpoint, Breaker], now: datetime
@@ -53,6 +73,8 @@ class Endpoints:
         by_endpoint: dict[Endpoint, list[Delivery]] = {}
         began_at: dict[Endpoint, datetime] = {}
         for tried in tries:
+            if not tried.deliveries:
+                continue
             endpoint = tried.parcel.endpoint
             ended = tried.deliveries if tried.failed_count else tried.deliveries[:1]  # where all arrived, one says it
             by_endpoint.setdefault(endpoint, []).extend(ended)
@@ -68,10 +90,12 @@ class Endpoints:
             }
             await breakers.put(connection, [b for b in after.values() if b is not None], now)
             await breakers.remove(connection, [endpoint for endpoint, b in after.items() if b is None])
+            self._keep(b for b in after.values() if b is not None)
             for endpoint, b in after.items():
                 was_open = endpoint in before and before[endpoint].open_until is not None
                 if b is None:
                     self._failing.discard(endpoint)
+                    self._left_alone.pop(endpoint, None)
                 elif b.open_until is not None and not was_open:
                     log.warning("an endpoint is left alone", endpoint=endpoint, until=b.open_until, why=b.last_failure)
         await self._forget_gone(connection, tries, now)

@@ -18,7 +18,7 @@ class Parcel(NamedTuple):
 
 
 class Try(NamedTuple):
-    """A parcel that was taken to its endpoint, and how that ended for each message."""
+    """A parcel that was taken to its endpoint, and how that ended for each message; nothing ended if it was not."""
 
     parcel: Parcel
     deliveries: Sequence[Delivery]
@@ -28,11 +28,16 @@ class Try(NamedTuple):
     @property
     def ended(self) -> Iterator[tuple[Message, Delivery]]:
         """Each message with how it ended."""
-        return zip(self.parcel.messages, self.deliveries, strict=True)
+        return zip(self.parcel.messages if self.deliveries else (), self.deliveries, strict=True)
+
+    @property
+    def left(self) -> Sequence[Message]:
+        """The messages that were not tried."""
+        return () if self.deliveries else self.parcel.messages
 
     @property
     def arrived(self) -> Sequence[Message]:
         """The messages that did not fail."""
-        if not self.failed_count:
+        if self.deliveries and not self.failed_count:
             return self.parcel.messages
         return [message for message, delivery in self.ended if delivery.failure is None]

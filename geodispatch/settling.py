@@ -44,7 +44,7 @@ class Settling:
             await self._settle(attempts, [], [], marks, ChannelName.INBOX)
 
     async def settle(self, tries: Sequence[Try], marks: Marks, queue: str) -> None:
-        """Settle tries of what a claim marked in a queue, all by one channel."""
+        """Settle tries of what a claim marked in a queue, all by one channel; what was not tried goes back in line."""
         arrived = [message for tried in tries for message in tried.arrived]
         durations = [
             delivery.duration_s for tried in tries for delivery in tried.deliveries if delivery.failure is None
@@ -69,7 +69,8 @@ class Settling:
             if at is None
         ]
         lost = _attempts([each.message for each in failed], [each.delivery.duration_s for each in failed])
-        request_ids = {*delivered.request_id, *lost.request_id}
+        left = [message.prompt_id for tried in tries for message in tried.left]
+        request_ids = {*delivered.request_id, *lost.request_id, *(request_id for request_id, _ in left)}
         async with self._database.transaction() as connection:
             # A request that closed while its prompts were under way: they are settled as if it had closed after.
             still_open = await prompts.hold_open_requests(connection, request_ids, now)
@@ -87,8 +88,10 @@ class Settling:
                         ChannelName.INBOX if each.message.number > len(self._backoff) else queue for each in failed
                     ],
                 )
+            if left:
+                await prompts.put_back(connection, [owner_id for _, owner_id in left], marks)
             if not request_ids <= still_open.keys():
-                ids = [*delivered.ids, *lost.ids]
+                ids = [*delivered.ids, *lost.ids, *left]
                 await prompts.close_these(connection, [id_ for id_ in ids if id_[0] not in still_open])
             if dead:
                 await dead_letters.add(connection, dead, now)

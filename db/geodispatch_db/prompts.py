@@ -1,8 +1,8 @@
 """Prompts: the table is the queue, and what was asked of an owner stands in it.
 
 A sender's transaction is `lock_due`, `hold_open_requests`, `read_due`, then `mark_sending`, `suppress` and `delay`;
-after delivery a second one is `hold_open_requests`, `mark_delivered`, `requeue`, `close_these`. What may follow what
-stands in geodispatch/prompt.py.
+after delivery a second one is `hold_open_requests`, `mark_delivered`, `requeue`, `put_back`, `close_these`. What may
+follow what stands in geodispatch/prompt.py.
 """
 
 from __future__ import annotations
@@ -376,6 +376,15 @@ async def requeue(
     A claim that was taken over is left alone; the try counts all the same.
     """
     await connection.execute(_SQL["requeue"], *attempts, failures, due_at, next_channel, channel, now)
+
+
+async def put_back(connection: asyncpg.Connection, owner_ids: Iterable[int], marks: Marks) -> None:
+    """Put marked claims back at their places in line, and count no try: they were not tried.
+
+    Edges: one that was changed meanwhile is left alone.
+    """
+    there = [place for owner_id in owner_ids if (place := marks.place_by_owner.get(owner_id))]
+    await connection.execute(_SQL["put_back"], _all_of(there), marks.transaction, marks.file)
 
 
 async def close_these(connection: asyncpg.Connection, ids: Sequence[PromptId]) -> None:

@@ -124,17 +124,54 @@ async def test_too_many_requests_are_waited_out_by_every_prompt_and_every_sender
         assert await town.service.registry.list_dead_letters() == []
 
 
+async def test_what_waits_for_an_endpoint_that_asks_for_patience_is_put_back_untried(database: str) -> None:
+    """All ten batches are claimed at once, and the first answer is heeded by the other nine."""
+    settings = {"webhook_batch_count": 2, "webhook_concurrency": 1, "send_lease_s": 1200.0, "send_batch_count": 40}
+    async with open_app() as app, running_town(database, Clock(), **settings) as town:
+        app.always(429, Retry_After="60")
+        await reach(town, app, *HOUSES)
+        await town.submit(fence=street_fence(1, 20))
+        async with open_sender(town.service.databases.sender, town.service.settings, town.clock) as sender:
+            batch = await sender.run_once()
+        assert batch.claimed_count == 20
+        assert (batch.delivered_count, batch.failed_count) == (0, 2)
+        assert len(app.posts) == 1
+        told = app.owners
+        await town.send_all()
+        assert len(app.posts) == 1
+        for failed_at_first in (True, False):  # a try is counted where there was one
+            rows = await town.database.pool.fetch(
+                "select attempt_count, (select count(*) from lost_attempt t where t.request_id = p.request_id "
+                "and t.owner_id = p.owner_id) as lost_count from prompt p join owner o on o.id = p.owner_id "
+                "where p.state = 'queued' and (o.external_id = any ($1)) = $2",
+                list(told),
+                failed_at_first,
+            )
+            assert [tuple(row) for row in rows] == ([(1, 1)] * 2 if failed_at_first else [(1, 0)] * 18)
+        app.always(204)
+        for _ in range(4):
+            town.clock.advance(seconds=60)
+            await town.send_all()
+        assert app.owners == {f"owner-{number}" for number in range(1, 21)}
+        assert len(app.prompts) == 22
+
+
 async def test_a_broken_endpoint_is_left_alone_and_then_tried_by_one_sender_once(town: Town) -> None:
     settings = town.service.settings.model_copy(update={"webhook_batch_count": 2, "webhook_concurrency": 1})
     async with open_app() as app:
-        app.always(500)
+
+        async def fail(_: web.Request) -> web.Response:
+            await asyncio.sleep(0.05)  # so that what failed is settled meanwhile
+            return web.Response(status=500)
+
+        app.answer = fail
         await reach(town, app, *HOUSES)
         await town.submit()
         async with open_sender(town.service.databases.sender, settings, town.clock) as sender:
             while not (await sender.run_once()).is_empty:
                 pass
         opened_after = len(app.posts)
-        assert 5 <= opened_after <= 20  # what was claimed before it opened; no more of the 20 batches than one claim
+        assert 5 <= opened_after < 10  # the others of the ten batches of this claim were put back
         town.clock.advance(seconds=6)
         await town.send_all()
         assert len(app.posts) == opened_after  # due again, but not before the endpoint is

@@ -1,8 +1,7 @@
-"""When an endpoint is left alone: the breaker, the lanes and the choice of the way, as pure functions."""
+"""When an endpoint is left alone: the breaker and the choice of the way, as pure functions."""
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from geodispatch.breaker import FAILURES_TO_OPEN, BreakerState, after, judge, state_of
 from geodispatch.channels import Channel, Delivery
 from geodispatch.channels.inbox import Inbox
-from geodispatch.lane import Lanes
 from geodispatch.route import choose, hold_until, is_down_for_good
 from geodispatch_db.addresses import Address, Subscription
 from geodispatch_db.breakers import Breaker
@@ -185,67 +183,3 @@ def test_the_queue_says_the_way_and_else_the_first_that_reaches_the_owner(
     address: Address, queue: str, there_are: tuple[str, ...], name: str
 ) -> None:
     assert choose(address, queue, channels(*there_are))[0] == name
-
-
-# ---- lanes
-
-
-def lanes(**options: float) -> Lanes:
-    return Lanes({"webhook": Fake("webhook", **options)}, timedelta(seconds=120))  # type: ignore[arg-type]
-
-
-def test_a_lane_takes_what_fits_into_a_lease_at_the_slowest() -> None:
-    assert lanes(timeout_s=10.0).capacity("webhook") == 10 * 10 * 2
-    assert lanes(timeout_s=40.0).capacity("webhook") == 2 * 10 * 2
-    assert lanes(timeout_s=500.0).capacity("webhook") == 1 * 10 * 2
-
-
-def test_a_full_lane_puts_off_until_about_the_turn_and_other_lanes_are_free() -> None:
-    lane = lanes()
-    lane.note_speed(ENDPOINT, 1.0)
-    capacity = lane.capacity("webhook")
-    assert lane.enter(ENDPOINT, capacity - 3, NOW) == []
-    turns = lane.enter(ENDPOINT, 3 + 400, NOW) + lane.enter(ENDPOINT, 600, NOW)
-    waits = [(turn - NOW).total_seconds() for turn in turns]
-    # 200 are under way at two a second, so the first of those who wait comes in 100 s, and each half a second later.
-    assert waits == pytest.approx([100.5 + n / 2 for n in range(1000)])
-    assert lane.enter(("webhook", "8"), 1, NOW) == []
-    lane.leave(ENDPOINT, capacity)
-    assert lane.enter(ENDPOINT, capacity, NOW) == []
-
-
-def test_a_lane_learns_how_fast_its_endpoint_is() -> None:
-    lane = lanes()
-    for _ in range(50):
-        lane.note_speed(ENDPOINT, 0.001)
-    (turn,) = lane.enter(ENDPOINT, lane.capacity("webhook") + 1, NOW)
-    assert turn - NOW < timedelta(seconds=0.2)
-
-
-async def test_each_endpoint_has_a_place_of_its_own_and_waits_for_no_other() -> None:
-    lane = lanes()
-    begun: list[str] = []
-    gates = {name: asyncio.Event() for name in ("hanging 1", "hanging 2", "one", "two", "three")}
-
-    async def carry(endpoint: str, batch: str) -> None:
-        async with lane.place(("webhook", endpoint)):
-            begun.append(batch)
-            await gates[batch].wait()
-
-    async def settled() -> list[str]:
-        for _ in range(20):
-            await asyncio.sleep(0)
-        return begun
-
-    async with asyncio.TaskGroup() as group:
-        for batch in gates:
-            group.create_task(carry("7" if batch.startswith("hanging") else "8", batch))
-        assert await settled() == ["hanging 1", "hanging 2", "one"]  # 7 has the one place that they share
-        gates["one"].set()
-        assert await settled() == ["hanging 1", "hanging 2", "one", "two"]
-        gates["hanging 2"].set()
-        assert "three" not in await settled()  # it waits for its own endpoint now
-        gates["two"].set()
-        assert "three" in await settled()
-        gates["three"].set()
-        gates["hanging 1"].set()

@@ -43,14 +43,29 @@ def entered(of: Lanes, name: str, count: int) -> int:
     return count - len(of.enter(("post", name), count, NOW))
 
 
-def test_a_lane_takes_what_fits_into_a_lease_and_puts_off_the_rest_in_turn() -> None:
+@pytest.mark.parametrize(("timeout_s", "batch_count"), [(10.0, 40), (40.0, 8), (500.0, 4)])
+def test_a_lane_takes_what_fits_into_a_lease_at_the_slowest(timeout_s: float, batch_count: int) -> None:
+    assert lanes(batch_timeout_s=timeout_s).capacity("post") == batch_count * BATCH_COUNT
+
+
+def test_a_full_lane_puts_off_until_about_the_turn_and_other_lanes_are_free() -> None:
     of = lanes()
-    turns = of.enter(("post", "slow"), of.capacity("post") + 250, NOW)
-    assert of.capacity("post") == LANE_COUNT * BATCH_COUNT
-    assert len(turns) == 250
-    assert turns == sorted(turns)
-    assert turns[0] > NOW
-    assert of.enter(("post", "slow"), 1, NOW)[0] > turns[-1]
+    of.note_speed(("post", "slow"), 1.0)
+    capacity = of.capacity("post")
+    assert of.enter(("post", "slow"), capacity - BATCH_COUNT, NOW) == []
+    turns = of.enter(("post", "slow"), BATCH_COUNT + 400, NOW) + of.enter(("post", "slow"), 600, NOW)
+    waits = [(turn - NOW).total_seconds() for turn in turns]
+    # 4,000 are under way at four a second: the first of those who wait comes after 1000 s, each other 0.25 s later.
+    assert waits == pytest.approx([1000.25 + n / 4 for n in range(1000)])
+    assert of.enter(("post", "other"), 1, NOW) == []
+
+
+def test_a_lane_learns_how_fast_its_endpoint_is() -> None:
+    of = lanes()
+    for _ in range(50):
+        of.note_speed(("post", "fast"), 0.0001)
+    (turn,) = of.enter(("post", "fast"), of.capacity("post") + 1, NOW)
+    assert turn - NOW < timedelta(seconds=0.2)
 
 
 def test_small_batches_fill_a_lane_too_for_each_may_take_as_long_as_a_full_one() -> None:
@@ -94,6 +109,37 @@ def test_however_many_hang_there_is_a_batch_for_another_and_memory_for_all(hangi
     assert max(under_way) <= LANE_COUNT
     assert sum(under_way) <= 32 * LANE_COUNT + hanging_count
     assert entered(of, "healthy", 10_000) >= BATCH_COUNT
+
+
+async def test_each_endpoint_has_a_place_of_its_own_and_waits_for_no_other() -> None:
+    of = lanes(concurrency=2, shared_concurrency=1)
+    of.enter(("post", "7"), 2 * BATCH_COUNT, NOW)
+    of.enter(("post", "8"), 3 * BATCH_COUNT, NOW)
+    begun: list[str] = []
+    gates = {name: asyncio.Event() for name in ("hanging 1", "hanging 2", "one", "two", "three")}
+
+    async def carry(endpoint: str, batch: str) -> None:
+        async with of.place(("post", endpoint)):
+            begun.append(batch)
+            await gates[batch].wait()
+
+    async def settled() -> list[str]:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return begun
+
+    async with asyncio.TaskGroup() as group:
+        for batch in gates:
+            group.create_task(carry("7" if batch.startswith("hanging") else "8", batch))
+        assert await settled() == ["hanging 1", "hanging 2", "one"]  # 7 has the one place that they share
+        gates["one"].set()
+        assert await settled() == ["hanging 1", "hanging 2", "one", "two"]
+        gates["hanging 2"].set()
+        assert "three" not in await settled()  # it waits for its own endpoint now
+        gates["two"].set()
+        assert "three" in await settled()
+        gates["three"].set()
+        gates["hanging 1"].set()
 
 
 async def test_more_batches_than_places_wait_for_one() -> None:

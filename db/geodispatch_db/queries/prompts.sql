@@ -114,6 +114,13 @@ join prompt p on p.request_id = mine.request_id and p.owner_id = mine.owner_id
 where p.state = 'sending' and p.attempt_count = mine.number
   and mine.request_id in (select r.id from request r where r.id = any ($1::bigint[]) and is_live(r, $4));
 
+-- name: put_back
+-- Put claims that were not tried back where they stood in line; found as below. The first ask stays counted, for its agency and its
+-- owner: it is the one that comes next.
+-- $1 places, $2 the claim's transaction, $3 the table's file then
+update prompt set state = 'queued', lease_until = null, attempt_count = greatest(attempt_count - 1, 1)
+where ctid = any ($1::text::tid[]) and xmin = $2::text::xid and pg_relation_filenode('prompt') = $3 and state = 'sending';
+
 -- name: mark_delivered_there
 -- Settle what arrived and lies where its claim has left it: whatever has changed since lies elsewhere, or was put there by another
 -- transaction; and if the whole table was written anew, nothing lies where it was.
