@@ -21,10 +21,9 @@ class Batch:
     chore_count: int = 0
     """Prompts queued or settled for large or closed requests."""
 
-    @property
-    def is_empty(self) -> bool:
-        """True if nothing was due."""
-        return not any(vars(self).values())
+    def __bool__(self) -> bool:
+        """True if anything was due."""
+        return any(vars(self).values())
 
     def __add__(self, other: Batch) -> Batch:
         return Batch(*(mine + theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))

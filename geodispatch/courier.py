@@ -200,7 +200,7 @@ class Courier:
     ) -> None:
         """Take all parcels to their endpoints side by side, and have them settled as they are done, many at a time.
 
-        The list is emptied, and what was settled is forgotten: what hangs keeps only itself in memory, and in its lane.
+        The list is emptied, and what was settled has left its lane and is forgotten, whatever of the rest still hangs.
 
         Edges: a batch that the lease may not outlast, settling included, is not begun: another sender would begin it
                again meanwhile. Nor is one whose endpoint failed since the claim, or asked for patience. Of one that

@@ -241,7 +241,7 @@ async def _play_once(console: Console, service: Service, towns: Towns, keys: Key
 
             started = perf_counter()
             async with open_sender(service.databases.sender, service.settings, utc_now) as sender:
-                while not (await sender.run_once()).is_empty:
+                while await sender.run_once():
                     pass
             async with service.databases.sender.connection() as connection:
                 states = await prompts.count_by_state(connection, request["id"])

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
+from time import monotonic
 
 from geodispatch.channels import Channel
 from geodispatch_db.breakers import Endpoint
@@ -18,6 +19,7 @@ _FULL_LANES_MAX = 32  # of a channel
 _SPEEDS_KEPT_COUNT = 10_000
 _FIRST_GUESS_S = 0.01  # a message, at an endpoint of which nothing is known
 _NEWEST_WEIGHT = 0.3
+_LOOK_AGAIN_S = 0.1
 
 
 @dataclass
@@ -26,6 +28,8 @@ class _Lane:
 
     places: asyncio.Semaphore
     first_place: asyncio.Semaphore
+    moved_s: float
+    """When anything last left, or the first batch entered; by the monotonic clock."""
     batch_count: int = 0
     message_count: int = 0
     tail: datetime | None = None
@@ -60,7 +64,7 @@ class Lanes:
             return []
         channel = self._channels[endpoint[0]]
         if endpoint not in self._lanes:
-            self._lanes[endpoint] = _Lane(asyncio.Semaphore(channel.concurrency), asyncio.Semaphore(1))
+            self._lanes[endpoint] = _Lane(asyncio.Semaphore(channel.concurrency), asyncio.Semaphore(1), monotonic())
         lane = self._lanes[endpoint]
         taken = min(count, self._free(endpoint[0], lane) * channel.batch_count)
         batch_count = ceil(taken / channel.batch_count)
@@ -76,9 +80,10 @@ class Lanes:
         return max(min(most, free) - lane.batch_count, 0 if lane.batch_count else 1)
 
     def _next_turn(self, endpoint: Endpoint, lane: _Lane, now: datetime) -> datetime:
-        message_s = self._message_s.get(endpoint, _FIRST_GUESS_S)
-        each = timedelta(seconds=message_s / self._channels[endpoint[0]].concurrency)
-        lane.tail = max(lane.tail or now, now + lane.message_count * each) + each
+        each_s = self._message_s.get(endpoint, _FIRST_GUESS_S) / self._channels[endpoint[0]].concurrency
+        # What has not moved for a while is not looked at before as long again: it may hang, however fast it was.
+        wait_s = max(lane.message_count * each_s, monotonic() - lane.moved_s, _LOOK_AGAIN_S)
+        lane.tail = max(lane.tail or now, now + timedelta(seconds=wait_s)) + timedelta(seconds=each_s)
         return lane.tail
 
     def leave(self, endpoint: Endpoint, count: int) -> None:
@@ -86,6 +91,7 @@ class Lanes:
         lane = self._lanes[endpoint]
         lane.message_count -= count
         lane.batch_count -= 1
+        lane.moved_s = monotonic()
         self._batch_count[endpoint[0]] -= 1
         if not lane.batch_count:
             del self._lanes[endpoint]

@@ -7,24 +7,21 @@ that a first prompt does: the same plan decides over both, and what it does not 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-
-import structlog
+from functools import partial
 
 from geodispatch.channels import Message
 from geodispatch.claim import Claims
 from geodispatch.courier import Admission, Courier
 from geodispatch.database import Database
-from geodispatch.errors import Unavailable
 from geodispatch.pace import Plan
 from geodispatch.parcel import Parcel, Try
+from geodispatch.rounds import overlap
 from geodispatch_db import dead_letters
 from geodispatch_db.dead_letters import LetterId, Replay
 from geodispatch_db.prompts import LockedPrompts, PromptId
-
-log = structlog.get_logger()
 
 _BATCH_COUNT = 500
 _POLL_S = 5.0  # an operator's rare wish may wait so long; what its channel's rate brings meanwhile is for first prompts
@@ -50,26 +47,23 @@ class Replayer:
         self._claims = claims
         self._clock = claims.clock
         self._courier = courier
+        self._under_way: set[PromptId] = set()
 
     async def run(self) -> None:
         """Replay until cancelled; whatever goes wrong in one round is logged and waited out."""
-        while True:
-            try:
-                if await self.run_once():
-                    continue
-            except Unavailable:
-                pass  # logged where it was translated
-            except Exception:
-                log.exception("a round of replays failed")
-            await asyncio.sleep(_POLL_S)
+        await overlap(self.run_once, partial(asyncio.sleep, _POLL_S))
 
-    async def run_once(self) -> int:
+    async def run_once(self, claimed: Callable[[], None] = lambda: None) -> int:
         """Claim what is due and its channels' rates allow, try it and settle it; return how many that were.
+
+        `claimed` is called in between, if there was anything.
 
         Errors: Unavailable; what was claimed is claimed again once its lease has lapsed. Tokens that were taken for it
                 are lost.
         """
         round_ = await self._claim(self._clock())
+        if round_.due_count:
+            claimed()
 
         async def settle(tries: Sequence[Try]) -> None:
             await self._settle(tries, round_.letter_of)
@@ -81,7 +75,12 @@ class Replayer:
                 wanted = await dead_letters.still_claimed(connection, counts, self._clock())
             return [message for message in messages if message.prompt_id in wanted]
 
-        await self._courier.deliver(round_.parcels, round_.lease_until, settle=settle, still_wanted=still_wanted)
+        going = {message.prompt_id for parcel in round_.parcels for message in parcel.messages}
+        self._under_way |= going
+        try:
+            await self._courier.deliver(round_.parcels, round_.lease_until, settle=settle, still_wanted=still_wanted)
+        finally:
+            self._under_way -= going
         return round_.due_count
 
     async def _claim(self, now: datetime) -> ReplayRound:
@@ -98,7 +97,8 @@ class Replayer:
                 # One letter of a prompt at a time: if it arrives, the others need not be tried.
                 first: dict[PromptId, Replay] = {}
                 for replay in replays:
-                    first.setdefault((replay.request_id, replay.owner_id), replay)
+                    if replay.prompt_id not in self._under_way:
+                        first.setdefault(replay.prompt_id, replay)
                 waiting = [replay for replay in first.values() if replay.is_waiting]
                 failed = {replay.id: _ANSWERED for replay in first.values() if not replay.is_waiting}
                 plan = await self._claims.decide(connection, _locked(waiting), now) if waiting else Plan()
@@ -124,7 +124,7 @@ class Replayer:
                 await dead_letters.settle(connection, {id_: (counts[id_], why) for id_, why in failed.items()}, now)
                 await dead_letters.hold(connection, held)
                 await dead_letters.mark_replaying(connection, going_ids, lease_until)
-                asked = [(replay.request_id, replay.owner_id) for replay in going]
+                asked = [replay.prompt_id for replay in going]
                 await dead_letters.mark_asked_again(connection, asked, now)
                 for channel, limit in allowed.items():
                     sent = admissions.get(channel, Admission()).send

@@ -10,11 +10,10 @@ rounds overlap and each endpoint has its lane (courier.py), so that it keeps no 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-
-import structlog
+from functools import partial
 
 from geodispatch.batch import Batch, count_settled, sum_up
 from geodispatch.channels import Message
@@ -27,19 +26,16 @@ from geodispatch.fan_out import FanOut
 from geodispatch.metrics import DELIVERIES
 from geodispatch.parcel import Try
 from geodispatch.prompt import ChannelName
+from geodispatch.rounds import overlap, repeat
 from geodispatch.settling import Settling
 from geodispatch_db import inboxes, prompts
 from geodispatch_db.notice import Notice
 from geodispatch_db.prompts import Attempts, Marks
 
-log = structlog.get_logger()
-
-_RETRY_S = 2
 CLAIM_COUNT = 4
 """How many claims a sender has under way of each queue: while PostgreSQL works for some, Python does for another."""
 
 _ANNOUNCE_S = 0.2
-_LAST_ROUNDS_S = 10.0
 
 
 class Sender:
@@ -76,56 +72,17 @@ class Sender:
 
     async def run(self, notice: Notice, poll_s: float) -> None:
         """Send until cancelled; whatever goes wrong in one round is logged and waited out."""
+        idle = partial(notice.wait, poll_s)
         async with asyncio.TaskGroup() as workers:
             for _ in range(CLAIM_COUNT):
                 for queue in self._carried:
-                    workers.create_task(self._carry(queue, notice, poll_s))
+                    send = partial(self.send_once, queue, claim_count=CLAIM_COUNT)
+                    workers.create_task(overlap(send, idle))
                 if ChannelName.INBOX not in self._carried:
-                    workers.create_task(self._repeat(self.fill_inboxes, notice, poll_s))
-            workers.create_task(self._repeat(self.empty_absent, notice, poll_s))
+                    workers.create_task(repeat(self.fill_inboxes, idle))
+            workers.create_task(repeat(self.empty_absent, idle))
             workers.create_task(self._announce_for_ever())
-            workers.create_task(self._repeat(self.do_chores, notice, poll_s))
-
-    async def _repeat(self, act: Callable[[], Awaitable[Batch]], notice: Notice, idle_s: float) -> None:
-        while True:
-            if (await self._try(act())).is_empty:
-                await notice.wait(idle_s)
-
-    async def _carry(self, queue: str, notice: Notice, idle_s: float) -> None:
-        """Claim from a queue while earlier rounds are under way: who waits for a slow endpoint holds up nobody else.
-
-        However many rounds that are: endpoints' lanes limit what is under way, and put off what is beyond.
-        """
-        under_way: set[asyncio.Task[Batch]] = set()
-        try:
-            while True:
-                claimed = asyncio.Event()
-                round_ = asyncio.create_task(self._try(self.send_once(queue, claimed.set, CLAIM_COUNT)))
-                under_way = {task for task in under_way if not task.done()} | {round_}
-                waiting = asyncio.create_task(claimed.wait())
-                await asyncio.wait({round_, waiting}, return_when=asyncio.FIRST_COMPLETED)
-                waiting.cancel()
-                if round_.done() and round_.result().is_empty:
-                    await notice.wait(idle_s)
-        finally:
-            # What is under way is settled, or else its owners would hear of it again.
-            if under_way:
-                await asyncio.wait(under_way, timeout=_LAST_ROUNDS_S)
-            for task in under_way:
-                task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
-
-    async def _try(self, round_: Awaitable[Batch]) -> Batch:
-        """Do a round; if it fails, wait and return as if it had done something, so that another follows at once."""
-        try:
-            return await round_
-        except Unavailable:
-            pass  # logged where it was translated
-        except Exception:
-            # Prompts would lie about unseen if this ended; what was claimed is claimed again.
-            log.exception("a round of the sender failed")
-        await asyncio.sleep(_RETRY_S)
-        return Batch(chore_count=1)
+            workers.create_task(repeat(self.do_chores, idle))
 
     async def run_once(self) -> Batch:
         """Do the chores, then claim, deliver and settle one batch of every channel.

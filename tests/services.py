@@ -136,7 +136,7 @@ class Town:
     async def send_all(self) -> None:
         """Deliver until nothing is due."""
         async with open_sender(self.service.databases.sender, self.service.settings, self.clock) as sender:
-            while not (await sender.run_once()).is_empty:
+            while await sender.run_once():
                 pass
 
     async def token(self, owner: str) -> str:

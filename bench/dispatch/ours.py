@@ -71,7 +71,7 @@ def claim_deliver_settle(desk: Desk, count: int) -> Contestant:
         sender = await make_sender(desk.database, desk.settings, lambda: NOW, [Inbox(), sink], random=Random(SEED))
 
         async def work() -> None:
-            while not (await sender.send_once(sink.name)).is_empty:
+            while await sender.send_once(sink.name):
                 pass
 
         await asyncio.gather(*(work() for _ in range(CLAIM_COUNT)))

@@ -51,6 +51,11 @@ class Replay:
         """The primary key."""
         return self.request_id, self.owner_id, self.channel
 
+    @property
+    def prompt_id(self) -> PromptId:
+        """Its prompt's."""
+        return self.request_id, self.owner_id
+
 
 def _columns(ids: Iterable[LetterId]) -> tuple[list[int], list[int], list[str]]:
     triples = list(ids)

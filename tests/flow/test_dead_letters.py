@@ -17,7 +17,7 @@ from geodispatch.replay import Replayer
 from geodispatch.send import open_claims
 from tests.flow.test_webhooks import HOUSES, reach
 from tests.receivers import App, open_app
-from tests.services import Town, street_fence
+from tests.services import Town, cancelled, street_fence
 
 
 @asynccontextmanager
@@ -257,6 +257,64 @@ async def test_replays_of_another_channel_do_not_wait_for_one_that_its_rate_hold
         assert [letter.failure for letter in letters] == [
             "not sent: the channel is not in use, or does not reach the owner any more"
         ]
+
+
+async def test_a_replay_that_hangs_holds_up_no_other(town: Town) -> None:
+    async with open_app() as hanging, open_app() as healthy:
+        await give_up(town, hanging)
+        release = asyncio.Event()
+
+        async def hold(_: web.Request) -> web.Response:
+            await release.wait()
+            return web.Response(status=204)
+
+        hanging.answer = hold
+        await reach(town, healthy, *range(5, 9))
+        replay_owner = (
+            "update dead_letter d set due_at = $1 from owner o where o.id = d.owner_id and o.external_id = any ($2)"
+        )
+        now, houses = town.clock(), [f"owner-{number}" for number in range(1, 9)]
+        async with replaying(town) as replayer, asyncio.timeout(60):
+            await town.database.pool.execute(replay_owner, now, houses[:4])
+            running = asyncio.create_task(replayer.run())
+            await hanging.got_post.wait()
+            await town.database.pool.execute(replay_owner, now, houses[4:])
+            await healthy.got_post.wait()
+            assert healthy.owners == set(houses[4:])
+            release.set()
+            while await town.service.registry.list_dead_letters():
+                await asyncio.sleep(0.05)
+            await cancelled(running)
+        assert hanging.owners == set(houses[:4])
+
+
+async def test_of_a_prompt_that_two_channels_gave_up_one_is_tried_at_a_time(town: Town) -> None:
+    """The second letter comes due while the first is under way: if that arrives, its owner need not hear again."""
+    async with open_app() as app:
+        await give_up(town, app)
+        release = asyncio.Event()
+
+        async def hold(_: web.Request) -> web.Response:
+            await release.wait()
+            return web.Response(status=204)
+
+        app.answer = hold
+        app.got_post.clear()
+        await town.service.registry.replay_dead_letters()
+        async with replaying(town) as replayer, asyncio.timeout(60):
+            first = asyncio.create_task(replayer.run_once())
+            await app.got_post.wait()
+            await town.database.pool.execute(
+                "insert into dead_letter (request_id, owner_id, channel, endpoint, failure, died_at, due_at) "
+                "select request_id, owner_id, 'mail', 'a', 'b', died_at, $1 from dead_letter",
+                town.clock(),
+            )
+            assert await replayer.run_once() == 8
+            held = "select count(*) from dead_letter where channel = 'mail' and due_at > $1 and replay_count = 0"
+            assert await town.database.pool.fetchval(held, town.clock()) == 8
+            release.set()
+            await first
+        assert await town.service.registry.list_dead_letters() == []
 
 
 async def test_dead_letters_go_when_their_prompts_do(town: Town) -> None:

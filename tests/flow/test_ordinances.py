@@ -501,7 +501,7 @@ async def test_an_end_that_is_entered_while_a_hundred_thousand_prompts_are_sent_
     ]
 
     async def send(sender: Any) -> None:
-        while not (await sender.send_once("inbox")).is_empty:
+        while await sender.send_once("inbox"):
             pass
 
     sending = [asyncio.create_task(send(sender)) for sender in senders]

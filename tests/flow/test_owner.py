@@ -342,7 +342,7 @@ async def test_what_is_claimed_and_has_not_left_stops_when_the_request_is_closed
     await sending
     assert len(recorder.got) == 5
     town.clock.advance(seconds=town.service.settings.send_lease_s)
-    while not (await sender.run_once()).is_empty:
+    while await sender.run_once():
         pass
     states = await town.database.pool.fetch("select state, count(*) from prompt group by state")
     assert dict(map(tuple, states)) == {"expired": 5, "suppressed": OWNER_COUNT - 5}

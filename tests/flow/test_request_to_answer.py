@@ -126,7 +126,7 @@ async def test_the_day_counts_from_the_last_try_not_from_the_first(town: Town) -
     await town.submit(case_number="second", fence=street_fence(1, 8))
     settings = town.service.settings.model_copy(update={"send_batch_count": 1})
     async with open_sender(town.service.databases.sender, settings, town.clock) as sender:
-        while not (await sender.run_once()).is_empty:
+        while await sender.run_once():
             pass
     assert [prompt["request"]["case_number"] for prompt in await town.inbox("owner-1")] == ["first"]
 
@@ -394,7 +394,7 @@ async def test_what_a_lease_may_not_outlast_is_left_for_later(database: str) -> 
             first = await sender.run_once()
             assert (first.claimed_count, first.delivered_count) == (4, 2)  # the second of two batches is not begun
             while await town.count("attempt") < 12:
-                if (await sender.run_once()).is_empty:
+                if not await sender.run_once():
                     clock.advance(seconds=0.5)
         ids = [item["prompt_id"] for _, body in receiver.got for item in json.loads(body)["data"]["prompts"]]
         assert len(ids) == len(set(ids)) == 12

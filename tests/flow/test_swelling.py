@@ -138,14 +138,14 @@ class Line:
         return request_id
 
     async def _work_off(self) -> None:
-        while not (await self.sender.do_chores()).is_empty:
+        while await self.sender.do_chores():
             pass
 
     async def _drain(self) -> None:
         """Send what is due now, with as many claims at once as a running sender has."""
 
         async def work() -> None:
-            while not (sent := await self.sender.send_once("inbox")).is_empty:
+            while sent := await self.sender.send_once("inbox"):
                 assert (sent.delayed_count, sent.diverted_count) == (0, 0)
                 self.change_count += (
                     sent.claimed_count + sent.delivered_count + sent.failed_count + sent.suppressed_count

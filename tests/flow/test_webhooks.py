@@ -19,8 +19,10 @@ from geodispatch.channels.inbox import Inbox
 from geodispatch.channels.webhook import Webhook
 from geodispatch.clock import utc_now
 from geodispatch.errors import InvalidInput, InvalidSettings
+from geodispatch.metrics import PROMPTS_DELAYED
 from geodispatch.prompt import ChannelName
 from geodispatch.send import make_sender, open_claims, open_sender, run_sender
+from geodispatch.settling import Settling
 from geodispatch_db import addresses, owners
 from tests.receivers import App, open_app
 from tests.services import OWNER_COUNT, Clock, Town, cancelled, running_town, street_cameras, street_fence
@@ -168,7 +170,7 @@ async def test_a_broken_endpoint_is_left_alone_and_then_tried_by_one_sender_once
         await reach(town, app, *HOUSES)
         await town.submit()
         async with open_sender(town.service.databases.sender, settings, town.clock) as sender:
-            while not (await sender.run_once()).is_empty:
+            while await sender.run_once():
                 pass
         opened_after = len(app.posts)
         assert 5 <= opened_after < 10  # the others of the ten batches of this claim were put back
@@ -336,6 +338,52 @@ async def test_an_endpoint_that_hangs_in_every_claim_keeps_nobody_waiting(databa
             over.set()
 
 
+async def test_an_endpoint_that_hangs_is_looked_for_ever_more_seldom(database: str) -> None:
+    """Prompts behind a lane that is full and does not move are put off, and not all the time."""
+    settings = {"webhook_timeout_s": 60.0, "send_lease_s": 130.0, "webhook_batch_count": 1, "webhook_concurrency": 2}
+    async with open_app() as hanging, running_town(database, utc_now, **settings) as town:
+        over = asyncio.Event()
+
+        async def hang(_: web.Request) -> web.Response:
+            await over.wait()
+            return web.Response(status=204)
+
+        hanging.answer = hang
+        await reach(town, hanging, *HOUSES)
+        await town.submit(fence=street_fence(1, 40), window=_window(utc_now))
+        put_off = PROMPTS_DELAYED.labels("webhook", "endpoint_busy")
+        before = put_off._value.get()
+        async with sending(town), asyncio.timeout(30):
+            await hanging.got_post.wait()
+            await asyncio.sleep(3)
+            assert len(hanging.posts) == 2
+            # 38 wait: after 0.1 s, and then as long again as they have waited.
+            assert 38 <= put_off._value.get() - before <= 38 * 8
+            over.set()
+            while await town.database.pool.fetchval("select count(*) from prompt where state = 'delivered'") < 40:
+                await asyncio.sleep(0.01)
+
+
+async def test_after_a_round_that_could_not_be_settled_no_other_begins_at_once(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whatever is in line would be delivered, and again after its lease, with no end."""
+
+    async def fail(*_: Any) -> None:
+        raise ZeroDivisionError("a fault of our own")
+
+    async with open_app() as app:
+        await reach(town, app, *HOUSES)
+        await town.submit(fence=street_fence(1, 40))
+        with monkeypatch.context() as patch:
+            patch.setattr(Settling, "settle", fail)
+            async with sending(town, send_batch_count=1):
+                async with asyncio.timeout(30):
+                    await app.got_post.wait()
+                await asyncio.sleep(1)
+        assert 1 <= len(app.posts) < 40
+
+
 async def test_many_endpoints_that_hang_take_no_connection_from_a_healthy_one(database: str) -> None:
     settings = {
         "webhook_timeout_s": 60.0,  # nobody's time runs out here, so whoever has to wait for the others is not served
@@ -420,7 +468,7 @@ async def test_a_callback_is_told_of_what_lies_in_the_inbox_and_may_fail(town: T
     request = (await town.submit(fence=street_fence(1, 8))).json
     async with open_sender(town.service.databases.sender, town.service.settings, town.clock, callback=tell) as sender:
         for _ in range(4):
-            while not (await sender.run_once()).is_empty:
+            while await sender.run_once():
                 pass
             town.clock.advance(minutes=2)
     assert {message.owner for message in told} == {f"owner-{number}" for number in range(1, 9)}
@@ -488,7 +536,7 @@ async def test_each_message_has_its_own_owners_address_however_many_share_an_app
             await addresses.put_mail_address(connection, owner_id, f"{house}@example.org", uuid4())
     await town.submit(fence=street_fence(1, 8))
     async with open_sender(town.service.databases.sender, town.service.settings, town.clock, callback=tell) as sender:
-        while not (await sender.run_once()).is_empty:
+        while await sender.run_once():
             pass
     found = {
         int(owner.removeprefix("owner-")): (m.address.webhook_id, m.language, m.address.mail_address)
@@ -513,7 +561,7 @@ async def test_a_callback_that_always_fails_is_given_up_for_the_inbox(town: Town
     await town.submit(fence=street_fence(1, 8))
     async with open_sender(town.service.databases.sender, town.service.settings, town.clock, callback=fail) as sender:
         for _ in range(8):
-            while not (await sender.run_once()).is_empty:
+            while await sender.run_once():
                 pass
             town.clock.advance(minutes=31)
     assert await in_inbox(town, *range(1, 9)) == list(range(1, 9))

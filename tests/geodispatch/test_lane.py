@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
+from time import sleep
 from typing import Any
 
 import pytest
@@ -73,6 +74,19 @@ def test_small_batches_fill_a_lane_too_for_each_may_take_as_long_as_a_full_one()
     assert [entered(of, "slow", 1) for _ in range(LANE_COUNT + 2)] == [1] * LANE_COUNT + [0, 0]
     of.leave(("post", "slow"), 1)
     assert entered(of, "slow", BATCH_COUNT + 1) == BATCH_COUNT
+
+
+def test_what_a_lane_that_does_not_move_puts_off_comes_seldom_however_fast_it_was() -> None:
+    """Forty batches of one message: by its speed, they would be over in a moment."""
+    of = lanes()
+    of.note_speed(("post", "stalled"), 0.00001)
+    for _ in range(LANE_COUNT):
+        assert entered(of, "stalled", 1) == 1
+    (turn,) = of.enter(("post", "stalled"), 1, NOW)
+    assert turn - NOW >= timedelta(seconds=0.1)
+    sleep(0.4)
+    (turn,) = of.enter(("post", "stalled"), 1, NOW)
+    assert turn - NOW >= timedelta(seconds=0.4)
 
 
 def test_what_left_is_forgotten() -> None:
