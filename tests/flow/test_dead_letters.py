@@ -269,6 +269,7 @@ async def test_a_replay_that_hangs_holds_up_no_other(town: Town) -> None:
             return web.Response(status=204)
 
         hanging.answer = hold
+        hanging.got_post.clear()
         await reach(town, healthy, *range(5, 9))
         replay_owner = (
             "update dead_letter d set due_at = $1 from owner o where o.id = d.owner_id and o.external_id = any ($2)"
