@@ -10,6 +10,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import dns.message
+import dns.rdatatype
+import dns.rrset
 from aiohttp import web
 
 
@@ -97,3 +100,39 @@ async def open_raw(
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class NameServer(asyncio.DatagramProtocol):
+    """Knows some names; of all others it notes that it was asked, and never answers."""
+
+    def __init__(self, address_of: dict[str, str]) -> None:
+        self.address_of = address_of
+        self.port = 0
+        self.hanging: set[str] = set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: Any = transport
+        self.port = transport.get_extra_info("sockname")[1]
+
+    def datagram_received(self, data: bytes, sender: Any) -> None:
+        query = dns.message.from_wire(data)
+        (question,) = query.question
+        name = question.name.to_text(omit_final_dot=True)
+        if name not in self.address_of:
+            self.hanging.add(name)
+            return
+        reply = dns.message.make_response(query)
+        if question.rdtype == dns.rdatatype.A:
+            reply.answer.append(dns.rrset.from_text(question.name, 0, "IN", "A", self.address_of[name]))
+        self.transport.sendto(reply.to_wire(), sender)
+
+
+@asynccontextmanager
+async def open_name_server(address_of: dict[str, str]) -> AsyncIterator[NameServer]:
+    """Serve names over UDP."""
+    loop = asyncio.get_running_loop()
+    transport, server = await loop.create_datagram_endpoint(lambda: NameServer(address_of), local_addr=("127.0.0.1", 0))
+    try:
+        yield server
+    finally:
+        transport.close()

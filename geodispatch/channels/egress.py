@@ -56,9 +56,16 @@ def _innermost(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 
 @asynccontextmanager
 async def open_http(
-    allowed: Sequence[Network], *, connection_limit: int, host_limit: int = 0
+    allowed: Sequence[Network],
+    *,
+    connection_limit: int,
+    host_limit: int = 0,
+    name_servers: Sequence[str] | None = None,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """Open a client that connects to public addresses and to the allowed networks only.
+
+    Names are looked up by the system's name servers, or by these; no thread waits for them, so a name whose servers
+    hang keeps no other from being found.
 
     Edges: a limit of 0 is none.
     """
@@ -69,12 +76,18 @@ async def open_http(
             raise AddressRefused(errno.EACCES, f"{address[0]} is not a public address")
         return socket.socket(family, kind, protocol)
 
-    connector = aiohttp.TCPConnector(limit=connection_limit, limit_per_host=host_limit, socket_factory=open_socket)
+    resolver = aiohttp.AsyncResolver(nameservers=name_servers)
+    connector = aiohttp.TCPConnector(
+        limit=connection_limit, limit_per_host=host_limit, socket_factory=open_socket, resolver=resolver
+    )
     jar: AbstractCookieJar = aiohttp.DummyCookieJar()
-    async with aiohttp.ClientSession(
-        connector=connector, timeout=aiohttp.ClientTimeout(total=None), cookie_jar=jar, auto_decompress=False
-    ) as http:
-        yield http
+    try:
+        async with aiohttp.ClientSession(
+            connector=connector, timeout=aiohttp.ClientTimeout(total=None), cookie_jar=jar, auto_decompress=False
+        ) as http:
+            yield http
+    finally:
+        await resolver.close()
 
 
 @dataclass(frozen=True)

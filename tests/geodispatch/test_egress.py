@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 from geodispatch.channels.egress import Reply, may_connect, open_http, post, retry_after_s
-from tests.receivers import open_app, open_raw
+from tests.receivers import open_app, open_name_server, open_raw
 
 NOW = datetime(2026, 7, 1, 15, tzinfo=UTC)
 LOOPBACK = (ip_network("127.0.0.1/32"),)
@@ -29,7 +29,9 @@ async def try_post(url: str, *allowed: str, timeout_s: float = 5.0) -> Reply:
 
 @asynccontextmanager
 async def unguarded() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http:
+    """Open a client that looks names up as the system does, and goes wherever they lead."""
+    connector = aiohttp.TCPConnector(resolver=aiohttp.ThreadedResolver())
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=5)) as http:
         yield http
 
 
@@ -78,8 +80,16 @@ def test_what_is_allowed_is_allowed_and_nothing_beside_it() -> None:
     assert not may_connect("127.0.0.1", allowed)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f.1", "[::ffff:127.0.0.1]"])
-async def test_no_spelling_leads_inside(host: str) -> None:
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("127.0.0.1", "is not a public address"),
+        ("localhost", "is not a public address"),
+        ("0x7f.1", "Domain name not found"),
+        ("[::ffff:127.0.0.1]", "is not a public address"),
+    ],
+)
+async def test_no_spelling_leads_inside(host: str, why: str) -> None:
     """A name that resolves to a loopback address is refused like the literal: what counts is where the socket goes."""
     async with open_app() as app:
         url = app.url.replace("127.0.0.1", host)
@@ -87,30 +97,23 @@ async def test_no_spelling_leads_inside(host: str) -> None:
             assert response.status == 204  # the attack works
         assert len(app.posts) == 1
         reply = await try_post(url)
-        assert reply.failure is not None
-        assert "is not a public address" in reply.failure
+        assert why in (reply.failure or "")
         assert len(app.posts) == 1
 
 
-async def test_a_name_that_answers_differently_the_second_time_gains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_that_answers_differently_the_second_time_gains_nothing() -> None:
     """DNS rebinding: public when somebody looks, inside when the socket connects."""
-    async with open_app() as app:
-        port = int(app.url.rsplit(":", 1)[1].split("/")[0])
-        loop = asyncio.get_running_loop()
-        answers = ["93.184.216.34", "127.0.0.1"]
-        real = loop.getaddrinfo
-
-        async def rebind(host: object, *arguments: object, **options: object) -> object:
-            if host != "rebind.example":
-                return await real(host, *arguments, **options)  # type: ignore[arg-type]
-            return await real(answers.pop(0), port, type=1)
-
-        monkeypatch.setattr(loop, "getaddrinfo", rebind)
-        checked = await loop.getaddrinfo("rebind.example", port)
-        assert may_connect(checked[0][4][0], ())  # a check before connecting would have been fooled
-        reply = await try_post(f"http://rebind.example:{port}/hook")
+    async with open_app() as app, open_name_server({"rebind.test": "93.184.216.34"}) as names:
+        servers = [f"127.0.0.1:{names.port}"]
+        resolver = aiohttp.AsyncResolver(nameservers=servers)
+        (checked,) = await resolver.resolve("rebind.test")
+        await resolver.close()
+        assert may_connect(checked["host"], ())  # a check before connecting would have been fooled
+        names.address_of["rebind.test"] = "127.0.0.1"
+        url = app.url.replace("127.0.0.1", "rebind.test")
+        async with open_http([], connection_limit=0, name_servers=servers) as http:
+            reply = await post(http, url, b"{}", {}, timeout_s=20, now=NOW)
         assert "127.0.0.1 is not a public address" in (reply.failure or "")
-        assert answers == []
         assert app.posts == []
 
 
@@ -232,3 +235,24 @@ async def test_an_address_that_is_none_is_a_failure_and_no_exception(url: str) -
 )
 def test_retry_after_is_seconds_or_a_date_and_never_more_than_an_hour(text: str, wait_s: float | None) -> None:
     assert retry_after_s({"Retry-After": text}, NOW) == wait_s
+
+
+async def test_names_whose_servers_hang_keep_no_other_from_being_found() -> None:
+    """Many at once: each would hold a thread of the few that look names up, long after its POST has given up."""
+    dead = {f"dead-{number}.test" for number in range(64)}
+    async with open_app() as app, open_name_server({"healthy.test": "127.0.0.1"}) as names:
+        servers = [f"127.0.0.1:{names.port}"]
+        async with open_http(LOOPBACK, connection_limit=0, name_servers=servers) as http, asyncio.timeout(60):
+
+            def posted(host: str) -> asyncio.Task[Reply]:
+                url = app.url.replace("127.0.0.1", host)
+                return asyncio.create_task(post(http, url, b"{}", {}, timeout_s=60, now=NOW))
+
+            hanging = [posted(name) for name in sorted(dead)]
+            while names.hanging != dead:
+                await asyncio.sleep(0.01)
+            assert (await posted("healthy.test")).is_success
+            assert not any(task.done() for task in hanging)
+            for task in hanging:
+                task.cancel()
+            await asyncio.gather(*hanging, return_exceptions=True)
