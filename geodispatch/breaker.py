@@ -69,21 +69,23 @@ def after(
     """Return how the endpoint is after these tries, the last of which began at a moment; None: it works.
 
     Edges: tries that failed at once, or that began before it was opened, by any sender, have failed for the same
-           reason: they open it as one does, or else one short stall under many tries would close it off for long.
+           reason: they open it as one does, or else one short stall under many tries would close it off for long. One
+           that began before and got through closes it, unless it was opened because patience was asked for.
     """
-    if verdict.is_alive and verdict.retry_after_s is None:
-        return None
     if breaker is not None and breaker.opened_at is not None and began_at < breaker.opened_at:
         assert breaker.open_until is not None
+        if verdict.is_alive and verdict.retry_after_s is None:
+            return None if breaker.failure_count >= FAILURES_TO_OPEN else breaker
         until = max(breaker.open_until, now + timedelta(seconds=verdict.retry_after_s or 0.0))
         return replace(breaker, open_until=until)
+    if verdict.is_alive and verdict.retry_after_s is None:
+        return None
     failure_count = 1 if verdict.is_alive else verdict.failure_count
     if breaker is not None and not verdict.is_alive:
         failure_count += breaker.failure_count
     if breaker is None or breaker.opened_at is None:
-        failure_count = min(
-            failure_count, FAILURES_TO_OPEN
-        )  # however many failed at once: it is opened for the first time
+        # However many failed at once: it is opened for the first time.
+        failure_count = min(failure_count, FAILURES_TO_OPEN)
     open_s = verdict.retry_after_s
     if failure_count >= FAILURES_TO_OPEN:
         backoff_s = min(_OPEN_S * 2.0 ** (failure_count - FAILURES_TO_OPEN), _OPEN_MAX_S)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
@@ -19,6 +19,7 @@ import asyncpg
 from geodispatch import pace as paces
 from geodispatch.courier import Admission, Courier
 from geodispatch.database import Database
+from geodispatch.errors import Unavailable
 from geodispatch.metrics import PROMPTS_DELAYED, PROMPTS_SUPPRESSED
 from geodispatch.pace import Pace, Plan, Quota
 from geodispatch.parcel import Parcel
@@ -127,6 +128,13 @@ class Claims:
         """Put back what of taken tokens was not needed. The last thing in a transaction: others wait for the bucket."""
         if count and channel in self.rates:
             await shared.give_back_tokens(connection, channel, count)
+
+    async def return_tokens(self, channel: str, count: int) -> None:
+        """Put back the tokens of what was claimed and then not tried; they are lost if the database is away."""
+        if count and channel in self.rates:
+            with suppress(Unavailable):  # logged where it was translated
+                async with self.database.connection() as connection:
+                    await shared.give_back_tokens(connection, channel, count)
 
     async def _claim(self, channel: str, limit: int, courier: Courier | None) -> Claim:
         now = self.clock()

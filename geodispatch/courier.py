@@ -203,9 +203,9 @@ class Courier:
         The list is emptied, and what was settled has left its lane and is forgotten, whatever of the rest still hangs.
 
         Edges: a batch that the lease may not outlast, settling included, is not begun: another sender would begin it
-               again meanwhile. Nor is one whose endpoint failed since the claim, or asked for patience. Of one that
-               is, only what is still wanted at that moment is delivered. What is delivered while the database is away
-               is settled when it is back, or given up with the lease.
+               again meanwhile. Nor is one whose endpoint failed since the claim, or asked for patience: that is settled
+               at once, as not tried. Of one that is begun, only what is still wanted at that moment is delivered. What
+               is delivered while the database is away is settled when it is back, or given up with the lease.
         Errors: those of `settle` and `still_wanted`, the first of them, after the others have been settled.
         """
         under_way = dict(enumerate(parcels))
@@ -249,13 +249,11 @@ class Courier:
             raise errors[0]
 
     async def _try(self, parcel: Parcel, lease_until: datetime) -> Try | None:
-        if not parcel.messages:
-            return None
         channel, began_at = self.channels[parcel.endpoint[0]], self._clock()
         lasts_until = began_at + timedelta(seconds=channel.batch_timeout_s + _SETTLING_S)
-        if lasts_until > lease_until or self.endpoints.is_left_alone(
-            parcel.endpoint, lease_until - self._lease, began_at
-        ):
+        if not parcel.messages or lasts_until > lease_until:
+            return None
+        if self.endpoints.is_left_alone(parcel.endpoint, lease_until - self._lease, began_at):
             return Try(parcel, (), 0, began_at)
         started = monotonic()
         deliveries = await _deliver(channel, parcel.messages)

@@ -25,33 +25,30 @@ class Endpoints:
 
     def __init__(self, channels: Mapping[str, Channel]) -> None:
         self._channels = channels
-        self._failing: set[Endpoint] = set()
-        self._left_alone: dict[Endpoint, tuple[datetime, datetime]] = {}  # since and until when
+        self._known: dict[Endpoint, Breaker] = {}
+        self._heeded: dict[Endpoint, tuple[datetime, datetime]] = {}  # since and until when, and not yet written down
 
     async def read(self, connection: asyncpg.Connection, ids: Iterable[Endpoint]) -> dict[Endpoint, Breaker]:
         """Return the breakers of those endpoints that failed lately."""
+        ids = list(ids)
         known = await breakers.read(connection, ids)
-        self._keep(known.values())
+        for id_ in ids:
+            self._known.pop(id_, None)  # others may have found out that it works
+        self._known |= known
         return known
-
-    def _keep(self, known: Iterable[Breaker]) -> None:
-        for b in known:
-            self._failing.add(b.id)
-            if b.opened_at is not None and b.open_until is not None:
-                self._left_alone[b.id] = b.opened_at, b.open_until
 
     def heed(self, tried: Try, now: datetime) -> None:
         """Have what waits for the same endpoint know at once that it asked for patience."""
         waits = [delivery.retry_after_s for delivery in tried.deliveries if delivery.retry_after_s is not None]
         if waits:
-            self._left_alone[tried.parcel.endpoint] = now, now + timedelta(seconds=max(waits))
+            self._heeded[tried.parcel.endpoint] = now, now + timedelta(seconds=max(waits))
 
     def is_left_alone(self, endpoint: Endpoint, claimed_at: datetime, now: datetime) -> bool:
         """True if it failed, or asked for patience, after something was claimed for it: that is to wait."""
-        if endpoint not in self._left_alone:
-            return False
-        since, until = self._left_alone[endpoint]
-        return claimed_at <= since and now < until
+        spans = [self._heeded[endpoint]] if endpoint in self._heeded else []
+        if (b := self._known.get(endpoint)) and b.opened_at is not None and b.open_until is not None:
+            spans.append((b.opened_at, b.open_until))
+        return any(claimed_at <= since and now < until for since, until in spans)
 
     async def take_probes(
         self, connection: asyncpg.Connection, known: Mapping[Endpoint, Breaker], now: datetime
@@ -80,9 +77,7 @@ class Endpoints:
             by_endpoint.setdefault(endpoint, []).extend(ended)
             began_at[endpoint] = max(tried.began_at, began_at.get(endpoint, tried.began_at))
         verdicts = {e: breaking.judge(ended, self._channels[e[0]].batch_count) for e, ended in by_endpoint.items()}
-        told = {
-            e: v for e, v in verdicts.items() if e in self._failing or not v.is_alive or v.retry_after_s is not None
-        }
+        told = {e: v for e, v in verdicts.items() if e in self._known or not v.is_alive or v.retry_after_s is not None}
         if told:
             before = await breakers.lock(connection, told)
             after = {
@@ -90,13 +85,14 @@ class Endpoints:
             }
             await breakers.put(connection, [b for b in after.values() if b is not None], now)
             await breakers.remove(connection, [endpoint for endpoint, b in after.items() if b is None])
-            self._keep(b for b in after.values() if b is not None)
             for endpoint, b in after.items():
                 was_open = endpoint in before and before[endpoint].open_until is not None
+                self._heeded.pop(endpoint, None)
                 if b is None:
-                    self._failing.discard(endpoint)
-                    self._left_alone.pop(endpoint, None)
-                elif b.open_until is not None and not was_open:
+                    self._known.pop(endpoint, None)
+                    continue
+                self._known[endpoint] = b
+                if b.open_until is not None and not was_open:
                     log.warning("an endpoint is left alone", endpoint=endpoint, until=b.open_until, why=b.last_failure)
         await self._forget_gone(connection, tries, now)
 

@@ -7,6 +7,7 @@ that a first prompt does: the same plan decides over both, and what it does not 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -66,7 +67,7 @@ class Replayer:
             claimed()
 
         async def settle(tries: Sequence[Try]) -> None:
-            await self._settle(tries, round_.letter_of)
+            await self._settle(tries, round_)
 
         async def still_wanted(messages: Sequence[Message]) -> Sequence[Message]:
             letters = [round_.letter_of[message.prompt_id] for message in messages]
@@ -144,16 +145,26 @@ class Replayer:
         allowed = {channel: await self._claims.take_tokens(channel, count, now) for channel, count in wanted.items()}
         return {channel: limit for channel, limit in allowed.items() if limit}
 
-    async def _settle(self, tries: Sequence[Try], letter_of: dict[PromptId, Replay]) -> None:
+    async def _settle(self, tries: Sequence[Try], round_: ReplayRound) -> None:
         now = self._clock()
         failures: dict[LetterId, tuple[int, str | None]] = {}
         for tried in tries:
             for message, delivery in tried.ended:
-                letter = letter_of[message.prompt_id]
+                letter = round_.letter_of[message.prompt_id]
                 failures[letter.id] = (letter.replay_count + 1, delivery.failure)
         async with self._database.transaction() as connection:
             await dead_letters.settle(connection, failures, now)
+            if left := [round_.letter_of[message.prompt_id] for tried in tries for message in tried.left]:
+                await dead_letters.put_back(
+                    connection,
+                    left,
+                    claimed_at=round_.lease_until - self._claims.lease,
+                    lease_until=round_.lease_until,
+                    now=now,
+                )
             await self._courier.endpoints.note(connection, tries, now)
+            for channel, count in Counter(letter.channel for letter in left).items():
+                await self._claims.give_back_tokens(connection, channel, count)
 
 
 def _locked(replays: Sequence[Replay]) -> LockedPrompts:

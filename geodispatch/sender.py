@@ -174,6 +174,7 @@ class Sender:
             nonlocal batch
             await self._settling.settle(tries, marks, queue)
             self._news.set()
+            await self._claims.return_tokens(queue, sum(len(tried.left) for tried in tries))
             failed_count = sum(tried.failed_count for tried in tries)
             batch += count_settled(sum(len(tried.deliveries) for tried in tries) - failed_count, failed_count)
 

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import NamedTuple
 
+import asyncpg
+
 from geodispatch import pace
 from geodispatch.channels import Delivery, Message
 from geodispatch.database import Database
@@ -14,9 +16,10 @@ from geodispatch.endpoints import Endpoints
 from geodispatch.parcel import Try
 from geodispatch.prompt import ChannelName
 from geodispatch_db import dead_letters, prompts
+from geodispatch_db import pace as shared
 from geodispatch_db.breakers import Endpoint
 from geodispatch_db.dead_letters import DeadLetter
-from geodispatch_db.prompts import Attempts, Marks
+from geodispatch_db.prompts import Attempts, Marks, OpenRequests
 
 
 class _Failed(NamedTuple):
@@ -69,8 +72,8 @@ class Settling:
             if at is None
         ]
         lost = _attempts([each.message for each in failed], [each.delivery.duration_s for each in failed])
-        left = [message.prompt_id for tried in tries for message in tried.left]
-        request_ids = {*delivered.request_id, *lost.request_id, *(request_id for request_id, _ in left)}
+        left = [message for tried in tries for message in tried.left]
+        request_ids = {*delivered.request_id, *lost.request_id, *(message.request_id for message in left)}
         async with self._database.transaction() as connection:
             # A request that closed while its prompts were under way: they are settled as if it had closed after.
             still_open = await prompts.hold_open_requests(connection, request_ids, now)
@@ -89,14 +92,16 @@ class Settling:
                     ],
                 )
             if left:
-                await prompts.put_back(connection, [owner_id for _, owner_id in left], marks)
+                await prompts.put_back(connection, [message.owner_id for message in left], marks)
             if not request_ids <= still_open.keys():
-                ids = [*delivered.ids, *lost.ids, *left]
+                ids = [*delivered.ids, *lost.ids, *(message.prompt_id for message in left)]
                 await prompts.close_these(connection, [id_ for id_ in ids if id_[0] not in still_open])
             if dead:
                 await dead_letters.add(connection, dead, now)
             if tries:
                 await self._endpoints.note(connection, tries, now)
+            if left:
+                await _uncount(connection, left, still_open, marks)
 
     def _next_try(self, message: Message, delivery: Delivery, now: datetime) -> datetime | None:
         """Return when a failed prompt is tried again by the same channel; None: it gives it up.
@@ -107,6 +112,16 @@ class Settling:
             return None
         due_at = pace.next_try(message.number, now, self._backoff)
         return due_at and max(due_at, now + timedelta(seconds=delivery.retry_after_s or 0.0))
+
+
+async def _uncount(
+    connection: asyncpg.Connection, left: Sequence[Message], still_open: OpenRequests, marks: Marks
+) -> None:
+    """Give agencies back what their first asks took of a quota. The last thing, as in a claim."""
+    first = [message.request_id for message in left if message.number == 1]
+    limited = {id_: request for id_, request in still_open.items() if request.day_quota is not None}
+    if counts := pace.count_by_agency(first, limited):
+        await shared.uncount_asked(connection, counts, pace.hour_of(marks.marked_at))
 
 
 def _attempts(messages: Sequence[Message], durations: Sequence[float]) -> Attempts:

@@ -103,9 +103,9 @@ async def open_raw(
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """Knows some names; of all others it notes that it was asked, and never answers."""
+    """Knows some names, some of them without an address; asked for any other, it notes that and never answers."""
 
-    def __init__(self, address_of: dict[str, str]) -> None:
+    def __init__(self, address_of: dict[str, str | None]) -> None:
         self.address_of = address_of
         self.port = 0
         self.hanging: set[str] = set()
@@ -122,13 +122,14 @@ class NameServer(asyncio.DatagramProtocol):
             self.hanging.add(name)
             return
         reply = dns.message.make_response(query)
-        if question.rdtype == dns.rdatatype.A:
-            reply.answer.append(dns.rrset.from_text(question.name, 0, "IN", "A", self.address_of[name]))
+        address = self.address_of[name]
+        if address is not None and question.rdtype == dns.rdatatype.A:
+            reply.answer.append(dns.rrset.from_text(question.name, 0, "IN", "A", address))
         self.transport.sendto(reply.to_wire(), sender)
 
 
 @asynccontextmanager
-async def open_name_server(address_of: dict[str, str]) -> AsyncIterator[NameServer]:
+async def open_name_server(address_of: dict[str, str | None]) -> AsyncIterator[NameServer]:
     """Serve names over UDP."""
     loop = asyncio.get_running_loop()
     transport, server = await loop.create_datagram_endpoint(lambda: NameServer(address_of), local_addr=("127.0.0.1", 0))

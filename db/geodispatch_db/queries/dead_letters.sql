@@ -43,7 +43,7 @@ select channel, count(*) from dead_letter where due_at <= $1 group by channel or
 -- name: lock_due_replays
 -- Lock replays of a channel that are due or whose lease has lapsed, with their prompts and owners: the order in which a claim locks.
 -- $1 channel, $2 now, $3 how many
-select d.request_id, d.owner_id, d.channel, d.replay_count, p.state = 'delivered' as is_waiting,
+select d.request_id, d.owner_id, d.channel, d.replay_count, p.state = 'delivered' as is_waiting, p.asked_at,
        p.ctid::text as place, o.ctid::text as owner_place
 from dead_letter d
 join prompt p using (request_id, owner_id)
@@ -85,6 +85,20 @@ where d.replay_count = mine.replay_count and d.due_at is not null and p.state = 
 update dead_letter d set due_at = held.until
 from unnest($1::bigint[], $2::bigint[], $3::channel[], $4::timestamptz[]) as held (request_id, owner_id, channel, until)
 where d.request_id = held.request_id and d.owner_id = held.owner_id and d.channel = held.channel;
+
+-- name: put_replays_back
+-- Put claims of replays that were not tried back in line, and when their owners were asked before. One that was taken over is left.
+-- $1 request ids, $2 owner ids, $3 channels, $4 replay counts, $5 when asked before: one array a column; $6 when claimed, $7 the
+-- lease's end, $8 now
+with back as (
+    update dead_letter d set due_at = $8, replay_count = d.replay_count - 1
+    from unnest($1::bigint[], $2::bigint[], $3::channel[], $4::smallint[], $5::timestamptz[])
+        as mine (request_id, owner_id, channel, replay_count, asked_at)
+    where d.request_id = mine.request_id and d.owner_id = mine.owner_id and d.channel = mine.channel
+      and d.replay_count = mine.replay_count and d.due_at = $7 and d.delivered_at is null
+    returning d.request_id, d.owner_id, mine.asked_at)
+update prompt p set asked_at = back.asked_at from back
+where p.request_id = back.request_id and p.owner_id = back.owner_id and p.asked_at = $6 and p.state = 'delivered';
 
 -- name: settle_replays
 -- Note how replays ended: what failed lies again, and what arrived settles the prompt's other letters, too. A claim whose lease

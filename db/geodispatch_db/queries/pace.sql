@@ -43,6 +43,18 @@ insert into agency_hour (agency_id, hour, asked_count)
 select agency_id, $3::timestamptz, asked_count from unnest($1::bigint[], $2::integer[]) as new (agency_id, asked_count)
 on conflict (agency_id, hour) do update set asked_count = agency_hour.asked_count + excluded.asked_count;
 
+-- name: uncount_asked
+-- Of owners counted as asked by agencies in an hour, some were not.
+-- $1 agency ids, $2 counts: one array a column; $3 the hour
+with less as (
+    select * from unnest($1::bigint[], $2::integer[]) as less (agency_id, asked_count)
+), none as (
+    delete from agency_hour h using less
+    where h.agency_id = less.agency_id and h.hour = $3 and h.asked_count <= less.asked_count
+)
+update agency_hour h set asked_count = h.asked_count - less.asked_count from less
+where h.agency_id = less.agency_id and h.hour = $3 and h.asked_count > less.asked_count;
+
 -- name: set_quota
 -- Limit how many owners an agency may ask in a day, or lift the limit.
 -- $1 slug, $2 owners a day or null

@@ -115,10 +115,10 @@ where p.state = 'sending' and p.attempt_count = mine.number
   and mine.request_id in (select r.id from request r where r.id = any ($1::bigint[]) and is_live(r, $4));
 
 -- name: put_back
--- Put claims that were not tried back where they stood in line; found as below. The first ask stays counted, for its agency and its
--- owner: it is the one that comes next.
+-- Put claims that were not tried back where they stood in line; found as below. A first ask was none.
 -- $1 places, $2 the claim's transaction, $3 the table's file then
-update prompt set state = 'queued', lease_until = null, attempt_count = greatest(attempt_count - 1, 1)
+update prompt set state = 'queued', lease_until = null, attempt_count = attempt_count - 1,
+    asked_at = case when attempt_count > 1 then asked_at end
 where ctid = any ($1::text::tid[]) and xmin = $2::text::xid and pg_relation_filenode('prompt') = $3 and state = 'sending';
 
 -- name: mark_delivered_there
