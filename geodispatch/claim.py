@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
@@ -17,9 +17,9 @@ from random import Random
 import asyncpg
 
 from geodispatch import pace as paces
+from geodispatch.channels import Message
 from geodispatch.courier import Admission, Courier
 from geodispatch.database import Database
-from geodispatch.errors import Unavailable
 from geodispatch.metrics import PROMPTS_DELAYED, PROMPTS_SUPPRESSED
 from geodispatch.pace import Pace, Plan, Quota
 from geodispatch.parcel import Parcel
@@ -129,12 +129,20 @@ class Claims:
         if count and channel in self.rates:
             await shared.give_back_tokens(connection, channel, count)
 
-    async def return_tokens(self, channel: str, count: int) -> None:
-        """Put back the tokens of what was claimed and then not tried; they are lost if the database is away."""
-        if count and channel in self.rates:
-            with suppress(Unavailable):  # logged where it was translated
-                async with self.database.connection() as connection:
-                    await shared.give_back_tokens(connection, channel, count)
+    async def give_back(
+        self,
+        connection: asyncpg.Connection,
+        channel: str,
+        untried: Sequence[Message],
+        open_requests: OpenRequests,
+        claimed_at: datetime,
+    ) -> None:
+        """Give back what untried claims took of quotas and of a bucket. The last thing in a transaction."""
+        first = [message.request_id for message in untried if message.number == 1]
+        limited = {id_: request for id_, request in open_requests.items() if request.day_quota is not None}
+        if counts := paces.count_by_agency(first, limited):
+            await shared.uncount_asked(connection, counts, paces.hour_of(claimed_at))
+        await self.give_back_tokens(connection, channel, len(untried))
 
     async def _claim(self, channel: str, limit: int, courier: Courier | None) -> Claim:
         now = self.clock()

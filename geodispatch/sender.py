@@ -63,7 +63,7 @@ class Sender:
         self._fan_out = fan_out
         self._clock = clock
         self._batch_count = batch_count
-        self._settling = Settling(database, courier.endpoints, clock, claims.pace.backoff)
+        self._settling = Settling(claims, courier.endpoints)
         self._news = asyncio.Event()  # something was settled that owners' pages have not been told of
         self._carried = [name for name in courier.channels if name not in (ChannelName.INBOX, ChannelName.CALLBACK)]
         if courier.tells_inbox:
@@ -174,7 +174,6 @@ class Sender:
             nonlocal batch
             await self._settling.settle(tries, marks, queue)
             self._news.set()
-            await self._claims.return_tokens(queue, sum(len(tried.left) for tried in tries))
             failed_count = sum(tried.failed_count for tried in tries)
             batch += count_settled(sum(len(tried.deliveries) for tried in tries) - failed_count, failed_count)
 

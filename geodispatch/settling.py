@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import NamedTuple
 
-import asyncpg
-
 from geodispatch import pace
 from geodispatch.channels import Delivery, Message
-from geodispatch.database import Database
+from geodispatch.claim import Claims
 from geodispatch.endpoints import Endpoints
 from geodispatch.parcel import Try
 from geodispatch.prompt import ChannelName
 from geodispatch_db import dead_letters, prompts
-from geodispatch_db import pace as shared
 from geodispatch_db.breakers import Endpoint
 from geodispatch_db.dead_letters import DeadLetter
-from geodispatch_db.prompts import Attempts, Marks, OpenRequests
+from geodispatch_db.prompts import Attempts, Marks
 
 
 class _Failed(NamedTuple):
@@ -33,13 +30,12 @@ class _Failed(NamedTuple):
 class Settling:
     """Writes down tries; a failed prompt is put back in line, or goes to the inbox once its tries are used up."""
 
-    def __init__(
-        self, database: Database, endpoints: Endpoints, clock: Callable[[], datetime], backoff: Sequence[timedelta]
-    ) -> None:
-        self._database = database
+    def __init__(self, claims: Claims, endpoints: Endpoints) -> None:
+        self._claims = claims
         self._endpoints = endpoints
-        self._clock = clock
-        self._backoff = backoff
+        self._database = claims.database
+        self._clock = claims.clock
+        self._backoff = claims.pace.backoff
 
     async def put_in_inboxes(self, attempts: Attempts, marks: Marks) -> None:
         """Settle claims of what only lies in the inbox: that is what puts it there."""
@@ -101,7 +97,7 @@ class Settling:
             if tries:
                 await self._endpoints.note(connection, tries, now)
             if left:
-                await _uncount(connection, left, still_open, marks)
+                await self._claims.give_back(connection, queue, left, still_open, marks.marked_at)
 
     def _next_try(self, message: Message, delivery: Delivery, now: datetime) -> datetime | None:
         """Return when a failed prompt is tried again by the same channel; None: it gives it up.
@@ -112,16 +108,6 @@ class Settling:
             return None
         due_at = pace.next_try(message.number, now, self._backoff)
         return due_at and max(due_at, now + timedelta(seconds=delivery.retry_after_s or 0.0))
-
-
-async def _uncount(
-    connection: asyncpg.Connection, left: Sequence[Message], still_open: OpenRequests, marks: Marks
-) -> None:
-    """Give agencies back what their first asks took of a quota. The last thing, as in a claim."""
-    first = [message.request_id for message in left if message.number == 1]
-    limited = {id_: request for id_, request in still_open.items() if request.day_quota is not None}
-    if counts := pace.count_by_agency(first, limited):
-        await shared.uncount_asked(connection, counts, pace.hour_of(marks.marked_at))
 
 
 def _attempts(messages: Sequence[Message], durations: Sequence[float]) -> Attempts:

@@ -222,7 +222,7 @@ async def test_an_opt_out_waits_for_the_claim_that_has_decided_already_and_takes
     assert await state() == (("suppressed", "opted_out") if is_held else ("sending", None))
     # The sender goes on with all that it claimed.
     attempts = prompts.Attempts(sent.request_id, sent.owner_id, [1] * sent.row_count, [0.0] * sent.row_count)
-    await Settling(base, courier, town.clock, claims.pace.backoff).put_in_inboxes(attempts, marks)
+    await Settling(claims, courier.endpoints).put_in_inboxes(attempts, marks)
     assert await state() == (("suppressed", "opted_out") if is_held else ("delivered", None))
     assert len(await town.inbox("owner-7")) == (0 if is_held else 1)
     assert len(await town.inbox("owner-8")) == 1
