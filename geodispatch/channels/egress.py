@@ -17,16 +17,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from time import monotonic
 from typing import Any
 
 import aiohttp
-from aiohttp.abc import AbstractCookieJar, AbstractResolver, ResolveResult
+from aiohttp.abc import AbstractCookieJar
+
+from geodispatch.channels.names import Names
 
 Network = IPv4Network | IPv6Network
 
 _NAT64 = ip_network("64:ff9b::/96")
-_NAME_TRIES = 5  # the first waits for a quarter of a second at the least, and each twice as long as the one before
 _RETRY_AFTER_MAX_S = 3600.0  # a receiver cannot ask for silence until the request has expired
 
 
@@ -54,42 +54,6 @@ def _innermost(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     if ip in _NAT64:
         return IPv4Address(ip.packed[-4:])
     return ip.ipv4_mapped or ip.sixtofour or ip
-
-
-class Names(AbstractResolver):
-    """Looks names up without threads, so that a name whose servers hang keeps no other from being found.
-
-    c-ares remembers answers, an empty one for an hour. So every minute another one takes over, which remembers nothing;
-    the one before is closed a minute later, when nobody waits for it any more.
-    """
-
-    def __init__(self, name_servers: Sequence[str] | None = None, *, kept_s: float = 60.0) -> None:
-        self._name_servers = name_servers
-        self._kept_s = kept_s
-        self._resolvers = [self._open()]
-        self._opened_s = monotonic()
-
-    def _open(self) -> aiohttp.AsyncResolver:
-        return aiohttp.AsyncResolver(nameservers=self._name_servers, tries=_NAME_TRIES)
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Return the addresses of a name.
-
-        Errors: OSError.
-        """
-        if monotonic() - self._opened_s >= self._kept_s:
-            self._opened_s = monotonic()
-            self._resolvers.append(self._open())
-            if len(self._resolvers) > 2:
-                await self._resolvers.pop(0).close()
-        return await self._resolvers[-1].resolve(host, port, family)
-
-    async def close(self) -> None:
-        """Look nothing up any more."""
-        for resolver in self._resolvers:
-            await resolver.close()
 
 
 @asynccontextmanager
