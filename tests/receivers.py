@@ -40,6 +40,17 @@ class App:
 
         self.answer = answer
 
+    def hold(self, status: int = 204) -> asyncio.Event:
+        """Answer no post before the event is set."""
+        over = asyncio.Event()
+
+        async def answer(_: web.Request) -> web.Response:
+            await over.wait()
+            return web.Response(status=status)
+
+        self.answer = answer
+        return over
+
     @property
     def prompts(self) -> list[dict[str, Any]]:
         """All prompts that webhooks told it of, in order."""

@@ -298,13 +298,7 @@ async def test_replays_of_another_channel_do_not_wait_for_one_that_its_rate_hold
 async def test_a_replay_that_hangs_holds_up_no_other(town: Town) -> None:
     async with open_app() as hanging, open_app() as healthy:
         await give_up(town, hanging)
-        release = asyncio.Event()
-
-        async def hold(_: web.Request) -> web.Response:
-            await release.wait()
-            return web.Response(status=204)
-
-        hanging.answer = hold
+        release = hanging.hold()
         hanging.got_post.clear()
         await reach(town, healthy, *range(5, 9))
         replay_owner = (
@@ -329,13 +323,7 @@ async def test_of_a_prompt_that_two_channels_gave_up_one_is_tried_at_a_time(town
     """The second letter comes due while the first is under way: if that arrives, its owner need not hear again."""
     async with open_app() as app:
         await give_up(town, app)
-        release = asyncio.Event()
-
-        async def hold(_: web.Request) -> web.Response:
-            await release.wait()
-            return web.Response(status=204)
-
-        app.answer = hold
+        release = app.hold()
         app.got_post.clear()
         await town.service.registry.replay_dead_letters()
         async with replaying(town) as replayer, asyncio.timeout(60):

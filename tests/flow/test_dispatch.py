@@ -11,7 +11,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from aiohttp import web
 from prometheus_client import REGISTRY
 
 from geodispatch import courier, fan_out
@@ -428,13 +427,7 @@ async def test_what_is_put_back_in_line_is_counted_by_reason(database: str) -> N
 async def test_what_finds_its_lane_full_is_counted_as_put_back(database: str) -> None:
     narrow = {"webhook_batch_count": 1, "webhook_concurrency": 1}  # ten are under way
     async with open_app() as app, running_town(database, Clock(), **narrow) as town:
-        answering = asyncio.Event()
-
-        async def hold(_: web.Request) -> web.Response:
-            await answering.wait()
-            return web.Response(status=204)
-
-        app.answer = hold
+        answering = app.hold()
         await reach(town, app, *range(1, OWNER_COUNT + 1))
         await town.submit()
         before = delayed()

@@ -158,13 +158,7 @@ async def test_a_push_service_that_is_busy_is_given_time(database: str, tmp_path
 async def test_a_push_service_that_hangs_takes_no_connection_from_another(database: str, tmp_path: Path) -> None:
     options = {"push_timeout_s": 60.0, "push_connections": 1}
     async with open_app() as hanging, open_app() as service, pushing(database, tmp_path, **options) as town:
-        over = asyncio.Event()
-
-        async def hang(_: web.Request) -> web.Response:
-            await over.wait()
-            return web.Response(status=201)
-
-        hanging.answer = hang
+        over = hanging.hold(201)
         for house in (1, 2):
             await subscribe(town, f"owner-{house}", Browser.at(hanging, f"h{house}"))
         for house in (3, 4):

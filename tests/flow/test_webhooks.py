@@ -221,13 +221,7 @@ async def test_a_broken_endpoint_is_left_alone_and_then_tried_by_one_sender_once
         (webhook,) = await town.service.registry.list_webhooks()
         assert webhook.left_alone_until is not None
         town.clock.now = webhook.left_alone_until
-        release = asyncio.Event()
-
-        async def hold(_: web.Request) -> web.Response:
-            await release.wait()
-            return web.Response(status=500)
-
-        app.answer = hold
+        release = app.hold(500)
         async with contextlib.AsyncExitStack() as stack:
             senders = [
                 await stack.enter_async_context(open_sender(town.service.databases.sender, settings, town.clock))
@@ -330,12 +324,7 @@ async def test_an_endpoint_that_hangs_keeps_nobody_else_waiting(database: str) -
     """The hanging one has everybody in the queue before the healthy one's first, and holds each POST for ever."""
     slow = {"webhook_timeout_s": 60.0, "webhook_batch_count": 2, "send_batch_count": 5, "webhook_concurrency": 2}
     async with open_app() as hanging, open_app() as healthy, running_town(database, utc_now, **slow) as town:
-
-        async def hang(_: web.Request) -> web.Response:
-            await asyncio.Event().wait()
-            raise AssertionError
-
-        hanging.answer = hang
+        hanging.hold()
         await reach(town, hanging, *range(1, 36))
         await reach(town, healthy, *range(36, 41))
         await town.submit(fence=street_fence(1, 35), window=_window(utc_now))
@@ -361,13 +350,7 @@ async def test_an_endpoint_that_hangs_in_every_claim_keeps_nobody_waiting(databa
         "send_batch_count": 2,
     }
     async with open_app() as hanging, open_app() as healthy, running_town(database, utc_now, **settings) as town:
-        over = asyncio.Event()
-
-        async def hang(_: web.Request) -> web.Response:
-            await over.wait()
-            return web.Response(status=204)
-
-        hanging.answer = hang
+        over = hanging.hold()
         await reach(town, hanging, *range(1, 41, 2))
         await reach(town, healthy, *range(2, 41, 2))
         await town.submit(fence=street_fence(1, 40), window=_window(utc_now))
@@ -383,13 +366,7 @@ async def test_an_endpoint_that_hangs_is_looked_for_ever_more_seldom(database: s
     """Prompts behind a lane that is full and does not move are put off, and not all the time."""
     settings = {"webhook_timeout_s": 60.0, "send_lease_s": 130.0, "webhook_batch_count": 1, "webhook_concurrency": 2}
     async with open_app() as hanging, running_town(database, utc_now, **settings) as town:
-        over = asyncio.Event()
-
-        async def hang(_: web.Request) -> web.Response:
-            await over.wait()
-            return web.Response(status=204)
-
-        hanging.answer = hang
+        over = hanging.hold()
         await reach(town, hanging, *HOUSES)
         await town.submit(fence=street_fence(1, 40), window=_window(utc_now))
         put_off = PROMPTS_DELAYED.labels("webhook", "endpoint_busy")
@@ -437,14 +414,8 @@ async def test_many_endpoints_that_hang_take_no_connection_from_a_healthy_one(da
         hanging = [await stack.enter_async_context(open_app()) for _ in range(8)]
         healthy = await stack.enter_async_context(open_app())
         town = await stack.enter_async_context(running_town(database, utc_now, **settings))
-        over = asyncio.Event()
-
-        async def hang(_: web.Request) -> web.Response:
-            await over.wait()
-            return web.Response(status=204)
-
+        over = [app.hold() for app in hanging]
         for number, app in enumerate(hanging):
-            app.answer = hang
             await reach(town, app, *range(4 * number + 1, 4 * number + 5))
         healthy_id = await reach(town, healthy, *range(33, 41))
         await town.submit(fence=street_fence(1, 32), window=_window(utc_now))
@@ -456,7 +427,8 @@ async def test_many_endpoints_that_hang_take_no_connection_from_a_healthy_one(da
                 await asyncio.sleep(0.01)
             assert healthy.owners == {f"owner-{number}" for number in range(33, 41)}
             assert len(hanging) < sum(len(app.posts) for app in hanging) <= len(hanging) + 3
-            over.set()
+            for each in over:
+                each.set()
         (webhook,) = [each for each in await town.service.registry.list_webhooks() if each.id == healthy_id]
         assert (webhook.failure_count, webhook.left_alone_until) == (0, None)
 
