@@ -62,6 +62,10 @@ class Desk:
         await self.connection.execute(f"vacuum analyze {table}")
         await self.connection.execute("checkpoint")
 
+    async def count(self, table: str, condition: str = "true") -> int:
+        """Count a table's rows."""
+        return int(await self.connection.fetchval(f"select count(*) from {table} where {condition}"))
+
     async def new_database(self, name: str) -> str:
         """Make an empty database on the same server and return its address."""
         await self.connection.execute(f'drop database if exists "{name}" with (force)')

@@ -41,7 +41,7 @@ async def open_pgqueuer(desk: Desk, count: int, batch_count: int) -> AsyncIterat
             await connection.execute("vacuum analyze")
             await desk.connection.execute("checkpoint")
 
-        async def move() -> int:
+        async def move() -> None:
             queue = pgqueuer.PgQueuer(driver)
 
             @queue.entrypoint("noop")
@@ -50,9 +50,11 @@ async def open_pgqueuer(desk: Desk, count: int, batch_count: int) -> AsyncIterat
                 done_count += 1
 
             await queue.run(batch_size=batch_count, mode=QueueExecutionMode.drain, dequeue_timeout=timedelta(seconds=1))
+
+        async def count_moved() -> int:
             return done_count
 
-        yield Contestant(f"pgqueuer, batches of {batch_count:,}", prepare, move)
+        yield Contestant(f"pgqueuer, batches of {batch_count:,}", prepare, move, count_moved)
 
 
 @asynccontextmanager
@@ -92,13 +94,15 @@ async def open_procrastinate(
             install_signal_handlers=False,
         )
 
-    async def move() -> int:
+    async def move() -> None:
         await asyncio.gather(*(work() for _ in range(workers)))
+
+    async def count_moved() -> int:
         return done_count
 
     async with app.open_async():
         await app.schema_manager.apply_schema_async()
-        yield Contestant("procrastinate", prepare, move)
+        yield Contestant("procrastinate", prepare, move, count_moved)
 
 
 @asynccontextmanager
