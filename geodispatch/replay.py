@@ -20,9 +20,9 @@ from geodispatch.database import Database
 from geodispatch.pace import Plan
 from geodispatch.parcel import Parcel, Try
 from geodispatch.rounds import overlap
-from geodispatch_db import dead_letters
+from geodispatch_db import dead_letters, prompts
 from geodispatch_db.dead_letters import LetterId, Replay
-from geodispatch_db.prompts import LockedPrompts, PromptId
+from geodispatch_db.prompts import PromptId
 
 _BATCH_COUNT = 500
 _POLL_S = 5.0  # an operator's rare wish may wait so long; what its channel's rate brings meanwhile is for first prompts
@@ -102,7 +102,8 @@ class Replayer:
                         first.setdefault(replay.prompt_id, replay)
                 waiting = [replay for replay in first.values() if replay.is_waiting]
                 failed = {replay.id: _ANSWERED for replay in first.values() if not replay.is_waiting}
-                plan = await self._claims.decide(connection, _locked(waiting), now) if waiting else Plan()
+                locked = await prompts.read_at(connection, [replay.place for replay in waiting])
+                plan = await self._claims.decide(connection, locked, now) if locked is not None else Plan()
                 letter_at = dict(enumerate(waiting, start=1))
                 failed |= {letter_at[at].id: f"not sent: {reason}" for at, reason in plan.suppress.items()}
                 # Whatever nothing is said of waits for the next round.
@@ -165,10 +166,3 @@ class Replayer:
             await self._courier.endpoints.note(connection, tries, now)
             for channel, count in Counter(letter.channel for letter in left).items():
                 await self._claims.give_back_tokens(connection, channel, count)
-
-
-def _locked(replays: Sequence[Replay]) -> LockedPrompts:
-    """Return the locked prompts of replays, in order, as a claim has them."""
-    places, owner_places = ([f'"{getattr(replay, name)}"' for replay in replays] for name in ("place", "owner_place"))
-    request_ids = sorted({replay.request_id for replay in replays})
-    return LockedPrompts(len(replays), f"{{{','.join(places)}}}", f"{{{','.join(owner_places)}}}", request_ids)

@@ -36,8 +36,7 @@ class DeadLetter:
 class Replay:
     """A locked replay; `is_waiting`: its prompt was neither answered nor has it expired.
 
-    `asked_at` is when its owner was asked last; `place` and `owner_place` are PostgreSQL's words for where the prompt
-    and its owner lie.
+    `asked_at` is when its owner was asked last; `place` is PostgreSQL's word for where the prompt lies.
     """
 
     request_id: int
@@ -47,7 +46,6 @@ class Replay:
     is_waiting: bool
     asked_at: datetime
     place: str
-    owner_place: str
 
     @property
     def id(self) -> LetterId:

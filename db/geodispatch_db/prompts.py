@@ -7,6 +7,7 @@ follow what stands in geodispatch/prompt.py.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -35,19 +36,46 @@ PromptId = tuple[int, int]
 """A request and an owner."""
 
 
-@dataclass(frozen=True)
-class LockedPrompts:
-    """Prompts that this transaction holds with their owners; `places` are PostgreSQL's own words for where they lie."""
+class LockedPrompts(NamedTuple):
+    """Prompts that this transaction holds with their owners, in line; what lies in both, a column for each thing.
 
-    count: int
+    The same names say the same as in `DuePrompts`.
+    """
+
     places: str
-    owner_places: str
-    request_ids: list[int]
+    """PostgreSQL's own words for where they lie."""
+    request_id: Sequence[int]
+    owner_id: Sequence[int]
+    camera_id: Sequence[int | None]
+    key: Sequence[UUID]
+    attempt_count: Sequence[int]
+    owner_external_id: Sequence[str]
+    is_opted_out: Sequence[bool]
+    mutes: Sequence[str | None]
+    """Ids of agencies and names of offences: `2,3/arson,theft`."""
+    quiet_start: Sequence[int | None]
+    quiet_end: Sequence[int | None]
+    week_max: Sequence[int | None]
+    kept_us: Sequence[str | None]
+    """When owners were asked by prompts that were pruned since: microseconds since 1970, with commas between them."""
+    webhook_id: Sequence[int | None]
+    language: Sequence[str | None]
+    has_own_address: Sequence[bool]
+
+    @property
+    def row_count(self) -> int:
+        """How many prompts there are."""
+        return len(self.owner_id)
+
+    @property
+    def request_ids(self) -> list[int]:
+        """The requests that they are about, in order."""
+        return sorted(set(self.request_id))
 
     def places_at(self, positions: Iterable[int]) -> str:
         """Return where the prompts at some positions lie, in their order."""
         positions = list(positions)
-        if positions == list(range(1, self.count + 1)):
+        if positions == list(range(1, self.row_count + 1)):
             return self.places
         each = _each_of(self.places)
         return _all_of([each[position - 1] for position in positions])
@@ -75,6 +103,23 @@ OpenRequests = Mapping[int, OpenRequest]
 """By their ids."""
 
 
+class Mutes(NamedTuple):
+    """Agencies and offences that an owner wants to hear nothing of."""
+
+    agency_ids: frozenset[int]
+    offences: frozenset[str]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read them as `LockedPrompts` has them."""
+        agency_ids, offences = ([each for each in part.split(",") if each] for part in text.split("/"))
+        return cls(frozenset(map(int, agency_ids)), frozenset(offences))
+
+    def include(self, request: OpenRequest) -> bool:
+        """True if the owner wants to hear nothing of this request."""
+        return request.agency_id in self.agency_ids or request.offence in self.offences
+
+
 class DuePrompts(NamedTuple):
     """Locked prompts and what decides over them: a column for each thing, and in each a row for each prompt.
 
@@ -89,7 +134,8 @@ class DuePrompts(NamedTuple):
     attempt_count: Sequence[int]
     owner_external_id: Sequence[str]
     is_opted_out: Sequence[bool]
-    is_muted: Sequence[bool]
+    mutes: Sequence[Mutes | None]
+    """What the owner wants to hear nothing of; None for nothing."""
     has_camera: Sequence[bool]
     zone: Sequence[str | None]
     quiet_start: Sequence[int | None]
@@ -220,31 +266,79 @@ async def lock_due(
     `held` is what the caller holds in other transactions: it is left out by its places, which is faster than skipping.
     """
     held_places = f"{{{','.join(each.places[1:-1] for each in held)}}}"
-    found = await connection.fetchrow(_SQL["lock_due_prompts"], channel, now, limit, held_places)
-    return LockedPrompts(*found) if found["prompt_count"] else None
+    return _locked(await connection.fetchrow(_SQL["lock_due_prompts"], channel, now, limit, held_places))
 
 
 async def peek_due(connection: asyncpg.Connection, channel: str, now: datetime, limit: int) -> LockedPrompts | None:
     """Find what `lock_due` would, in a transaction that only reads: others may change it at once."""
-    found = await connection.fetchrow(_SQL["peek_due_prompts"], channel, now, limit)
-    return LockedPrompts(*found) if found["prompt_count"] else None
+    rows = await connection.fetch(_SQL["places_of_due_prompts"], channel, now, limit)
+    return await read_at(connection, [place for (place,) in rows])
+
+
+async def read_at(connection: asyncpg.Connection, places: Sequence[str]) -> LockedPrompts | None:
+    """Read prompts that lie at these places, in their order, as `lock_due` does; whoever decides has locked them."""
+    return _locked(await connection.fetchrow(_SQL["prompts_at"], places))
+
+
+def _locked(found: asyncpg.Record) -> LockedPrompts | None:
+    return LockedPrompts(*found) if found["places"] is not None else None
 
 
 async def read_due(connection: asyncpg.Connection, locked: LockedPrompts, asked_since: datetime) -> DuePrompts:
-    """Read what decides over locked prompts, in no promised order; earlier asks do not count.
+    """Add to locked prompts what else decides over them; earlier asks do not count.
 
     Edges: a prompt whose camera is gone, muted or another owner's goes by another one of its owner's inside the fence.
     Cost: O(what is kept of each owner's prompts); another query where some have lost their camera.
     """
-    found = await connection.fetchrow(_SQL["due_prompts"], locked.places, locked.owner_places, asked_since)
-    if found["position"] is None:
-        return NO_PROMPTS
-    columns = dict(found)
-    asked_at = [
-        each and [_UNIX + timedelta(microseconds=int(us)) for us in each.split(",")] for each in columns.pop("asked_us")
-    ]
-    due = DuePrompts(**columns, asked_at=asked_at)
+    camera_ids = [id_ for id_ in locked.camera_id if id_ is not None]
+    found = await connection.fetchrow(
+        _SQL["around_prompts"], text_of(camera_ids), text_of(locked.owner_id), asked_since
+    )
+    mutes: dict[str | None, Mutes] = {text: Mutes.parse(text) for text in set(locked.mutes) if text is not None}
+    owner_of = dict(zip(found["camera_ids"] or (), found["camera_owner_ids"] or (), strict=True))
+    zone_of = dict(zip(found["camera_ids"] or (), found["zones"] or (), strict=True))
+    due = DuePrompts(
+        position=range(1, locked.row_count + 1),
+        request_id=locked.request_id,
+        owner_id=locked.owner_id,
+        key=locked.key,
+        attempt_count=locked.attempt_count,
+        owner_external_id=locked.owner_external_id,
+        is_opted_out=locked.is_opted_out,
+        mutes=list(map(mutes.get, locked.mutes)),
+        has_camera=[
+            id_ is None or owner_of.get(id_) == owner_id
+            for id_, owner_id in zip(locked.camera_id, locked.owner_id, strict=True)
+        ],
+        zone=list(map(zone_of.get, locked.camera_id)),
+        quiet_start=locked.quiet_start,
+        quiet_end=locked.quiet_end,
+        week_max=locked.week_max,
+        asked_at=_asks(locked, found),
+        webhook_id=locked.webhook_id,
+        language=locked.language,
+        has_own_address=locked.has_own_address,
+    )
     return await _by_other_cameras(connection, due) if False in due.has_camera else due
+
+
+def _asks(locked: LockedPrompts, found: asyncpg.Record) -> list[list[datetime] | None]:
+    """Return when each prompt's owner was asked about other requests."""
+    asked: defaultdict[int, list[tuple[int, datetime]]] = defaultdict(list)
+    columns = (found[name] or () for name in ("asked_owner_ids", "asked_request_ids", "asked_at"))
+    for owner_id, request_id, at in zip(*columns, strict=True):
+        asked[owner_id].append((request_id, at))
+    if not asked and not any(locked.kept_us):
+        return [None] * locked.row_count
+    each = zip(locked.request_id, locked.owner_id, locked.kept_us, strict=True)
+    return [
+        [at for other_id, at in asked.get(owner_id, ()) if other_id != request_id] + _times(kept_us) or None
+        for request_id, owner_id, kept_us in each
+    ]
+
+
+def _times(us: str | None) -> list[datetime]:
+    return [_UNIX + timedelta(microseconds=int(each)) for each in us.split(",")] if us else []
 
 
 async def _by_other_cameras(connection: asyncpg.Connection, due: DuePrompts) -> DuePrompts:

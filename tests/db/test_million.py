@@ -61,15 +61,16 @@ async def test_every_hot_query_finds_its_rows_without_reading_the_table(database
 async def check_plans(connection: asyncpg.Connection) -> None:
     held = await prompts.lock_due(connection, "inbox", NOW, 1000)
     assert held is not None
-    assert held.count == 1000
+    assert held.row_count == 1000
     due = await prompts.read_due(connection, held, NOW - QUARTER)
     ids = due.request_id, due.owner_id
     numbers, seconds = [1] * 1000, [0.1] * 1000
-    places = held.places, held.owner_places
+    around = text_of(held.camera_id), text_of(held.owner_id), NOW - QUARTER
     plans = {
         "lock_due_prompts": ("prompt_queue", ("inbox", NOW, 1000, "{}")),
-        "peek_due_prompts": ("prompt_queue", ("inbox", NOW, 1000)),
-        "due_prompts": ("Tid Scan on prompt", (*places, NOW - QUARTER)),
+        "places_of_due_prompts": ("prompt_queue", ("inbox", NOW, 1000)),
+        "prompts_at": ("Tid Scan on prompt", (prompts._each_of(held.places),)),
+        "around_prompts": ("prompt_pkey", around),
         "other_cameras": ("camera_pkey", (due.position, *ids)),
         "mark_sending": ("Tid Scan on prompt", (held.places, NOW, NOW + LEASE)),
         "suppress": ("Tid Scan on prompt", (held.places_at([1, 2]), ["muted", "muted"])),

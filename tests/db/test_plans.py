@@ -11,6 +11,7 @@ import pytest
 
 import geodispatch_db
 from geodispatch_db import prompts
+from geodispatch_db.arrays import text_of
 from geodispatch_db.queries import load
 from tests.db.test_prompts import NOW, fill
 
@@ -63,10 +64,12 @@ async def test_a_request_that_statistics_have_not_heard_of_is_worked_off_by_plac
     assert any(re.search(way, line) for line in plan), plan
 
 
-async def test_a_claim_goes_by_places_though_statistics_of_requests_lag_behind(connection: asyncpg.Connection) -> None:
-    """A merge of prompts and requests looks as if it ended at once: all prompts are of newer requests than are known.
+async def test_a_claim_goes_by_its_indexes_though_statistics_of_requests_lag_behind(
+    connection: asyncpg.Connection,
+) -> None:
+    """A merge of prompts and requests would look as if it ended at once: all prompts are of newer ones than are known.
 
-    It does where the shares of the requests, as statistics round them, add up to a little less than one.
+    It would where the shares of the requests, as statistics round them, add up to a little less than one.
     """
     await fill(connection, request_count=29, owner_count=0)
     await connection.execute(
@@ -86,7 +89,12 @@ async def test_a_claim_goes_by_places_though_statistics_of_requests_lag_behind(c
     )
     held = await prompts.lock_due(connection, "inbox", NOW, 1000)
     assert held is not None
-    query = "explain " + load("prompts")["due_prompts"]
-    plan = "\n".join(row[0] for row in await connection.fetch(query, held.places, held.owner_places, NOW))
-    assert "Tid Scan on prompt p" in plan, plan
-    assert "Merge Join" not in plan, plan
+    around = text_of(held.camera_id), text_of(held.owner_id), NOW
+    for name, way, arguments in (
+        ("lock_due_prompts", "prompt_queue", ("inbox", NOW, 1000, "{}")),
+        ("around_prompts", "prompt_pkey", around),
+    ):
+        rows = await connection.fetch("explain " + load("prompts")[name], *arguments)
+        plan = "\n".join(row[0] for row in rows)
+        assert way in plan, plan
+        assert not re.search("Merge Join|Seq Scan on (prompt|owner|camera)", plan), plan

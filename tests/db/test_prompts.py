@@ -156,6 +156,44 @@ async def test_each_prompt_gets_what_was_decided_over_it(connection: asyncpg.Con
     assert {(request_id, owner_id): (state, reason) for request_id, owner_id, state, reason in rows} == expected
 
 
+@pytest.mark.parametrize("wish", ["opted_out_at = now()", "muted_offences = '{theft}'", "week_max = 0"])
+async def test_what_is_read_of_an_owner_is_what_was_locked(database: str, wish: str) -> None:
+    """However late: here the owner's wish is committed after the claim has taken its snapshot, and before it locks."""
+    first, second = await open_connection(database), await open_connection(database)
+    try:
+        await fill(first, request_count=1, owner_count=2)
+        async with first.transaction():
+            claiming = await first.cursor(load("prompts")["lock_due_prompts"], "inbox", NOW, 10, "{}")  # the snapshot
+            await second.execute(f"update owner set {wish} where id = 2")
+            locked = prompts.LockedPrompts(*await claiming.fetchrow())
+            plan = await plan_over(first, locked, NOW)
+            assert (plan.send.ids, list(plan.suppress)) == ([(1, 1)], [2])
+    finally:
+        await first.close()
+        await second.close()
+
+
+async def test_a_look_reads_what_a_lock_does(connection: asyncpg.Connection) -> None:
+    """Two queries, of which one reads while it locks, and the other by places."""
+    await fill(connection, request_count=2, owner_count=60)
+    await connection.execute(
+        """update owner set opted_out_at = case when id % 2 = 0 then now() end,
+               language = case when id % 3 = 0 then 'es' end,
+               muted_agency_ids = case when id % 5 = 0 then '{1,7}' else '{}' end::bigint[],
+               muted_offences = case when id % 7 = 0 then '{theft,arson}' else '{}' end::text[],
+               quiet_start = case when id % 4 = 0 then 60 end, quiet_end = case when id % 4 = 0 then 90 end,
+               week_max = case when id % 9 = 0 then 1 end, has_push = id % 11 = 0,
+               asked_at = case when id % 8 = 0 then array[now(), now() - interval '3 days'] else '{}' end;
+           update prompt set due_at = due_at - owner_id % 13 * interval '1 second', attempt_count = owner_id % 3,
+               asked_at = case when owner_id % 3 > 0 then now() end"""
+    )
+    seen = await prompts.peek_due(connection, "inbox", NOW, 90)
+    assert seen is not None
+    assert seen.row_count == 90
+    assert await prompts.lock_due(connection, "inbox", NOW, 90) == seen
+    assert await prompts.peek_due(connection, "mail", NOW, 90) is None
+
+
 async def test_an_ask_counts_against_other_requests_as_long_as_a_cap_looks_at_it_and_never_against_its_own(
     connection: asyncpg.Connection,
 ) -> None:
@@ -253,7 +291,7 @@ async def test_what_a_process_holds_is_left_out_by_its_places(connection: asyncp
     assert await prompts.lock_due(connection, "inbox", NOW, 20) == held
     rest = await prompts.lock_due(connection, "inbox", NOW, 100, [held])
     assert rest is not None
-    assert (held.count, rest.count) == (20, 30)
+    assert (held.row_count, rest.row_count) == (20, 30)
     assert await prompts.lock_due(connection, "inbox", NOW, 100, [held, rest]) is None
 
 
@@ -424,10 +462,9 @@ async def test_no_operation_leaves_a_state_but_as_the_table_says(
     attempt = prompts.Attempts([1], [1], [COLUMNS[state].get("attempt_count", 0)], [0.0])
 
     async def locked() -> prompts.LockedPrompts:
-        row = await connection.fetchrow(
-            "select 1, array[p.ctid]::text, array[o.ctid]::text, array[p.request_id] from prompt p, owner o"
-        )
-        return prompts.LockedPrompts(*row)
+        found = await prompts.read_at(connection, [await connection.fetchval("select ctid::text from prompt")])
+        assert found is not None
+        return found
 
     async def mark_sending() -> None:
         held = await locked()

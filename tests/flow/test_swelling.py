@@ -36,6 +36,7 @@ from geodispatch.send import make_sender, open_claims
 from geodispatch.sender import CLAIM_COUNT, Sender
 from geodispatch.settings import Settings
 from geodispatch_db import prompts, requests
+from geodispatch_db.arrays import text_of
 from geodispatch_db.embedded import embedded_postgres
 from geodispatch_db.pool import open_connection
 from geodispatch_db.queries import load
@@ -224,7 +225,8 @@ async def measure_claim(connection: asyncpg.Connection, clock: Clock) -> Claimed
         found = await explain("lock_due_prompts", "inbox", clock(), BATCH_COUNT, "{}")
         held = await prompts.lock_due(connection, "inbox", clock(), BATCH_COUNT)
         assert held is not None
-        read = await explain("due_prompts", held.places, held.owner_places, clock() - QUARTER)
+        ids = text_of(held.camera_id), text_of(held.owner_id)
+        read = await explain("around_prompts", *ids, clock() - QUARTER)
     return Claimed(found.buffer_count + read.buffer_count, found.duration_s + read.duration_s, found.ways | read.ways)
 
 

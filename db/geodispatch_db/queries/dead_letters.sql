@@ -44,7 +44,7 @@ select channel, count(*) from dead_letter where due_at <= $1 group by channel or
 -- Lock replays of a channel that are due or whose lease has lapsed, with their prompts and owners: the order in which a claim locks.
 -- $1 channel, $2 now, $3 how many
 select d.request_id, d.owner_id, d.channel, d.replay_count, p.state = 'delivered' as is_waiting, p.asked_at,
-       p.ctid::text as place, o.ctid::text as owner_place
+       p.ctid::text as place
 from dead_letter d
 join prompt p using (request_id, owner_id)
 join owner o on o.id = d.owner_id

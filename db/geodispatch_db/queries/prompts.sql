@@ -1,62 +1,87 @@
 -- name: lock_due_prompts
 -- Lock what is due on a channel, queued or with a lapsed lease, together with its owners: while this transaction lasts no
--- other sender can ask the same person. A locked row keeps its place (ctid), which is the fastest way back to it. The places
--- travel as text that nobody but PostgreSQL reads: making objects of them costs more than finding the rows. They are in line:
--- the requests are gathered apart, because for a distinct aggregate PostgreSQL would sort what all others see, too. What the caller
--- holds in other transactions is left out by its places, which costs a tenth of finding it locked.
+-- other sender can ask the same person. What is read of both is what was locked: PostgreSQL looks again at a row that changed since
+-- this statement began. Nothing else is joined: what PostgreSQL believes of new requests would have it take going through all prompts
+-- for short.
+-- A locked row keeps its place (ctid), which is the fastest way back to it. The places travel as text that nobody but PostgreSQL
+-- reads: making objects of them costs more than finding the rows. All stand in line, and in one row of arrays, since a row for each
+-- prompt takes a client twice as long to read. What the caller holds in other transactions is left out by its places, which costs a
+-- tenth of finding it locked.
 -- $1 channel, $2 now, $3 how many, $4 places that the caller holds
-with held as materialized (
-    select p.request_id, p.ctid as place, o.ctid as owner_place
+select array_agg(place)::text as places, array_agg(request_id) as request_id, array_agg(owner_id) as owner_id,
+       array_agg(camera_id) as camera_id, array_agg(key) as key, array_agg(attempt_count) as attempt_count,
+       array_agg(external_id) as owner_external_id, array_agg(is_opted_out) as is_opted_out, array_agg(mutes) as mutes,
+       array_agg(quiet_start) as quiet_start, array_agg(quiet_end) as quiet_end, array_agg(week_max) as week_max,
+       array_agg(kept_us) as kept_us, array_agg(webhook_id) as webhook_id, array_agg(language) as language,
+       array_agg(has_own_address) as has_own_address
+from (
+    select p.ctid as place, p.request_id, p.owner_id, p.camera_id, p.key, p.attempt_count, o.external_id,
+           o.opted_out_at is not null as is_opted_out,
+           case when cardinality(o.muted_agency_ids) + cardinality(o.muted_offences) > 0 then
+               array_to_string(o.muted_agency_ids, ',') || '/' || array_to_string(o.muted_offences, ',')
+           end as mutes,
+           o.quiet_start, o.quiet_end, o.week_max,
+           case when cardinality(o.asked_at) > 0 then
+               (select string_agg((extract(epoch from kept.at) * 1000000)::bigint::text, ',') from unnest(o.asked_at) as kept (at))
+           end as kept_us,
+           o.webhook_id, o.language, o.has_push or o.has_mail as has_own_address
     from prompt p join owner o on o.id = p.owner_id
     where p.channel = $1 and p.due_at <= $2 and (p.lease_until is null or p.lease_until <= $2)
       and p.ctid not in (select unnest($4::text::tid[]))
     order by p.due_at
     limit $3
     for no key update of p, o skip locked
-)
-select count(*)::integer as prompt_count, array_agg(place)::text as places, array_agg(owner_place)::text as owner_places,
-       (select array_agg(distinct request_id) from held) as request_ids
-from held;
+) as held;
 
--- name: peek_due_prompts
--- What is due, as `lock_due_prompts` finds it, without locking anything.
+-- name: places_of_due_prompts
+-- Where what is due lies, as `lock_due_prompts` finds it, without locking anything.
 -- $1 channel, $2 now, $3 how many
-with seen as materialized (
-    select p.request_id, p.ctid as place, o.ctid as owner_place
-    from prompt p join owner o on o.id = p.owner_id
-    where p.channel = $1 and p.due_at <= $2 and (p.lease_until is null or p.lease_until <= $2)
-    order by p.due_at
-    limit $3
-)
-select count(*)::integer as prompt_count, array_agg(place)::text as places, array_agg(owner_place)::text as owner_places,
-       (select array_agg(distinct request_id) from seen) as request_ids
-from seen;
+select p.ctid::text
+from prompt p
+where p.channel = $1 and p.due_at <= $2 and (p.lease_until is null or p.lease_until <= $2)
+order by p.due_at
+limit $3;
 
--- name: due_prompts
--- What decides over locked prompts. A statement of its own, because it must see what others committed up to the lock. What an
--- owner was asked lies beside each of them. One row of arrays, since a row for each prompt takes a client twice as long to read. No
--- index has prompts in the order of requests: else PostgreSQL, where statistics lag behind, might take a merge of both for short.
--- $1 places, $2 owners' places, $3 since when asks count
-select array_agg(due.position::integer) as position, array_agg(p.request_id) as request_id, array_agg(p.owner_id) as owner_id,
-       array_agg(p.key) as key, array_agg(p.attempt_count) as attempt_count, array_agg(o.external_id) as owner_external_id,
-       array_agg(o.opted_out_at is not null) as is_opted_out,
-       array_agg(r.agency_id = any (o.muted_agency_ids) or r.offence = any (o.muted_offences)) as is_muted,
-       array_agg(p.camera_id is null or coalesce(c.owner_id = p.owner_id and not c.is_muted, false)) as has_camera,
-       array_agg(c.zone) as zone, array_agg(o.quiet_start) as quiet_start, array_agg(o.quiet_end) as quiet_end,
-       array_agg(o.week_max) as week_max,
-       array_agg(nullif(concat_ws(',',
+-- name: prompts_at
+-- What `lock_due_prompts` reads, of prompts that lie at these places, in their order.
+-- $1 places
+select array_agg(place)::text as places, array_agg(request_id) as request_id, array_agg(owner_id) as owner_id,
+       array_agg(camera_id) as camera_id, array_agg(key) as key, array_agg(attempt_count) as attempt_count,
+       array_agg(external_id) as owner_external_id, array_agg(is_opted_out) as is_opted_out, array_agg(mutes) as mutes,
+       array_agg(quiet_start) as quiet_start, array_agg(quiet_end) as quiet_end, array_agg(week_max) as week_max,
+       array_agg(kept_us) as kept_us, array_agg(webhook_id) as webhook_id, array_agg(language) as language,
+       array_agg(has_own_address) as has_own_address
+from (
+    select p.ctid as place, p.request_id, p.owner_id, p.camera_id, p.key, p.attempt_count, o.external_id,
+           o.opted_out_at is not null as is_opted_out,
+           case when cardinality(o.muted_agency_ids) + cardinality(o.muted_offences) > 0 then
+               array_to_string(o.muted_agency_ids, ',') || '/' || array_to_string(o.muted_offences, ',')
+           end as mutes,
+           o.quiet_start, o.quiet_end, o.week_max,
            case when cardinality(o.asked_at) > 0 then
                (select string_agg((extract(epoch from kept.at) * 1000000)::bigint::text, ',') from unnest(o.asked_at) as kept (at))
-           end,
-           (select string_agg((extract(epoch from other.asked_at) * 1000000)::bigint::text, ',') from prompt other
-            where other.owner_id = p.owner_id and other.request_id <> p.request_id and other.asked_at > $3)
-       ), '')) as asked_us,
-       array_agg(o.webhook_id) as webhook_id, array_agg(o.language) as language, array_agg(o.has_push or o.has_mail) as has_own_address
-from unnest($1::text::tid[], $2::text::tid[]) with ordinality as due (place, owner_place, position)
-join prompt p on p.ctid = due.place
-join owner o on o.ctid = due.owner_place
-join request r on r.id = p.request_id
-left join camera c on c.id = p.camera_id;
+           end as kept_us,
+           o.webhook_id, o.language, o.has_push or o.has_mail as has_own_address
+    from unnest($1::text[]::tid[]) with ordinality as due (place, position)
+    join prompt p on p.ctid = due.place
+    join owner o on o.id = p.owner_id
+    order by due.position
+) as held;
+
+-- name: around_prompts
+-- What decides over locked prompts and does not lie in them: cameras that may be asked about, and what else their owners were asked.
+-- A statement of its own, because it must see what others committed up to the lock. Both are looked up in the order of their keys,
+-- which takes a third of looking them up one by one.
+-- $1 camera ids, $2 owner ids: arrays as text; $3 since when asks count
+select camera_ids, camera_owner_ids, zones, asked_owner_ids, asked_request_ids, asked_at
+from (
+    select array_agg(id) as camera_ids, array_agg(owner_id) as camera_owner_ids, array_agg(zone) as zones
+    from camera where id = any ($1::text::bigint[]) and not is_muted
+) as cameras
+cross join (
+    select array_agg(owner_id) as asked_owner_ids, array_agg(request_id) as asked_request_ids, array_agg(asked_at) as asked_at
+    from prompt where owner_id = any ($2::text::bigint[]) and asked_at > $3
+) as asks;
 
 -- name: other_cameras
 -- Which prompts can go by another camera, where their own is gone, muted or another owner's, and the time zone there.
