@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     prompt_keep_days: Annotated[float, Field(gt=0, description="unanswered prompts are kept after their request")] = 90
     answer_keep_days: Annotated[float, Field(ge=2, description="answers are kept after their request")] = 180
 
-    send_batch_count: Annotated[int, Field(ge=1, le=10_000)] = 2000
+    send_batch_count: Annotated[int, Field(ge=1, le=10_000)] = 4000
     metrics_port: Annotated[
         int | None, Field(ge=1, le=65535, description="where `geodispatch send` shows its counters; nowhere if unset")
     ] = None
