@@ -1,4 +1,4 @@
-"""What PostgreSQL can do at best with the same rows: a COPY that is ready made, and a claim that asks nothing."""
+"""What PostgreSQL can do at best with the same rows: a COPY that is ready made, and claims that ask nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.dispatch.contest import Contestant
-from bench.dispatch.desk import NOW, Desk
+from bench.dispatch.desk import BATCH_COUNT, NOW, Desk
 from geodispatch.fan_out import draw_keys
 from geodispatch_db.copy import microseconds, wire_of
 
@@ -25,7 +25,7 @@ create table bare (like prompt including defaults including constraints includin
 # The usual form of a queue, whose index holds what is queued and nothing else.
 _CLAIM = """
 with due as materialized (
-    select ctid from bare where due_at <= $1 and state = 'queued' order by due_at limit 1000
+    select ctid from bare where due_at <= $1 and state = 'queued' order by due_at limit $3
     for no key update skip locked
 )
 update bare set state = 'sending', asked_at = $1, lease_until = $2, attempt_count = 1
@@ -73,15 +73,15 @@ def raw_copy(desk: Desk) -> Contestant:
 
 def bare_claim(desk: Desk) -> Contestant:
     """Mark rows as being sent with SKIP LOCKED, 1,000 in a transaction, and ask not one rule."""
-    return _bare(desk, "bare claim in thousands, the limit", settles=False)
+    return _bare(desk, "bare claim in thousands, the limit", 1000, settles=False)
 
 
 def bare_claim_and_settle(desk: Desk) -> Contestant:
-    """Claim in the same way, and mark each thousand as delivered in a second one: no queue of rows is faster."""
-    return _bare(desk, "bare claim, bare settle", settles=True)
+    """Claim in the same way, but as many at once as a sender does, and mark each batch as delivered in a second one."""
+    return _bare(desk, f"bare claim, bare settle, {BATCH_COUNT:,} at once", BATCH_COUNT, settles=True)
 
 
-def _bare(desk: Desk, title: str, *, settles: bool) -> Contestant:
+def _bare(desk: Desk, title: str, batch_count: int, *, settles: bool) -> Contestant:
     ready = _ready(desk.camera_id)
 
     async def prepare() -> None:
@@ -91,7 +91,7 @@ def _bare(desk: Desk, title: str, *, settles: bool) -> Contestant:
         await desk.settle_down("bare")
 
     async def move() -> None:
-        while rows := await desk.connection.fetch(_CLAIM, NOW, NOW + _LEASE):
+        while rows := await desk.connection.fetch(_CLAIM, NOW, NOW + _LEASE, batch_count):
             if settles:
                 request_ids, owner_ids = zip(*rows, strict=True)
                 await desk.connection.execute(_SETTLE, request_ids, owner_ids, NOW)

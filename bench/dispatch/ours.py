@@ -81,6 +81,8 @@ def claim_deliver_settle(desk: Desk, count: int) -> Contestant:
         await asyncio.gather(*(work() for _ in range(CLAIM_COUNT)))
 
     async def count_moved() -> int:
-        return min(sink.taken_count, await desk.count("prompt", "state = 'delivered'"))
+        delivered_count = await desk.count("prompt", "state = 'delivered'")
+        assert delivered_count == sink.taken_count  # and none twice
+        return delivered_count
 
     return Contestant("claim, deliver, settle with every rule", prepare, move, count_moved)

@@ -20,7 +20,7 @@ from geodispatch.pace import Pace, Quota
 from geodispatch.prompt import Delay, Suppression
 from geodispatch.zone import QuietHours, zone_at
 from geodispatch_db.copy import microseconds
-from geodispatch_db.prompts import DuePrompts, Mutes, OpenRequest
+from geodispatch_db.prompts import DuePrompts, OpenRequest
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 LEASE = timedelta(minutes=2)
@@ -47,7 +47,7 @@ def due(request_id: int, owner_id: int, **columns: Any) -> Due:
         "attempt_count": 0,
         "owner_external_id": f"owner-{owner_id}",
         "is_opted_out": False,
-        "mutes": None,
+        "is_muted": False,
         "has_camera": True,
         "zone": "UTC",
         "quiet_start": 0,
@@ -94,9 +94,7 @@ def asked(*hours_ago: float) -> dict[str, Any]:
         (asked(169) | {"week_max": 1}, None),
         ({"week_max": 0}, Suppression.OWNER_MAX),
         ({"is_opted_out": True}, Suppression.OPTED_OUT),
-        ({"mutes": Mutes(frozenset({1}), frozenset())}, Suppression.MUTED),
-        ({"mutes": Mutes(frozenset(), frozenset({"theft"}))}, Suppression.MUTED),
-        ({"mutes": Mutes(frozenset({2}), frozenset({"arson"}))}, None),
+        ({"is_muted": True}, Suppression.MUTED),
         ({"has_camera": False}, Suppression.NO_CAMERA),
     ],
 )
@@ -164,9 +162,7 @@ prompts = st.builds(
     st.sampled_from([0, 0, 0, 1, 3]),
     st.lists(st.sampled_from([0, 1, 23.999, 24, 25, 167, 168, 2159, 2160]), max_size=7),
     is_opted_out=st.sampled_from([False, False, True]),
-    mutes=st.sampled_from(
-        [None, None, Mutes(frozenset({1}), frozenset()), Mutes(frozenset(), frozenset({"abduction"}))]
-    ),
+    is_muted=st.sampled_from([False, False, True]),
     has_camera=st.sampled_from([True, True, False]),
     zone=st.sampled_from(ZONES),
     quiet_start=st.sampled_from([0, 60, 1290]),
@@ -190,9 +186,7 @@ def test_a_plan_keeps_its_promises(batch: list[Due], asking: dict[int, OpenReque
     sent_owners = plan.send.owner_id
     assert len(sent_owners) == len(set(sent_owners))
     for prompt in batch:
-        request = asking.get(prompt.request_id)
-        is_muted = request is not None and prompt.mutes is not None and prompt.mutes.include(request)
-        refused = request is None or prompt.is_opted_out or is_muted or not prompt.has_camera
+        refused = prompt.request_id not in asking or prompt.is_opted_out or prompt.is_muted or not prompt.has_camera
         ages = sorted(now - at for at in prompt.asked_at)
         weekly = sum(age < timedelta(days=7) for age in ages)
         capped = (
