@@ -1,7 +1,7 @@
 """Claims: what is due is locked, decided over and marked, in one transaction.
 
 The rules are re-checked here, on rows that nobody else can change until the claim has committed. So whatever an owner
-wished or an agency withdrew before that counts. Nothing is asked once a prompt: one statement reads what decides.
+wished or an agency withdrew before that counts. Nothing is asked once a prompt: few statements read what decides.
 """
 
 from __future__ import annotations
@@ -202,9 +202,10 @@ class Claims:
         return Claim(plan, marks, admission.parcels, len(admission.diverted))
 
     async def decide(self, connection: asyncpg.Connection, locked: LockedPrompts, now: datetime) -> Plan:
-        """Read what decides over locked prompts, and decide.
+        """Read what else decides over locked prompts, and decide.
 
-        Every statement here comes after the locks, and so sees all that was committed before them.
+        Every statement here comes after the locks, and so sees all that was committed before them. What owners wish was
+        read as they were locked.
         """
         # By the clock of this moment, not of the claim's beginning: an ordinance ends a request at an instant.
         open_requests = await prompts.hold_open_requests(connection, locked.request_ids, self.clock())

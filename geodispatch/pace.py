@@ -175,24 +175,12 @@ def _rows_with(column: Sequence[bool], value: bool) -> list[int]:
 def _refusals(due: DuePrompts, open_requests: OpenRequests) -> dict[int, Suppression]:
     """Return which rows are never sent, each for the first reason that there is."""
     refused = dict.fromkeys(_rows_with(due.has_camera, False), Suppression.NO_CAMERA)
-    refused |= dict.fromkeys(_muted(due, open_requests), Suppression.MUTED)
+    refused |= dict.fromkeys(_rows_with(due.is_muted, True), Suppression.MUTED)
     refused |= dict.fromkeys(_rows_with(due.is_opted_out, True), Suppression.OPTED_OUT)
     closed = {*due.request_id} - open_requests.keys()
     if closed:
         refused |= {row: Suppression.REQUEST_CLOSED for row, id_ in enumerate(due.request_id) if id_ in closed}
     return refused
-
-
-def _muted(due: DuePrompts, open_requests: OpenRequests) -> Iterable[int]:
-    """Return the rows of owners who muted the agency or the offence. What is alike is looked at once."""
-    asking = set(zip(due.mutes, due.request_id, strict=True))
-    muted = {
-        (mutes, id_)
-        for mutes, id_ in asking
-        if mutes is not None and id_ in open_requests and mutes.include(open_requests[id_])
-    }
-    each = enumerate(zip(due.mutes, due.request_id, strict=True))
-    return [row for row, who in each if who in muted] if muted else ()
 
 
 def _asked_twice(due: DuePrompts, asked_before: Collection[int]) -> Iterable[int]:

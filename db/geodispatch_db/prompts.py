@@ -51,8 +51,7 @@ class LockedPrompts(NamedTuple):
     attempt_count: Sequence[int]
     owner_external_id: Sequence[str]
     is_opted_out: Sequence[bool]
-    mutes: Sequence[str | None]
-    """Ids of agencies and names of offences: `2,3/arson,theft`."""
+    is_muted: Sequence[bool]
     quiet_start: Sequence[int | None]
     quiet_end: Sequence[int | None]
     week_max: Sequence[int | None]
@@ -103,23 +102,6 @@ OpenRequests = Mapping[int, OpenRequest]
 """By their ids."""
 
 
-class Mutes(NamedTuple):
-    """Agencies and offences that an owner wants to hear nothing of."""
-
-    agency_ids: frozenset[int]
-    offences: frozenset[str]
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read them as `LockedPrompts` has them."""
-        agency_ids, offences = ([each for each in part.split(",") if each] for part in text.split("/"))
-        return cls(frozenset(map(int, agency_ids)), frozenset(offences))
-
-    def include(self, request: OpenRequest) -> bool:
-        """True if the owner wants to hear nothing of this request."""
-        return request.agency_id in self.agency_ids or request.offence in self.offences
-
-
 class DuePrompts(NamedTuple):
     """Locked prompts and what decides over them: a column for each thing, and in each a row for each prompt.
 
@@ -134,8 +116,7 @@ class DuePrompts(NamedTuple):
     attempt_count: Sequence[int]
     owner_external_id: Sequence[str]
     is_opted_out: Sequence[bool]
-    mutes: Sequence[Mutes | None]
-    """What the owner wants to hear nothing of; None for nothing."""
+    is_muted: Sequence[bool]
     has_camera: Sequence[bool]
     zone: Sequence[str | None]
     quiet_start: Sequence[int | None]
@@ -276,8 +257,10 @@ async def peek_due(connection: asyncpg.Connection, channel: str, now: datetime, 
 
 
 async def read_at(connection: asyncpg.Connection, places: Sequence[str]) -> LockedPrompts | None:
-    """Read prompts that lie at these places, in their order, as `lock_due` does; whoever decides has locked them."""
-    return _locked(await connection.fetchrow(_SQL["prompts_at"], places))
+    """Read the prompts at these places, in their order, as `lock_due` does; whoever decides has locked them."""
+    locked = _locked(await connection.fetchrow(_SQL["prompts_at"], places))
+    assert len(places) == (locked.row_count if locked is not None else 0)
+    return locked
 
 
 def _locked(found: asyncpg.Record) -> LockedPrompts | None:
@@ -294,7 +277,6 @@ async def read_due(connection: asyncpg.Connection, locked: LockedPrompts, asked_
     found = await connection.fetchrow(
         _SQL["around_prompts"], text_of(camera_ids), text_of(locked.owner_id), asked_since
     )
-    mutes: dict[str | None, Mutes] = {text: Mutes.parse(text) for text in set(locked.mutes) if text is not None}
     owner_of = dict(zip(found["camera_ids"] or (), found["camera_owner_ids"] or (), strict=True))
     zone_of = dict(zip(found["camera_ids"] or (), found["zones"] or (), strict=True))
     due = DuePrompts(
@@ -305,7 +287,7 @@ async def read_due(connection: asyncpg.Connection, locked: LockedPrompts, asked_
         attempt_count=locked.attempt_count,
         owner_external_id=locked.owner_external_id,
         is_opted_out=locked.is_opted_out,
-        mutes=list(map(mutes.get, locked.mutes)),
+        is_muted=locked.is_muted,
         has_camera=[
             id_ is None or owner_of.get(id_) == owner_id
             for id_, owner_id in zip(locked.camera_id, locked.owner_id, strict=True)

@@ -18,6 +18,7 @@ from geodispatch_db.queries import load
 from tests.db.test_prompts import LEASE, NOW, claim, fill, hang
 
 COUNT = 1_000_000
+BATCH_COUNT = 4_000  # as a sender claims at once
 SQL = load("prompts")
 
 
@@ -59,16 +60,16 @@ async def test_every_hot_query_finds_its_rows_without_reading_the_table(database
 
 
 async def check_plans(connection: asyncpg.Connection) -> None:
-    held = await prompts.lock_due(connection, "inbox", NOW, 1000)
+    held = await prompts.lock_due(connection, "inbox", NOW, BATCH_COUNT)
     assert held is not None
-    assert held.row_count == 1000
+    assert held.row_count == BATCH_COUNT
     due = await prompts.read_due(connection, held, NOW - QUARTER)
     ids = due.request_id, due.owner_id
-    numbers, seconds = [1] * 1000, [0.1] * 1000
+    numbers, seconds = [1] * BATCH_COUNT, [0.1] * BATCH_COUNT
     around = text_of(held.camera_id), text_of(held.owner_id), NOW - QUARTER
     plans = {
-        "lock_due_prompts": ("prompt_queue", ("inbox", NOW, 1000, "{}")),
-        "places_of_due_prompts": ("prompt_queue", ("inbox", NOW, 1000)),
+        "lock_due_prompts": ("prompt_queue", ("inbox", NOW, BATCH_COUNT, "{}")),
+        "places_of_due_prompts": ("prompt_queue", ("inbox", NOW, BATCH_COUNT)),
         "prompts_at": ("Tid Scan on prompt", (prompts._each_of(held.places),)),
         "around_prompts": ("prompt_pkey", around),
         "other_cameras": ("camera_pkey", (due.position, *ids)),
@@ -93,16 +94,16 @@ async def check_plans(connection: asyncpg.Connection) -> None:
         assert not re.search(r"Seq Scan on (prompt|owner|camera|lost_attempt|dead_letter|answer)\b", plan), (
             f"{name}\n{plan}"
         )
-    # What is not due yet lies behind what is, and costs the claim nothing: the first 1,000 are read, and no more.
+    # What is not due yet lies behind what is, and costs the claim nothing: the first are read, and no more.
     plan = "\n".join(
         row[0]
         for row in await connection.fetch(
-            f"explain (analyze, timing off, summary off) {SQL['lock_due_prompts']}", "inbox", NOW, 1000, "{}"
+            f"explain (analyze, timing off, summary off) {SQL['lock_due_prompts']}", "inbox", NOW, BATCH_COUNT, "{}"
         )
     )
     found = re.search(r"prompt_queue on prompt p .*rows=([\d.]+) loops=1\)", plan)
     assert found, plan
-    assert float(found[1]) <= 1001, plan
+    assert float(found[1]) <= BATCH_COUNT + 1, plan
 
 
 async def test_a_claim_writes_prompts_alone_and_leaves_their_indexes_alone(database: str) -> None:

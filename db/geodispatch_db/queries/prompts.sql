@@ -1,8 +1,8 @@
 -- name: lock_due_prompts
 -- Lock what is due on a channel, queued or with a lapsed lease, together with its owners: while this transaction lasts no
 -- other sender can ask the same person. What is read of both is what was locked: PostgreSQL looks again at a row that changed since
--- this statement began. Nothing else is joined: what PostgreSQL believes of new requests would have it take going through all prompts
--- for short.
+-- this statement began. Of requests, which are not locked, it reads what never changes. There is one for each prompt; that the join is
+-- an outer one all the same keeps PostgreSQL from believing, of requests that statistics have not heard of, that it soon ends.
 -- A locked row keeps its place (ctid), which is the fastest way back to it. The places travel as text that nobody but PostgreSQL
 -- reads: making objects of them costs more than finding the rows. All stand in line, and in one row of arrays, since a row for each
 -- prompt takes a client twice as long to read. What the caller holds in other transactions is left out by its places, which costs a
@@ -10,22 +10,20 @@
 -- $1 channel, $2 now, $3 how many, $4 places that the caller holds
 select array_agg(place)::text as places, array_agg(request_id) as request_id, array_agg(owner_id) as owner_id,
        array_agg(camera_id) as camera_id, array_agg(key) as key, array_agg(attempt_count) as attempt_count,
-       array_agg(external_id) as owner_external_id, array_agg(is_opted_out) as is_opted_out, array_agg(mutes) as mutes,
+       array_agg(external_id) as owner_external_id, array_agg(is_opted_out) as is_opted_out, array_agg(is_muted) as is_muted,
        array_agg(quiet_start) as quiet_start, array_agg(quiet_end) as quiet_end, array_agg(week_max) as week_max,
        array_agg(kept_us) as kept_us, array_agg(webhook_id) as webhook_id, array_agg(language) as language,
        array_agg(has_own_address) as has_own_address
 from (
     select p.ctid as place, p.request_id, p.owner_id, p.camera_id, p.key, p.attempt_count, o.external_id,
            o.opted_out_at is not null as is_opted_out,
-           case when cardinality(o.muted_agency_ids) + cardinality(o.muted_offences) > 0 then
-               array_to_string(o.muted_agency_ids, ',') || '/' || array_to_string(o.muted_offences, ',')
-           end as mutes,
+           (r.agency_id = any (o.muted_agency_ids) or r.offence = any (o.muted_offences)) is true as is_muted,
            o.quiet_start, o.quiet_end, o.week_max,
            case when cardinality(o.asked_at) > 0 then
                (select string_agg((extract(epoch from kept.at) * 1000000)::bigint::text, ',') from unnest(o.asked_at) as kept (at))
            end as kept_us,
            o.webhook_id, o.language, o.has_push or o.has_mail as has_own_address
-    from prompt p join owner o on o.id = p.owner_id
+    from prompt p join owner o on o.id = p.owner_id left join request r on r.id = p.request_id
     where p.channel = $1 and p.due_at <= $2 and (p.lease_until is null or p.lease_until <= $2)
       and p.ctid not in (select unnest($4::text::tid[]))
     order by p.due_at
@@ -47,16 +45,14 @@ limit $3;
 -- $1 places
 select array_agg(place)::text as places, array_agg(request_id) as request_id, array_agg(owner_id) as owner_id,
        array_agg(camera_id) as camera_id, array_agg(key) as key, array_agg(attempt_count) as attempt_count,
-       array_agg(external_id) as owner_external_id, array_agg(is_opted_out) as is_opted_out, array_agg(mutes) as mutes,
+       array_agg(external_id) as owner_external_id, array_agg(is_opted_out) as is_opted_out, array_agg(is_muted) as is_muted,
        array_agg(quiet_start) as quiet_start, array_agg(quiet_end) as quiet_end, array_agg(week_max) as week_max,
        array_agg(kept_us) as kept_us, array_agg(webhook_id) as webhook_id, array_agg(language) as language,
        array_agg(has_own_address) as has_own_address
 from (
     select p.ctid as place, p.request_id, p.owner_id, p.camera_id, p.key, p.attempt_count, o.external_id,
            o.opted_out_at is not null as is_opted_out,
-           case when cardinality(o.muted_agency_ids) + cardinality(o.muted_offences) > 0 then
-               array_to_string(o.muted_agency_ids, ',') || '/' || array_to_string(o.muted_offences, ',')
-           end as mutes,
+           (r.agency_id = any (o.muted_agency_ids) or r.offence = any (o.muted_offences)) is true as is_muted,
            o.quiet_start, o.quiet_end, o.week_max,
            case when cardinality(o.asked_at) > 0 then
                (select string_agg((extract(epoch from kept.at) * 1000000)::bigint::text, ',') from unnest(o.asked_at) as kept (at))
@@ -65,6 +61,7 @@ from (
     from unnest($1::text[]::tid[]) with ordinality as due (place, position)
     join prompt p on p.ctid = due.place
     join owner o on o.id = p.owner_id
+    left join request r on r.id = p.request_id
     order by due.position
 ) as held;
 
