@@ -18,8 +18,7 @@ from pgqueuer.types import QueueExecutionMode
 from bench.dispatch.contest import Contestant
 from bench.dispatch.desk import Desk
 
-PGQUEUER_BATCH_COUNT = 10  # what its own `run` has
-PGQUEUER_BATCH_COUNT_FASTEST = 1000
+PGQUEUER_BATCH_COUNTS = (10, 200, 1000)  # what its own `run` has, and the fastest on two machines
 _PROCRASTINATE_WORKERS = 4
 _PROCRASTINATE_CONCURRENCY = 5
 

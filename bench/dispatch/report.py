@@ -17,12 +17,7 @@ from rich.console import Console
 
 from bench.dispatch.contest import hold
 from bench.dispatch.desk import open_desk
-from bench.dispatch.job_queues import (
-    PGQUEUER_BATCH_COUNT,
-    PGQUEUER_BATCH_COUNT_FASTEST,
-    open_pgqueuer,
-    open_procrastinate,
-)
+from bench.dispatch.job_queues import PGQUEUER_BATCH_COUNTS, open_pgqueuer, open_procrastinate
 from bench.dispatch.large_request import ask_everybody
 from bench.dispatch.limits import bare_claim, bare_claim_and_settle, raw_copy
 from bench.dispatch.ours import claim_deliver_settle, enqueue
@@ -48,12 +43,9 @@ async def run_all(
         enqueued = await hold([raw_copy(desk), enqueue(desk)], prompt_count, round_count, on_step)
         claiming = [bare_claim(desk), bare_claim_and_settle(desk), claim_deliver_settle(desk, prompt_count)]
         claimed = await hold(claiming, prompt_count, round_count, on_step)
-        queues = [
-            claim_deliver_settle(desk, job_count),
-            await stack.enter_async_context(open_pgqueuer(desk, job_count, PGQUEUER_BATCH_COUNT)),
-            await stack.enter_async_context(open_pgqueuer(desk, job_count, PGQUEUER_BATCH_COUNT_FASTEST)),
-            await stack.enter_async_context(open_procrastinate(desk, job_count)),
-        ]
+        others = [open_pgqueuer(desk, job_count, batch_count) for batch_count in PGQUEUER_BATCH_COUNTS]
+        others.append(open_procrastinate(desk, job_count))
+        queues = [claim_deliver_settle(desk, job_count), *[await stack.enter_async_context(each) for each in others]]
         done = await hold(queues, job_count, job_round_count, on_step)
         versions = describe_software(_TOOK_PART)
         versions["PostgreSQL"] = str(await desk.connection.fetchval("show server_version"))
