@@ -159,11 +159,12 @@ class Courier:
 
     def _alike(self, due: DuePrompts, *, is_replay: bool) -> dict[_Alike, list[int]]:
         """Return which prompts go the same way, so that one owner needs to be looked up of each."""
+        has_tries = is_replay or max(due.attempt_count, default=0) < self._try_count
+        if has_tries and not any(due.has_own_address) and len(set(due.webhook_id)) == len(set(due.language)) == 1:
+            return {(due.webhook_id[0], due.language[0], None, False): list(range(due.row_count))}  # as it mostly is
         own = [id_ if is_own else None for id_, is_own in zip(due.owner_id, due.has_own_address, strict=True)]
         given_up = [not is_replay and count >= self._try_count for count in due.attempt_count]
-        each = list(zip(due.webhook_id, due.language, own, given_up, strict=True))
-        if each and each.count(each[0]) == len(each):  # as it mostly is
-            return {each[0]: list(range(len(each)))}
+        each = zip(due.webhook_id, due.language, own, given_up, strict=True)
         groups: defaultdict[_Alike, list[int]] = defaultdict(list)
         for row, who in enumerate(each):
             groups[who].append(row)

@@ -210,6 +210,8 @@ def count_by_agency(request_ids: Iterable[int], open_requests: OpenRequests) -> 
 
 def _broken_caps(due: DuePrompts, now: datetime, pace: Pace) -> dict[int, Suppression]:
     """Return which rows' owners were asked often enough, and by which cap."""
+    if not any(due.asked_at) and 0 not in due.week_max:
+        return {}
     asked = zip(due.asked_at, due.week_max, strict=True)
     limited = [row for row, (asked_at, week_max) in enumerate(asked) if asked_at or week_max == 0]
     return {row: cap for row in limited if (cap := _broken_cap(due, row, now, pace)) is not None}

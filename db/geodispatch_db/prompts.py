@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
@@ -185,8 +186,22 @@ class Marks:
     transaction: str = "0"
     file: int = 0
     recall_count: int = 0
-    place_by_owner: Mapping[int, str] = field(default_factory=dict)
+    owner_ids: Sequence[int] = ()
+    """Each once."""
+    places: str = "{}"
+    """PostgreSQL's own words for where their prompts lie."""
     marked_at: datetime = _UNIX
+
+    @cached_property
+    def place_by_owner(self) -> Mapping[int, str]:
+        """Where each owner's prompt lies."""
+        return dict(zip(self.owner_ids, _each_of(self.places), strict=True))
+
+    def places_of(self, owner_ids: Sequence[int]) -> str:
+        """Return where the prompts of some of the owners lie, in no promised order."""
+        if len(owner_ids) == len(self.owner_ids):
+            return self.places
+        return _all_of([place for id_ in owner_ids if (place := self.place_by_owner.get(id_))])
 
 
 @dataclass(frozen=True)
@@ -277,7 +292,7 @@ async def read_due(connection: asyncpg.Connection, locked: LockedPrompts, asked_
     found = await connection.fetchrow(
         _SQL["around_prompts"], text_of(camera_ids), text_of(locked.owner_id), asked_since
     )
-    owner_of = dict(zip(found["camera_ids"] or (), found["camera_owner_ids"] or (), strict=True))
+    owner_of: dict[int | None, int] = dict(zip(found["camera_ids"] or (), found["camera_owner_ids"] or (), strict=True))
     zone_of = dict(zip(found["camera_ids"] or (), found["zones"] or (), strict=True))
     due = DuePrompts(
         position=range(1, locked.row_count + 1),
@@ -288,10 +303,7 @@ async def read_due(connection: asyncpg.Connection, locked: LockedPrompts, asked_
         owner_external_id=locked.owner_external_id,
         is_opted_out=locked.is_opted_out,
         is_muted=locked.is_muted,
-        has_camera=[
-            id_ is None or owner_of.get(id_) == owner_id
-            for id_, owner_id in zip(locked.camera_id, locked.owner_id, strict=True)
-        ],
+        has_camera=_has_camera(locked, owner_of),
         zone=list(map(zone_of.get, locked.camera_id)),
         quiet_start=locked.quiet_start,
         quiet_end=locked.quiet_end,
@@ -302,6 +314,14 @@ async def read_due(connection: asyncpg.Connection, locked: LockedPrompts, asked_
         has_own_address=locked.has_own_address,
     )
     return await _by_other_cameras(connection, due) if False in due.has_camera else due
+
+
+def _has_camera(locked: LockedPrompts, owner_of: Mapping[int | None, int]) -> list[bool]:
+    owner_ids = list(map(owner_of.get, locked.camera_id))
+    if owner_ids == locked.owner_id:  # as it mostly is
+        return [True] * locked.row_count
+    each = zip(locked.camera_id, owner_ids, locked.owner_id, strict=True)
+    return [id_ is None or camera_owner_id == owner_id for id_, camera_owner_id, owner_id in each]
 
 
 def _asks(locked: LockedPrompts, found: asyncpg.Record) -> list[list[datetime] | None]:
@@ -341,8 +361,9 @@ async def mark_sending(
     Wants: no owner twice; no savepoint, for what it writes counts as another transaction's.
     """
     marked = await connection.fetchrow(_SQL["mark_sending"], locked.places_at(due.position), now, lease_until)
-    place_by_owner = dict(zip(marked["owner_ids"], _each_of(marked["places"]), strict=True))
-    return Marks(marked["transaction"], marked["file"], marked["recall_count"], place_by_owner, now)
+    return Marks(
+        marked["transaction"], marked["file"], marked["recall_count"], marked["owner_ids"], marked["places"], now
+    )
 
 
 async def suppress(
@@ -415,17 +436,16 @@ async def mark_delivered(
     Cost: a statement for each duration, if there are few, else one that looks all prompts up by their keys.
     """
     count = 0
-    places = list(map(marks.place_by_owner.get, attempts.owner_id))
     durations = set(attempts.duration_s)
-    if marks.place_by_owner and len(durations) <= _DURATIONS_MAX:
+    if marks.owner_ids and len(durations) <= _DURATIONS_MAX:
         for duration_s in durations:
-            there = [
-                place
-                for place, took_s in zip(places, attempts.duration_s, strict=True)
-                if place and took_s == duration_s
-            ]
+            each = zip(attempts.owner_id, attempts.duration_s, strict=True)
+            owner_ids = (
+                attempts.owner_id if len(durations) == 1 else [id_ for id_, took_s in each if took_s == duration_s]
+            )
+            places = marks.places_of(owner_ids)
             settled = await connection.execute(
-                _SQL["mark_delivered_there"], _all_of(there), marks.transaction, marks.file, duration_s, now
+                _SQL["mark_delivered_there"], places, marks.transaction, marks.file, duration_s, now
             )
             count += _count_of(settled)
     if count < attempts.row_count:
@@ -455,13 +475,12 @@ async def requeue(
     await connection.execute(_SQL["requeue"], *attempts, failures, due_at, next_channel, channel, now)
 
 
-async def put_back(connection: asyncpg.Connection, owner_ids: Iterable[int], marks: Marks) -> None:
+async def put_back(connection: asyncpg.Connection, owner_ids: Sequence[int], marks: Marks) -> None:
     """Put marked claims back at their places in line, and take their tries and first asks off: there were none.
 
     Edges: one that was changed meanwhile is left alone.
     """
-    there = [place for owner_id in owner_ids if (place := marks.place_by_owner.get(owner_id))]
-    await connection.execute(_SQL["put_back"], _all_of(there), marks.transaction, marks.file)
+    await connection.execute(_SQL["put_back"], marks.places_of(owner_ids), marks.transaction, marks.file)
 
 
 async def close_these(connection: asyncpg.Connection, ids: Sequence[PromptId]) -> None:
