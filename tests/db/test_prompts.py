@@ -174,7 +174,7 @@ async def test_what_is_read_of_an_owner_is_what_was_locked(database: str, wish: 
 
 
 async def test_a_look_reads_what_a_lock_does(connection: asyncpg.Connection) -> None:
-    """Two queries, of which one reads while it locks, and the other by places."""
+    """Two queries, of which one reads while it locks, and the other by places. No two prompts are due at once here."""
     await fill(connection, request_count=2, owner_count=60)
     await connection.execute(
         """update owner set opted_out_at = case when id % 2 = 0 then now() end,
@@ -184,8 +184,8 @@ async def test_a_look_reads_what_a_lock_does(connection: asyncpg.Connection) -> 
                quiet_start = case when id % 4 = 0 then 60 end, quiet_end = case when id % 4 = 0 then 90 end,
                week_max = case when id % 9 = 0 then 1 end, has_push = id % 11 = 0,
                asked_at = case when id % 8 = 0 then array[now(), now() - interval '3 days'] else '{}' end;
-           update prompt set due_at = due_at - owner_id % 13 * interval '1 second', attempt_count = owner_id % 3,
-               asked_at = case when owner_id % 3 > 0 then now() end"""
+           update prompt set due_at = due_at - (owner_id * 37 % 61 * 2 + request_id) * interval '1 second',
+               attempt_count = owner_id % 3, asked_at = case when owner_id % 3 > 0 then now() end"""
     )
     seen = await prompts.peek_due(connection, "inbox", NOW, 90)
     assert seen is not None
