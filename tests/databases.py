@@ -34,7 +34,13 @@ from geodispatch_db.server_folder import make_account_folder
 from tests.db.processes import live_processes_in, wait_until_empty
 
 # Nothing in a test's server has to outlive the machine.
-THROWAWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "64MB"}
+THROWAWAY = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "64MB",
+    "autovacuum_naptime": "60s",  # there are many databases, which nobody fills for long
+}
 
 _TESTS_OF_SQL = Path(__file__).parent / "db"
 

@@ -31,6 +31,8 @@ _SETTINGS: Mapping[str, str] = {
     "max_wal_size": "2GB",
     # The binaries know no other way than pglz, on which claims spent a tenth of their time.
     "wal_compression": "off",
+    # Senders change up to 40,000 rows a second. A minute of that, as it comes, would lie about before vacuum looks.
+    "autovacuum_naptime": "10s",
     "fsync": "on",
     "synchronous_commit": "on",
     # Parallel workers talk through /dev/shm, of which a container has 64 MB; and both cores have other work.
