@@ -90,10 +90,10 @@ class Courier:
         """How long a lease must be for each channel, so that one batch at the slowest fits into it."""
         return {name: channel.batch_timeout_s + _CLAIMING_S + _SETTLING_S for name, channel in self.channels.items()}
 
-    def capacity(self, queue: str) -> int:
-        """How many messages of one endpoint may be under way, of what waits in a queue."""
+    def capacity(self, queue: str, claim_count: int) -> int:
+        """How many messages of one endpoint each of so many claims may bring, of what waits in a queue."""
         tells = queue == ChannelName.INBOX and self.tells_inbox
-        return self._lanes.capacity(ChannelName.CALLBACK if tells else queue)
+        return self._lanes.capacity(ChannelName.CALLBACK if tells else queue, claim_count)
 
     # ---- in the claim's transaction
 

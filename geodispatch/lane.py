@@ -54,9 +54,12 @@ class Lanes:
         self._shared = {name: asyncio.Semaphore(channel.shared_concurrency) for name, channel in channels.items()}
         self._message_s: dict[Endpoint, float] = {}
 
-    def capacity(self, channel: str) -> int:
-        """How many messages of one endpoint may be under way: what fits into a lease, however slow it is."""
-        return self._batches_max[channel] * self._channels[channel].batch_count
+    def capacity(self, channel: str, claim_count: int = 1) -> int:
+        """How many messages of one endpoint may be under way: what fits into a lease, however slow it is.
+
+        Of several claims, each may bring as many: whole batches, for a part of one takes as much room.
+        """
+        return max(1, self._batches_max[channel] // claim_count) * self._channels[channel].batch_count
 
     def enter(self, endpoint: Endpoint, count: int, now: datetime) -> list[datetime]:
         """Let up to `count` messages in, as many as possible to a batch; return when each of the others comes again."""

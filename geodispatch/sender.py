@@ -185,7 +185,7 @@ class Sender:
 
     def _limit(self, queue: str, claim_count: int) -> int:
         """How much each of so many claims takes at once: together no more than one endpoint of the channel does."""
-        return min(self._batch_count, max(1, self._courier.capacity(queue) // claim_count))
+        return min(self._batch_count, self._courier.capacity(queue, claim_count))
 
     async def _still_wanted(self, messages: Sequence[Message], marks: Marks) -> Sequence[Message]:
         request_ids = {message.request_id for message in messages}

@@ -49,6 +49,16 @@ def test_a_lane_takes_what_fits_into_a_lease_at_the_slowest(timeout_s: float, ba
     assert lanes(batch_timeout_s=timeout_s).capacity("post") == batch_count * BATCH_COUNT
 
 
+@pytest.mark.parametrize(("claim_count", "batch_count"), [(1, 40), (4, 10), (16, 2), (50, 1)])
+def test_what_claims_bring_at_once_fits_in(claim_count: int, batch_count: int) -> None:
+    """Sixteenths of forty batches would be two and a half each, which take the room of three."""
+    of = lanes()
+    each = of.capacity("post", claim_count)
+    assert each == batch_count * BATCH_COUNT
+    fitting_count = min(claim_count, LANE_COUNT)
+    assert [entered(of, "one", each) for _ in range(fitting_count)] == [each] * fitting_count
+
+
 def test_a_full_lane_puts_off_until_about_the_turn_and_other_lanes_are_free() -> None:
     of = lanes()
     of.note_speed(("post", "slow"), 1.0)
