@@ -266,7 +266,10 @@ async def lock_due(
 
 
 async def peek_due(connection: asyncpg.Connection, channel: str, now: datetime, limit: int) -> LockedPrompts | None:
-    """Find what `lock_due` would, in a transaction that only reads: others may change it at once."""
+    """Find what `lock_due` would, in a transaction that only reads: others may change it at once.
+
+    Wants: repeatable read, for it takes two statements.
+    """
     rows = await connection.fetch(_SQL["places_of_due_prompts"], channel, now, limit)
     return await read_at(connection, [place for (place,) in rows])
 
@@ -440,10 +443,7 @@ async def mark_delivered(
     if marks.owner_ids and len(durations) <= _DURATIONS_MAX:
         for duration_s in durations:
             each = zip(attempts.owner_id, attempts.duration_s, strict=True)
-            owner_ids = (
-                attempts.owner_id if len(durations) == 1 else [id_ for id_, took_s in each if took_s == duration_s]
-            )
-            places = marks.places_of(owner_ids)
+            places = marks.places_of([id_ for id_, took_s in each if took_s == duration_s])
             settled = await connection.execute(
                 _SQL["mark_delivered_there"], places, marks.transaction, marks.file, duration_s, now
             )
