@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright, expect
 
 from tests.services import LiveServer
 
@@ -24,6 +26,20 @@ PATIENCE_MS = 30_000
 
 # Where pictures of each step go, for people to look at; none are taken if it is unset.
 PICTURES = os.environ.get("GEODISPATCH_PICTURES")
+
+# What can be pressed and moved although nobody touched anything; see https://wicg.github.io/layout-instability.
+NOTE_MOVES = """
+window.moves = [];
+const pressed = "a, button, input, select, textarea, summary";
+new PerformanceObserver((list) => {
+  for (const { node, previousRect, currentRect } of list.getEntries().flatMap(({ sources }) => sources)) {
+    const element = node instanceof Element ? node : node?.parentElement;
+    const isPressed = element?.matches(pressed) || element?.querySelector(pressed) != null;
+    if (isPressed && element.closest("main"))
+      moves.push(`${element.outerHTML.slice(0, 120)}: ${previousRect.y} to ${currentRect.y}`);
+  }
+}).observe({ type: "layout-shift", buffered: true });
+"""
 
 needs_chromium = pytest.mark.skipif(not os.access(CHROMIUM, os.X_OK), reason=f"there is no {CHROMIUM}")
 
@@ -89,6 +105,22 @@ async def look(page: Page, name: str) -> None:
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
     if PICTURES:
         await page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
+
+
+async def moved(page: Page, url: str, seed: int) -> list[str]:
+    """Load a page while answers come late, in any order, and return what was moved that can be pressed."""
+    rng = random.Random(seed)
+
+    async def answer_late(route: Route) -> None:
+        await asyncio.sleep(rng.uniform(0.05, 0.4))
+        await route.continue_()
+
+    await page.route("**/api/**", answer_late)
+    await page.add_init_script(NOTE_MOVES)
+    await page.goto(url)
+    await page.wait_for_load_state("networkidle")
+    await page.unroute_all(behavior="wait")
+    return await page.evaluate("moves")
 
 
 async def sign_in(page: Page, server: LiveServer) -> None:

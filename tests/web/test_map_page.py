@@ -16,6 +16,7 @@ from tests.browsers import (
     NO_WEBGL,
     SOFTWARE_WEBGL,
     look,
+    moved,
     needs_chromium,
     open_browser,
     open_page,
@@ -375,3 +376,12 @@ async def test_a_session_that_ends_shows_the_way_back_in(live_server: LiveServer
         await expect(page.get_by_role("link", name="Sign in to ask owners")).to_be_visible()
         await expect(page.locator("#preview")).to_contain_text("Sign in to see whether a fence is allowed.")
         await expect(page.locator("#board")).to_be_hidden()
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_nothing_is_moved_from_under_a_finger(live_server: LiveServer, size: str) -> None:
+    async with open_browser(SOFTWARE_WEBGL) as browser:
+        page = await enter_page(browser, live_server, size)
+        await sign_in(page, live_server)
+        assert await moved(page, page.url, 3) == []
+        await look(page, f"steady-{size}")

@@ -11,7 +11,7 @@ from playwright.async_api import Page, expect
 
 from geodispatch.accounts import Role, StaffRole
 from geodispatch.audit import COMMAND_LINE
-from tests.browsers import NO_WEBGL, look, needs_chromium, open_browser, open_page, sign_in, sign_in_as
+from tests.browsers import NO_WEBGL, look, moved, needs_chromium, open_browser, open_page, sign_in, sign_in_as
 from tests.clients import PASSWORD, Client
 from tests.map_page import member
 from tests.publishing import flag, publish
@@ -251,3 +251,22 @@ async def test_two_of_the_staff_open_an_owners_data_and_the_owner_sees_it(live_s
             openings = another.locator("section", has=another.get_by_role("heading", name="When your data was opened"))
             await expect(openings).to_contain_text(said)
             await look(another, f"openings-{owner}-{size}")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_nothing_is_moved_from_under_a_finger(live_server: LiveServer, size: str) -> None:
+    await publish(live_server.town)
+    await live_server.town.call("POST", "public/posts/1/flags", None, flag())
+    url = live_server.url
+    for seed, (staff_role, paths) in enumerate(
+        [(StaffRole.MODERATOR, ("review", "staff")), (StaffRole.OPERATOR, ("staff", "review"))]
+    ):
+        async with staff(live_server, staff_role) as client, opened(live_server, "/sign-in", size) as page:
+            await sign_in_staff(page, client, staff_role)
+            await expect(page.locator("#sign-out")).to_be_visible()
+            for path in paths:
+                assert await moved(page, f"{url}/{path}", seed) == [], (path, seed)
+    async with opened(live_server, "/agency", size) as page:
+        await sign_in(page, live_server)
+        for path in ("members", "disclosures"):
+            assert await moved(page, f"{url}/{path}", 2) == [], path

@@ -85,7 +85,6 @@ function attach(form, publish, done) {
 }
 
 async function openForms() {
-  find("#part").hidden = false;
   fieldsOf("#document").document.addEventListener("change", choose);
   fieldsOf("#statement").section.append(
     ...Object.entries(SECTIONS).map(([value, name]) => element("option", { value }, name)),
@@ -130,6 +129,7 @@ async function openForms() {
     "The statement is public.",
   );
   await Promise.all([showAll(), showStatements()]);
+  find("#part").hidden = false; // at once: what comes one by one would move what somebody is about to press
 }
 
 async function send(path, body) {
@@ -143,6 +143,8 @@ if (session === null) {
 } else if (session.role !== "admin") {
   find("#status").textContent = "Only an admin of an agency publishes these; everybody reads them.";
 } else {
-  find("#status").textContent = session.agency_name;
-  await openForms();
+  await openForms().then(
+    () => (find("#status").textContent = session.agency_name),
+    ({ message }) => (find("#status").textContent = `They could not be loaded. ${message}`),
+  );
 }

@@ -47,10 +47,13 @@ async function showAll() {
   const isAdmin = session.role === "admin";
   const { members } = await send("GET", "members");
   find("#members").replaceChildren(...members.map((member) => memberLine(member, isAdmin)));
-  find("#status").textContent = `${describeSession(session)}.`;
-  find("#part").hidden = false;
   find("#admin-part").hidden = !isAdmin;
-  if (!isAdmin) return;
+  if (isAdmin) await showInvitationsAndKeys();
+  find("#status").textContent = `${describeSession(session)}.`;
+  find("#part").hidden = false; // at once: what comes one by one would move what somebody is about to press
+}
+
+async function showInvitationsAndKeys() {
   const [{ invitations }, { keys }] = await Promise.all([send("GET", "invitations"), send("GET", "keys")]);
   find("#invitations").replaceChildren(
     ...invitations.map(({ id, name, email, role, expires_at }) =>
@@ -90,5 +93,7 @@ attachStep(find("#make-key"), async () => {
   shown.hidden = false;
 });
 await loadSession();
-await showAll();
+await showAll().catch(({ message }) => {
+  find("#status").textContent = `The members could not be loaded. ${message}`;
+});
 if (readSession()?.role === "admin") await openAudit(find("#audit"));

@@ -128,15 +128,16 @@ if (session === null) {
   const isOperator = session.staff_role === "operator";
   const accesses = new Accesses(find("#accesses"));
   for (const section of document.querySelectorAll("[data-operators]")) section.hidden = !isOperator;
-  if (isOperator) {
-    find("#status").textContent = "";
-    find("#part").hidden = false;
-    await Promise.all([showFlags(), accesses.load(), showPeople(), offerAgencies(), openAudit(find("#audit"))]);
-  } else if (session.staff_role === "moderator") {
-    find("#status").replaceChildren(element("a", { href: "/review" }, "What waits for you is here."));
-    find("#part").hidden = false;
-    await accesses.load();
-  } else {
+  if (session.staff_role === null) {
     find("#status").textContent = "This is for operators and moderators.";
+  } else {
+    const waits = isOperator ? "" : element("a", { href: "/review" }, "What waits for you is here.");
+    const operators = isOperator ? [showFlags(), showPeople(), offerAgencies(), openAudit(find("#audit"))] : [];
+    // It appears at once: what comes one by one would move what somebody is about to press.
+    await Promise.all([accesses.load(), ...operators]).then(
+      () => find("#status").replaceChildren(waits),
+      ({ message }) => find("#status").replaceChildren(`Not all of it could be loaded. ${message} `, waits),
+    );
+    find("#part").hidden = false;
   }
 }
