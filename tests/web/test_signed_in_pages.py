@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -270,3 +271,33 @@ async def test_nothing_is_moved_from_under_a_finger(live_server: LiveServer, siz
         await sign_in(page, live_server)
         for path in ("members", "disclosures"):
             assert await moved(page, f"{url}/{path}", 2) == [], path
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "said"),
+    [
+        ("staff", "break-glass", "Not all of it could be loaded."),
+        ("members", "keys", "The members could not be loaded."),
+        ("disclosures", "public/agencies/[^/]+", "They could not be loaded."),
+        ("review", "review", "The queue could not be loaded."),
+    ],
+)
+async def test_what_cannot_be_loaded_is_said(live_server: LiveServer, path: str, answer: str, said: str) -> None:
+    async with (
+        staff(live_server, StaffRole.MODERATOR) as moderator,
+        open_browser(NO_WEBGL) as browser,
+    ):
+        if path in ("staff", "review"):
+            page, _ = await open_page(browser, f"{live_server.url}/sign-in")
+            await sign_in_staff(page, moderator, StaffRole.MODERATOR)
+            await expect(page.locator("#sign-out")).to_be_visible()
+        else:
+            page, _ = await open_page(browser, f"{live_server.url}/agency")
+            await sign_in(page, live_server)
+        await page.route(re.compile(rf"/api/v1/{answer}(\?|$)"), lambda route: route.abort())
+        await page.goto(f"{live_server.url}/{path}")
+        await expect(page.locator("#status")).to_contain_text(f"{said} The server cannot be reached.")
+        await page.unroute_all()
+        await page.reload()
+        await expect(page.locator("#status")).not_to_contain_text("Loading")
+        await expect(page.locator("#part")).to_be_visible()
