@@ -143,8 +143,10 @@ if (session === null) {
 } else if (session.role !== "admin") {
   find("#status").textContent = "Only an admin of an agency publishes these; everybody reads them.";
 } else {
-  await openForms().then(
-    () => (find("#status").textContent = session.agency_name),
-    ({ message }) => (find("#status").textContent = `They could not be loaded. ${message}`),
-  );
+  try {
+    await openForms();
+    find("#status").textContent = session.agency_name;
+  } catch (problem) {
+    find("#status").textContent = `They could not be loaded. ${problem.message}`;
+  }
 }

@@ -93,7 +93,9 @@ attachStep(find("#make-key"), async () => {
   shown.hidden = false;
 });
 await loadSession();
-await showAll().catch(({ message }) => {
-  find("#status").textContent = `The members could not be loaded. ${message}`;
-});
-if (readSession()?.role === "admin") await openAudit(find("#audit"));
+try {
+  await showAll();
+  if (readSession()?.role === "admin") await openAudit(find("#audit"));
+} catch (problem) {
+  find("#status").textContent = `The members could not be loaded. ${problem.message}`;
+}

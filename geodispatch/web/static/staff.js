@@ -134,10 +134,12 @@ if (session === null) {
     const waits = isOperator ? "" : element("a", { href: "/review" }, "What waits for you is here.");
     const operators = isOperator ? [showFlags(), showPeople(), offerAgencies(), openAudit(find("#audit"))] : [];
     // It appears at once: what comes one by one would move what somebody is about to press.
-    await Promise.all([accesses.load(), ...operators]).then(
-      () => find("#status").replaceChildren(waits),
-      ({ message }) => find("#status").replaceChildren(`Not all of it could be loaded. ${message} `, waits),
-    );
+    try {
+      await Promise.all([accesses.load(), ...operators]);
+      find("#status").replaceChildren(waits);
+    } catch (problem) {
+      find("#status").replaceChildren(`Not all of it could be loaded. ${problem.message} `, waits);
+    }
     find("#part").hidden = false;
   }
 }
