@@ -133,9 +133,14 @@ async def sign_in(page: Page, server: LiveServer) -> None:
 async def sign_in_as(page: Page, email: str, password: str, code: str) -> None:
     """Sign in from the agency's page with both factors."""
     await page.get_by_role("link", name="Sign in to ask owners").click()
+    await fill_in(page, email, password, code)
+    await expect(page.locator("#signed-in")).to_be_visible()
+
+
+async def fill_in(page: Page, email: str, password: str, code: str) -> None:
+    """Give both factors on the page for signing in."""
     await page.get_by_label("Email").fill(email)
     await page.get_by_label("Password").fill(password)
     await page.get_by_role("button", name="Sign in").click()
     await page.get_by_label("Code from your authenticator app").fill(code)
     await page.get_by_role("button", name="Continue").click()
-    await expect(page.locator("#signed-in")).to_be_visible()

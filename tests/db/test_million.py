@@ -66,11 +66,12 @@ async def check_plans(connection: asyncpg.Connection) -> None:
     due = await prompts.read_due(connection, held, NOW - QUARTER)
     ids = due.request_id, due.owner_id
     numbers, seconds = [1] * BATCH_COUNT, [0.1] * BATCH_COUNT
+    places = [row[0] for row in await connection.fetch(SQL["places_of_due_prompts"], "inbox", NOW, BATCH_COUNT)]
     around = text_of(held.camera_id), text_of(held.owner_id), NOW - QUARTER
     plans = {
         "lock_due_prompts": ("prompt_queue", ("inbox", NOW, BATCH_COUNT, "{}")),
         "places_of_due_prompts": ("prompt_queue", ("inbox", NOW, BATCH_COUNT)),
-        "prompts_at": ("Tid Scan on prompt", (prompts._each_of(held.places),)),
+        "prompts_at": ("Tid Scan on prompt", (places,)),
         "around_prompts": ("prompt_pkey", around),
         "other_cameras": ("camera_pkey", (due.position, *ids)),
         "mark_sending": ("Tid Scan on prompt", (held.places, NOW, NOW + LEASE)),

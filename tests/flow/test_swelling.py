@@ -3,7 +3,7 @@
 Requests follow one another, each with a prompt to every owner: queued, claimed, tried in vain and again, delivered or
 left to the inbox, expired, pruned. All of it is done by the product's own fan-out, sender and closings; what vacuum is
 left to do, autovacuum does, as often as the migrations have it. `make soak-queue` plays that. The rest of the suite has
-a thousand owners and vacuums by hand, as autovacuum looks only every ten seconds.
+a thousand owners and vacuums by hand, as autovacuum looks more seldom than it lasts.
 """
 
 from __future__ import annotations

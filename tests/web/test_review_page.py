@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -17,12 +15,11 @@ from geodispatch.accounts import StaffRole
 from geodispatch.clock import utc_now
 from geodispatch.law import PlaceKind, ProgrammeReview
 from geodispatch.sensitive_places import PlaceInput
-from tests.browsers import NO_WEBGL, needs_chromium, open_browser, open_page
-from tests.clients import PASSWORD, Client
+from tests.browsers import NO_WEBGL, fill_in, look, needs_chromium, open_browser, open_page
+from tests.clients import PASSWORD
 from tests.people import People
 from tests.services import OWNER_COUNT, SOUTH, STEP, WEST, Reply, Town, recent_window, running_town, street_fence
 
-PICTURES = os.environ.get("GEODISPATCH_PICTURES")
 SIZES = {"phone": (360, 740), "desktop": (1280, 800)}
 SCHOOL = PlaceInput(kind=PlaceKind.SCHOOL, name="Elm School", lon=WEST + OWNER_COUNT * STEP, lat=SOUTH)
 
@@ -41,21 +38,6 @@ async def _busy_town(database: str) -> AsyncIterator[Town]:
 async def open_people(town: Town) -> AsyncIterator[People]:
     async with AsyncExitStack() as stack:
         yield People(town, stack)
-
-
-async def sign_in(page: Page, client: Client, email: str) -> None:
-    await page.get_by_label("Email").fill(email)
-    await page.get_by_label("Password").fill(PASSWORD)
-    await page.get_by_role("button", name="Sign in").click()
-    await page.get_by_label("Code from").fill(client.recovery_codes[0])
-    await page.get_by_role("button", name="Continue").click()
-
-
-async def look(page: Page, name: str) -> None:
-    """Make sure that nothing sticks out to the right, and take a picture if somebody wants one."""
-    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
-    if PICTURES:
-        await page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
 
 
 def article(page: Page, reply: Reply) -> Locator:
@@ -81,7 +63,7 @@ async def test_a_moderator_reads_lets_pass_and_refuses(busy_town: Town, size: st
         page, faults = await open_page(browser, f"{town.url}/review")
         await page.set_viewport_size(dict(zip(("width", "height"), SIZES[size], strict=True)))
         await page.get_by_role("link", name="Sign in first.").click()
-        await sign_in(page, first, "first@city.example")
+        await fill_in(page, "first@city.example", PASSWORD, first.recovery_codes[0])
         await expect(page.get_by_text("Mx. Staff, moderator.")).to_be_visible()
         assert page.url.endswith("/review")
         await expect(page.locator("#reviews article")).to_have_count(4)
@@ -139,7 +121,7 @@ async def test_the_page_is_for_moderators(busy_town: Town) -> None:
     async with open_people(busy_town) as people, open_browser(NO_WEBGL) as browser:
         operator = await people.staff("operator@city.example", StaffRole.OPERATOR)
         page, _ = await open_page(browser, f"{busy_town.url}/sign-in")
-        await sign_in(page, operator, "operator@city.example")
+        await fill_in(page, "operator@city.example", PASSWORD, operator.recovery_codes[0])
         await expect(page.get_by_text("Mx. Staff, operator.")).to_be_visible()
         await expect(page.get_by_role("link", name="Review requests")).to_be_hidden()
         await page.goto(f"{busy_town.url}/review")

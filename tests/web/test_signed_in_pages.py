@@ -12,7 +12,7 @@ from playwright.async_api import Page, expect
 
 from geodispatch.accounts import Role, StaffRole
 from geodispatch.audit import COMMAND_LINE
-from tests.browsers import NO_WEBGL, look, moved, needs_chromium, open_browser, open_page, sign_in, sign_in_as
+from tests.browsers import NO_WEBGL, fill_in, look, moved, needs_chromium, open_browser, open_page, sign_in, sign_in_as
 from tests.clients import PASSWORD, Client
 from tests.map_page import member
 from tests.publishing import flag, publish
@@ -47,11 +47,7 @@ async def staff(server: LiveServer, staff_role: StaffRole) -> AsyncIterator[Clie
 
 
 async def sign_in_staff(page: Page, client: Client, staff_role: StaffRole) -> None:
-    await page.get_by_label("Email").fill(f"{staff_role}@city.example")
-    await page.get_by_label("Password").fill(PASSWORD)
-    await page.get_by_role("button", name="Sign in").click()
-    await page.get_by_label("Code from").fill(client.recovery_codes[0])
-    await page.get_by_role("button", name="Continue").click()
+    await fill_in(page, f"{staff_role}@city.example", PASSWORD, client.recovery_codes[0])
 
 
 @pytest.mark.parametrize("size", SIZES)
